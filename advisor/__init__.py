@@ -1,0 +1,1 @@
+"""The decision: what to run, where, how big, at what cost, and why."""

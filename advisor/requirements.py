@@ -1,0 +1,555 @@
+"""What is asked: the requirements of a deployment, as pydantic models.
+
+The question, its help, its unit, its bounds and when to ask it stand beside each field, so the
+form, the file, the JSON schema and the docs all come from here. Units are part of the names.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from advisor.errors import RequirementsError
+
+HOURS_IN_MONTH = 730
+HOURS_IN_WEEK = 168
+MAX_FILE_BYTES = 1_000_000
+
+Ask = Literal["essential", "detail", "expert"]
+
+
+class ModelFormat(StrEnum):
+    joblib = "joblib"
+    pickle = "pickle"
+    skops = "skops"
+    onnx = "onnx"
+    torch = "torch"
+    xgboost = "xgboost"
+    lightgbm = "lightgbm"
+    other = "other"
+
+
+class Mode(StrEnum):
+    realtime = "realtime"
+    asynchronous = "async"
+    batch = "batch"
+
+
+class Pattern(StrEnum):
+    steady = "steady"
+    business_hours = "business-hours"
+    spiky = "spiky"
+    rare = "rare"
+    nightly = "nightly"
+
+
+class Skill(StrEnum):
+    none = "none"
+    basic = "basic"
+    intermediate = "intermediate"
+    expert = "expert"
+
+
+class ControlLevel(StrEnum):
+    low = "low"
+    some = "some"
+    high = "high"
+    full = "full"
+
+
+class Hosting(StrEnum):
+    any = "any"
+    managed = "managed"
+    self_hosted = "self-hosted"
+
+
+class Cloud(StrEnum):
+    aws = "aws"
+    gcp = "gcp"
+    azure = "azure"
+    kubernetes = "kubernetes"
+    own_hardware = "own-hardware"
+
+
+class Commitment(StrEnum):
+    none = "none"
+    one_year = "1y"
+    three_years = "3y"
+
+
+def ask(
+    default: Any,
+    question: str,
+    help: str,  # noqa: A002 - the word users see beside a question
+    *,
+    unit: str | None = None,
+    when: Ask = "detail",
+    depends_on: str | None = None,
+    **bounds: Any,
+) -> Any:
+    """A field with its question.
+
+    `when` says how early the form asks (essential: on the first page; detail: behind "more
+    detail"; expert: only in the file and the expert form). `depends_on` is "path=value": the
+    question makes sense only when that answer is given.
+    """
+    extra: dict[str, Any] = {"question": question, "ask": when}
+    if unit:
+        extra["unit"] = unit
+    if depends_on:
+        extra["depends_on"] = depends_on
+    return Field(default, title=question, description=help, json_schema_extra=extra, **bounds)
+
+
+class Section(BaseModel):
+    """A group of answers. Unknown keys are errors; numbers must be finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Model(Section):
+    """The trained model."""
+
+    format: ModelFormat = ask(
+        ..., "Model file format", "How the trained model is saved.", when="essential"
+    )
+    size_mb: float = ask(
+        ..., "Model file size", "Size of the saved model on disk.",
+        unit="MB", when="essential", gt=0, le=1_000_000,
+    )  # fmt: skip
+    memory_mb: float = ask(
+        ..., "Memory while serving", "Resident memory of the serving process with the model loaded.",
+        unit="MB", when="essential", gt=0, le=4_000_000,
+    )  # fmt: skip
+    service_time_ms: float | None = ask(
+        None, "One request takes",
+        "Time for one request alone on one vCPU of an AWS m5 machine (with a GPU: on one A10G). "
+        "Leave it out and name a model class when nothing was measured.",
+        unit="ms", when="essential", gt=0, le=86_400_000,
+    )  # fmt: skip
+    service_time_cv: float = ask(
+        0.3, "Variability of the service time",
+        "Standard deviation divided by the mean: 0 is constant, 1 is very variable.",
+        unit="ratio", ge=0, le=10,
+    )  # fmt: skip
+    threads_per_request: int = ask(
+        1, "Threads per request", "CPU threads that one request keeps busy at once.",
+        unit="threads", ge=1, le=128,
+    )  # fmt: skip
+    load_time_s: float = ask(
+        3, "Model load time", "Seconds from starting the process to the first answer.",
+        unit="s", ge=0, le=7200,
+    )  # fmt: skip
+    gpu: bool = ask(False, "Needs a GPU", "Does the model need a GPU to meet its latency?")
+    gpu_memory_gb: float | None = ask(
+        None, "GPU memory", "Memory that the model takes on the GPU.",
+        unit="GB", depends_on="model.gpu=true", gt=0, le=2000,
+    )  # fmt: skip
+    model_class: str | None = ask(
+        None, "Kind of model",
+        "A class from the product's data, used when no service time was measured.",
+        when="essential",
+    )  # fmt: skip
+
+
+class Traffic(Section):
+    """How requests arrive."""
+
+    mode: Mode = ask(
+        ..., "How are predictions asked for?",
+        "Real-time: a caller waits. Async: the answer may come later. Batch: many records at once; "
+        "a request is then a record.",
+        when="essential",
+    )  # fmt: skip
+    requests_per_month: float = ask(
+        ..., "Requests a month", "Requests (in batch: records) in an average month.",
+        unit="requests/month", when="essential", gt=0, le=1e12,
+    )  # fmt: skip
+    pattern: Pattern | tuple[float, ...] = ask(
+        Pattern.steady, "Pattern over the week",
+        "How traffic spreads over the week, or 168 numbers (Monday 00:00 UTC first).",
+        when="essential",
+    )  # fmt: skip
+    peak_requests_per_second: float | None = ask(
+        None, "Peak request rate",
+        "Raises the pattern's busiest hour to this rate; the month's total stays.",
+        unit="requests/s", gt=0, le=1e7,
+    )  # fmt: skip
+    request_mb: float = ask(
+        0.01, "Request size", "Size of one request body.", unit="MB", ge=0, le=100_000
+    )
+    response_mb: float = ask(
+        0.01, "Response size", "Size of one response body.", unit="MB", ge=0, le=100_000
+    )
+    growth_percent_per_month: float = ask(
+        0, "Growth", "Expected growth of traffic each month.",
+        unit="%/month", ge=-50, le=100,
+    )  # fmt: skip
+
+    @field_validator("pattern", mode="before")
+    @classmethod
+    def _week(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            if len(value) != HOURS_IN_WEEK:
+                raise ValueError(
+                    f"has {len(value)} numbers; a week needs {HOURS_IN_WEEK} (Monday 00:00 UTC first)"
+                )
+            if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
+                raise ValueError("holds something that is not a number")
+            if not all(math.isfinite(v) and v >= 0 for v in value):
+                raise ValueError("holds a negative or infinite number")
+            if sum(value) <= 0:
+                raise ValueError("is all zeros; at least one hour needs traffic")
+            return tuple(float(v) for v in value)
+        return value
+
+
+class Service(Section):
+    """The service level."""
+
+    p95_ms: float | None = ask(
+        200, "Answer within", "Response-time target at the percentile below; real-time only.",
+        unit="ms", when="essential", depends_on="traffic.mode=realtime", gt=0, le=3_600_000,
+    )  # fmt: skip
+    percentile: float = ask(
+        95, "Percentile", "Share of requests that must meet the target.", unit="%", ge=50, le=99.9
+    )
+    max_processing_s: float | None = ask(
+        None, "Longest single request", "Left out: the service time.", unit="s", gt=0, le=2_592_000
+    )
+    deadline_h: float = ask(
+        24, "Deadline", "Async: to the answer. Batch: to the end of the night's run.",
+        unit="h", gt=0, le=720,
+    )  # fmt: skip
+    cold_starts_ok: bool = ask(
+        True, "Cold starts are acceptable",
+        "May a request now and then wait for a fresh instance to start?", when="detail",
+    )  # fmt: skip
+    availability_percent: float = ask(
+        99.5, "Availability", "Share of the month in which requests must be answered.",
+        unit="%", ge=0, lt=100,
+    )  # fmt: skip
+    max_utilisation: float = ask(
+        0.7, "Highest utilisation", "How busy a replica may be planned.", unit="ratio", gt=0, le=0.85
+    )
+
+
+class HoursAssumption(Section):
+    """Your own figures for the people's time of one option."""
+
+    monthly_hours: Annotated[float, Field(ge=0, le=1000)] | None = None
+    setup_hours: Annotated[float, Field(ge=0, le=10_000)] | None = None
+
+
+class Team(Section):
+    """Who will run it."""
+
+    devops_skill: Skill = ask(
+        Skill.basic, "DevOps skill in the team",
+        "None: no one runs servers. Basic: scripts and a console. Intermediate: containers and "
+        "pipelines. Expert: clusters and on-call.",
+        when="essential",
+    )  # fmt: skip
+    hourly_usd: float = ask(
+        90, "Cost of an engineer's hour", "Loaded cost, used for people's time.",
+        unit="USD/h", ge=0, le=2000,
+    )  # fmt: skip
+    weeks_to_launch: float = ask(
+        4, "Weeks to launch", "Until it has to run in production.", unit="weeks", gt=0, le=520
+    )
+    assumptions: dict[str, HoursAssumption] = ask(
+        {}, "Own figures for people's time",
+        "Hours by option id: {ecs-fargate: {monthly_hours: 6, setup_hours: 12}}; a bare number is "
+        "monthly hours.",
+        when="expert",
+    )  # fmt: skip
+
+    @field_validator("assumptions", mode="before")
+    @classmethod
+    def _bare_hours(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                k: {"monthly_hours": v} if isinstance(v, (int, float)) else v
+                for k, v in value.items()
+            }
+        return value
+
+
+class Control(Section):
+    """What must be in your own hands."""
+
+    level: ControlLevel = ask(
+        ControlLevel.some, "Control over the environment",
+        "Low: just run it. Some: own container. High: own network and machine types. Full: own host.",
+        when="essential",
+    )  # fmt: skip
+    hosting: Hosting = ask(
+        Hosting.any, "Managed or self-hosted", "Restrict the answer to one of the two.",
+    )  # fmt: skip
+    private_network: bool = ask(
+        False, "Private network only", "The endpoint must not be reachable from the internet."
+    )
+    custom_container: bool = ask(
+        False, "Own container image", "The model needs its own system packages or server."
+    )
+    host_access: bool = ask(
+        False, "Access to the host", "Root on the machine: drivers, kernel settings, agents."
+    )
+    canary: bool = ask(
+        False, "Canary releases", "New versions must receive a small share of traffic first."
+    )
+    data_residency: str | None = ask(
+        None, "Data must stay in", "A region prefix such as eu, us or ap-southeast-2.",
+        max_length=40,
+    )  # fmt: skip
+    models_per_endpoint: int = ask(
+        1, "Models per endpoint", "Many small models behind one endpoint.",
+        unit="models", ge=1, le=100_000,
+    )  # fmt: skip
+
+
+class Placement(Section):
+    """Where it may run and how machines may be bought."""
+
+    clouds: tuple[Cloud, ...] = ask(
+        (Cloud.aws,), "Clouds", "Where it may run.", min_length=1
+    )
+    regions: tuple[str, ...] = ask(
+        ("us-east-1",), "Regions",
+        "A region names its cloud; a cloud without a region of its own gets its default.",
+    )  # fmt: skip
+    arm: bool = ask(True, "ARM machines are fine", "Graviton, Ampere and the like.")
+    burstable: bool = ask(False, "Burstable machines are fine", "t3, t4g and the like.")
+    spot: bool = ask(False, "Spot machines are fine", "Cheaper, but may be taken away.")
+    commitment: Commitment = ask(
+        Commitment.none, "Would you commit for a term?", "Savings plans and reservations."
+    )
+    existing_cluster: bool = ask(
+        False, "A Kubernetes cluster is already run", "Its control plane and upkeep are then paid."
+    )
+    node_hourly_usd: float | None = ask(
+        None, "Price of your own node", "For Kubernetes and own hardware, an hour.",
+        unit="USD/h", ge=0, le=1000,
+    )  # fmt: skip
+    node_vcpu: int = ask(
+        4, "vCPU of your own node", "For Kubernetes and own hardware.", unit="vCPU", ge=1, le=1024
+    )
+    node_memory_gb: float = ask(
+        16, "Memory of your own node", "For Kubernetes and own hardware.",
+        unit="GB", gt=0, le=32_768,
+    )  # fmt: skip
+    node_gpu: bool = ask(False, "Your own node has a GPU", "For Kubernetes and own hardware.")
+
+    @field_validator("clouds", "regions", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [value]
+        return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
+
+
+class Budget(Section):
+    monthly_usd: float | None = ask(
+        None, "Budget", "Caps the cloud bill of a month; people's time is apart.",
+        unit="USD/month", gt=0, le=1e9,
+    )  # fmt: skip
+
+
+class Today(Section):
+    option: str | None = ask(None, "Runs today on", "The option id of what you run now.")
+    monthly_usd: float | None = ask(
+        None, "Costs today", "What you pay for it each month.", unit="USD/month", ge=0, le=1e9
+    )
+
+
+class Priorities(Section):
+    """Weights, 0 (does not matter) to 5 (decides)."""
+
+    cost: float = ask(3, "Cost", "Cloud bill and people's time.", ge=0, le=5)
+    latency: float = ask(3, "Latency", "Headroom below the target.", ge=0, le=5)
+    control: float = ask(2, "Control", "Environment, network and host in your hands.", ge=0, le=5)
+    operations: float = ask(3, "Little operating effort", "Few hours, nobody paged.", ge=0, le=5)
+    launch: float = ask(2, "Quick launch", "Time until it runs in production.", ge=0, le=5)
+    portability: float = ask(1, "Portability", "Easy to move elsewhere.", ge=0, le=5)
+    elasticity: float = ask(1, "Elasticity", "Follows traffic up and down, to zero.", ge=0, le=5)
+    resilience: float = ask(2, "Resilience", "Survives the loss of a machine or zone.", ge=0, le=5)
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Priorities:
+        if not any(self.model_dump().values()):
+            raise ValueError("are all 0; give at least one of them a weight")
+        return self
+
+
+class Requirements(Section):
+    """All answers. Required: five of the model and two of the traffic; all else has a default."""
+
+    model: Model
+    traffic: Traffic
+    service: Service = Service()
+    team: Team = Team()
+    control: Control = Control()
+    placement: Placement = Placement()
+    budget: Budget = Budget()
+    today: Today = Today()
+    priorities: Priorities = Priorities()
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Requirements:
+        problems = _contradictions(self)
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def parse(data: Any) -> Requirements:
+    """Requirements from plain data (what YAML or JSON gives).
+
+    Raises RequirementsError with one sentence for each problem.
+    """
+    if not isinstance(data, dict):
+        raise RequirementsError(
+            [f"requirements must be a mapping with model and traffic, not {type(data).__name__}"]
+        )
+    try:
+        return Requirements.model_validate(data)
+    except ValidationError as error:
+        raise RequirementsError(_sentences(error)) from None
+
+
+def load(path: str | Path) -> Requirements:
+    """Requirements from a YAML or JSON file of at most 1 MB. Raises RequirementsError."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise RequirementsError(
+                [f"{path} has {path.stat().st_size:,} bytes; requirements have at most 1 MB"]
+            )
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise RequirementsError([f"{path} is not UTF-8 text; save it as YAML or JSON"]) from None
+    except OSError as error:
+        raise RequirementsError(
+            [f"cannot read {path}: {error.strerror}; name a YAML or JSON file"]
+        ) from None
+    return loads(text, name=str(path))
+
+
+def loads(text: str, name: str = "the requirements") -> Requirements:
+    """Requirements from YAML or JSON text. Raises RequirementsError."""
+    if len(text.encode()) > MAX_FILE_BYTES:
+        raise RequirementsError([f"{name} is larger than 1 MB; requirements are a few lines"])
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        where = str(error).replace("\n", " ")[:200]
+        raise RequirementsError([f"{name} is not valid YAML or JSON: {where}"]) from None
+    return parse(data)
+
+
+def dumps(requirements: Requirements, *, defaults: bool = False) -> str:
+    """YAML that `loads` reads back; without `defaults` only what differs from them."""
+    data = requirements.model_dump(mode="json", exclude_defaults=not defaults)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _contradictions(need: Requirements) -> list[str]:
+    problems = []
+    model, traffic, service, place = need.model, need.traffic, need.service, need.placement
+    if model.service_time_ms is None and model.model_class is None:
+        problems.append(
+            "model.service_time_ms is missing; give the milliseconds of one request, or name a "
+            "model.model_class"
+        )
+    if traffic.mode is Mode.realtime and service.p95_ms is None:
+        problems.append("service.p95_ms is missing; real-time traffic needs a response-time target")
+    if model.gpu_memory_gb is not None and not model.gpu:
+        problems.append(
+            f"model.gpu_memory_gb is {model.gpu_memory_gb:g} but model.gpu is false; set model.gpu "
+            "to true or drop gpu_memory_gb"
+        )
+    own = {Cloud.own_hardware, Cloud.kubernetes}
+    if model.gpu and set(place.clouds) <= own and not place.node_gpu:
+        where = " and ".join(c.value for c in place.clouds)
+        problems.append(
+            f"model.gpu is true but placement.clouds is only {where} and placement.node_gpu is "
+            "false; set node_gpu to true, allow a cloud, or set model.gpu to false"
+        )
+    if (
+        need.control.hosting is Hosting.managed
+        and set(place.clouds) <= own
+    ):  # fmt: skip
+        problems.append(
+            "control.hosting is managed but placement.clouds names no cloud with a managed service; "
+            "add aws, gcp or azure, or set hosting to any"
+        )
+    if (
+        service.max_processing_s is not None
+        and model.service_time_ms is not None
+        and service.max_processing_s * 1000 < model.service_time_ms
+    ):
+        problems.append(
+            f"service.max_processing_s is {service.max_processing_s:g} s but one request takes "
+            f"{model.service_time_ms / 1000:g} s (model.service_time_ms); raise max_processing_s"
+        )
+    if traffic.peak_requests_per_second is not None:
+        month_s = HOURS_IN_MONTH * 3600
+        average = traffic.requests_per_month / month_s
+        if traffic.peak_requests_per_second < average:
+            problems.append(
+                f"traffic.peak_requests_per_second is {traffic.peak_requests_per_second:g} but "
+                f"requests_per_month is already {average:.3g} a second on average; raise the peak"
+            )
+        if traffic.peak_requests_per_second * 3600 * HOURS_IN_MONTH / HOURS_IN_WEEK > (
+            traffic.requests_per_month
+        ):
+            problems.append(
+                f"traffic.peak_requests_per_second is {traffic.peak_requests_per_second:g}, more in "
+                "one hour a week than requests_per_month in all; lower the peak or raise the month"
+            )
+    return problems
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    """One sentence for each problem: the path, what is wrong, the value."""
+    out: list[str] = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"] if part not in _UNION_NOISE)
+        kind, value = item["type"], item.get("input")
+        if kind == "extra_forbidden":
+            out.append(f"{path} is not a known key; {_known_keys(item['loc'])}")
+        elif kind == "missing":
+            out.append(f"{path} is missing; it is required")
+        elif kind == "value_error":
+            message = str(item["ctx"]["error"])
+            out.extend(f"{path} {line}".strip() if path else line for line in message.split("\n"))
+        elif path == "traffic.pattern":
+            names = ", ".join(p.value for p in Pattern)
+            out.append(f"traffic.pattern is {_short(value)}; use {names}, or 168 numbers")
+        else:
+            said = item["msg"][0].lower() + item["msg"][1:]
+            out.append(f"{path} is {_short(value)}; {said}")
+    return list(dict.fromkeys(out))
+
+
+_UNION_NOISE = {"tuple[float, ...]"} | {"enum", "Pattern", "lax-or-strict"}
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> str:
+    section: Any = Requirements
+    for part in loc[:-1]:
+        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+        section = field.annotation if field else None
+    if section is None or not hasattr(section, "model_fields"):
+        return "remove it"
+    return "known here: " + ", ".join(section.model_fields)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,65 @@
+"""The requirements, resolved: what rules, sizing and costs compute with.
+
+Resolving happens once: the service time of a model class, the 168 hourly rates, the longest
+single request. Everything here is a plain number; nothing is looked up again further down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from advisor.requirements import HOURS_IN_MONTH, Requirements
+from advisor.sizing.performance import model_class
+from advisor.traffic import Rates, weekly_rates
+
+SHARED_MEMORY_FORMATS = frozenset({"onnx", "torch", "xgboost", "lightgbm"})
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """A resolved requirement. Rates are arrivals a second, shape (168,)."""
+
+    need: Requirements
+    rates: Rates
+    service_time_ms: float  # alone on one m5 vCPU (with a GPU: on one A10G)
+    service_time_assumed: bool  # from a model class, not measured
+    max_processing_s: float
+
+    @property
+    def mean_per_s(self) -> float:
+        return self.need.traffic.requests_per_month / (HOURS_IN_MONTH * 3600)
+
+    @property
+    def peak_per_s(self) -> float:
+        return float(self.rates.max())
+
+    @property
+    def peak_to_mean(self) -> float:
+        return self.peak_per_s / self.mean_per_s
+
+    @property
+    def concurrency_peak(self) -> float:
+        """Little's law on the reference machine: requests in service at the busiest hour."""
+        return self.peak_per_s * self.service_time_ms / 1000
+
+    @property
+    def work_vcpu_hours(self) -> float:
+        """Pure work of a month on the reference machine, in vCPU-hours (GPU-hours with a GPU)."""
+        return self.need.traffic.requests_per_month * self.service_time_ms / 3.6e6
+
+
+def resolve(need: Requirements) -> Workload:
+    """Resolve the requirements. Raises InputError for a model class that is not known."""
+    assumed = need.model.service_time_ms is None
+    if need.model.service_time_ms is not None:
+        service_time_ms = need.model.service_time_ms
+    else:
+        service_time_ms = model_class(str(need.model.model_class)).service_time_ms
+    longest = need.service.max_processing_s
+    return Workload(
+        need=need,
+        rates=weekly_rates(need.traffic),
+        service_time_ms=service_time_ms,
+        service_time_assumed=assumed,
+        max_processing_s=longest if longest is not None else service_time_ms / 1000,
+    )
