@@ -60,6 +60,4 @@ def _raise_peak(rates: Rates, peak: float) -> Rates:
     scale = left / others if others > 0 else 0.0
     out = rates * scale
     out[top] = peak
-    if scale > 0 and out[np.arange(HOURS_IN_WEEK) != top].max() > peak:
-        return np.minimum(out, peak)
     return out

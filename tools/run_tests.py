@@ -1,0 +1,71 @@
+"""Run the tests that this machine can run, and say plainly which it cannot.
+
+`make test` calls this. A browser that is missing means NOT RUN with how to get one; with
+ADVISOR_STRICT=1 (as in CI) it means failure. Exit code 0 only when everything that ran passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from find_browser import HOW_TO_GET_ONE, find_browser
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="the slower proofs as well")
+    arguments = parser.parse_args()
+    strict = os.environ.get("ADVISOR_STRICT") == "1"
+    environment = dict(os.environ)
+    not_run: list[str] = []
+
+    browser = find_browser(install=True)
+    if browser:
+        environment["ADVISOR_CHROMIUM"] = browser
+    else:
+        not_run.append(f"browser tests: no Chromium was found. {HOW_TO_GET_ONE}")
+    emulator = subprocess.run([sys.executable, "tools/emulator_venv.py"], cwd=ROOT, check=False)
+    if emulator.returncode != 0:
+        not_run.append(
+            "AWS emulator tests: its virtual environment could not be made. Check that "
+            "pip can reach a package index, then run: python tools/emulator_venv.py"
+        )
+
+    skipped = [] if browser else ["browser"]
+    if emulator.returncode != 0:
+        skipped.append("emulator")
+    if not arguments.all:
+        skipped.append("slow")
+    # Unit tests share the cores; browser and emulator journeys follow one at a time.
+    alone = [name for name in ("browser", "emulator") if name not in skipped]
+    codes = [
+        _pytest(" and ".join(f"not {n}" for n in {*skipped, "browser", "emulator"}), 2, environment)
+    ]
+    if alone:
+        wanted = f"({' or '.join(alone)})"
+        wanted += "" if arguments.all else " and not slow"
+        codes.append(_pytest(wanted, 0, environment))
+    for line in not_run:
+        print(f"NOT RUN  {line}", file=sys.stderr)
+    if not_run and strict:
+        print("ADVISOR_STRICT=1: nothing may be left out, so this run failed.", file=sys.stderr)
+        return 1
+    return max(codes)
+
+
+def _pytest(markers: str, workers: int, environment: dict[str, str]) -> int:
+    command = [sys.executable, "-m", "pytest", "-q", "-m", markers]
+    if workers:
+        command += ["-n", str(workers), "--dist", "loadscope"]
+    print("$", " ".join(command[1:]), flush=True)
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
