@@ -79,3 +79,7 @@ class StalePlanError(DeployError, InputError):
     """The plan no longer fits what is out there; plan again."""
 
     exit_code = 2
+
+
+class RunCancelledError(DeployError):
+    """Somebody cancelled the run; what it had created is taken away again."""

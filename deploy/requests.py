@@ -27,6 +27,7 @@ class PlanRequest:
     public: bool = False
     owner: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)  # a target's own, e.g. {"port": 8123}
 
     def __post_init__(self) -> None:
         check_name(self.name)
