@@ -1,0 +1,139 @@
+"""One interface over the model libraries. Each is imported only when a model of it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .errors import ModelError
+from .signature import Signature
+from .values import Batch, Method, Output
+
+
+class Model(Protocol):
+    """A loaded model. `predict` is called from one worker at a time or several, by its library's
+    own leave: every library here allows concurrent prediction."""
+
+    signature: Signature
+
+    def predict(self, batch: Batch, method: Method) -> Output: ...
+
+
+def load(format_: str, path: Path, signature: Signature, threads: int = 1) -> Model:
+    """The model in `path`. Blocks; raises ModelError (or its subclass for refused content).
+
+    `format_` is joblib, pickle, skops, onnx, torch, xgboost or lightgbm. `threads`: processor
+    threads that one prediction may use.
+    """
+    make = _LOADERS.get(format_)
+    if make is None:
+        raise ModelError(f"there is no loader for {format_!r}; it is one of {', '.join(_LOADERS)}")
+    try:
+        return make(path, signature, threads)
+    except ModuleNotFoundError as missing:
+        package = {"sklearn": "scikit-learn"}.get(missing.name or "", missing.name)
+        raise ModelError(
+            f"the model is a {format_} file and {package} is not installed; "
+            f"pip install {package}, or export the model to ONNX"
+        ) from missing
+
+
+def load_object(format_: str, path: Path) -> Any:
+    """The Python object in a joblib, pickle or skops file, checked by the allow-list."""
+    from . import safe_pickle, safe_skops, structure
+
+    found = safe_skops.load(path) if format_ == "skops" else safe_pickle.load(path)
+    structure.check(found)
+    return found
+
+
+def _python_object(path: Path, signature: Signature, threads: int) -> Model:
+    from .sklearn_model import SklearnModel
+
+    format_ = "skops" if path.suffix == ".skops" or _is_zip(path) else "pickle"
+    return SklearnModel(load_object(format_, path), signature)
+
+
+def _onnx(path: Path, signature: Signature, threads: int) -> Model:
+    from .onnx_model import OnnxModel
+
+    return OnnxModel(path, signature, threads)
+
+
+def _xgboost(path: Path, signature: Signature, threads: int) -> Model:
+    import xgboost
+
+    from . import boosters
+
+    boosters.check_xgboost(path.read_bytes())
+    booster = xgboost.Booster({"nthread": threads})
+    # The library picks its parser by the file's ending; bytes name the form themselves.
+    booster.load_model(bytearray(path.read_bytes()))
+    booster.set_param({"nthread": threads})
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(booster.inplace_predict(rows, validate_features=False))
+
+    return BoosterModel(predict, signature)
+
+
+def _lightgbm(path: Path, signature: Signature, threads: int) -> Model:
+    import lightgbm
+
+    from . import boosters
+
+    text = path.read_text(encoding="utf-8")
+    boosters.check_lightgbm(text)
+    booster = lightgbm.Booster(model_str=text)
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(booster.predict(rows, num_threads=threads))
+
+    return BoosterModel(predict, signature)
+
+
+def _torch(path: Path, signature: Signature, threads: int) -> Model:
+    from .torch_model import TorchModel
+
+    return TorchModel(path, signature, threads)
+
+
+_LOADERS: dict[str, Callable[[Path, Signature, int], Model]] = {
+    "joblib": _python_object,
+    "pickle": _python_object,
+    "skops": _python_object,
+    "onnx": _onnx,
+    "xgboost": _xgboost,
+    "lightgbm": _lightgbm,
+    "torch": _torch,
+}
+
+
+class BoosterModel:
+    """An XGBoost or LightGBM model in its own file: numbers in, margins or probabilities out."""
+
+    def __init__(self, predict: Callable[[np.ndarray], np.ndarray], signature: Signature) -> None:
+        self.signature = signature
+        self._predict = predict
+        self._classes = np.asarray(signature.classes) if signature.classes else None
+        self._keys = [str(c) for c in signature.classes] if signature.classes else None
+
+    def predict(self, batch: Batch, method: Method) -> Output:
+        raw = np.asarray(self._predict(batch.data))
+        if self._classes is None or not self.signature.has_probabilities:
+            return Output(raw if self._classes is None else raw.astype(np.int64))
+        probabilities = raw if raw.ndim == 2 else np.column_stack([1.0 - raw, raw])
+        if method == "predict_proba":
+            return Output(None, probabilities)
+        labels = self._classes[probabilities.argmax(axis=1)]
+        if method == "predict":
+            return Output(labels)
+        return Output(labels, probabilities, self._keys)
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"

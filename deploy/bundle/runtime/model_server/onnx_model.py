@@ -1,0 +1,104 @@
+"""ONNX models through ONNX Runtime; nothing else is imported for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import ModelError, RequestError
+from .signature import Signature
+from .values import Batch, Method, Output
+
+DTYPES = {
+    "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
+    "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int16)": "int16",
+    "tensor(int8)": "int8", "tensor(uint8)": "uint8", "tensor(uint16)": "uint16",
+    "tensor(uint32)": "uint32", "tensor(uint64)": "uint64", "tensor(bool)": "bool",
+    "tensor(string)": "str",
+}  # fmt: skip
+
+
+class OnnxModel:
+    """A session with one input tensor, or one input for each column."""
+
+    def __init__(self, path: Path, signature: Signature, threads: int) -> None:
+        import onnxruntime as ort
+
+        self.signature = signature
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A model may not name files beside itself; from bytes there is no folder to name.
+        try:
+            self._session = ort.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise ModelError(
+                f"ONNX Runtime {ort.__version__} cannot load the model: {str(error)[:300]}"
+            ) from error
+        self._inputs = [i.name for i in self._session.get_inputs()]
+        self._outputs = [o.name for o in self._session.get_outputs()]
+        self._label, self._scores = _roles(self._session.get_outputs(), signature)
+        self._run: Any = self._session.run
+        classes = signature.classes
+        self._classes = np.asarray(classes) if classes else None
+        self._keys = [str(c) for c in classes] if classes else None
+
+    def predict(self, batch: Batch, method: Method) -> Output:
+        if self.signature.fixed_batch and batch.rows != self.signature.input_shape[0]:  # type: ignore[index]
+            return self._row_by_row(batch, method)
+        if batch.kind == "columns":
+            feed = {name: column.reshape(-1, 1) for name, column in batch.data.items()}
+        else:
+            feed = {self._inputs[0]: batch.data}
+        if self._scores is None:
+            if method == "predict_proba":
+                raise RequestError(
+                    422, "no_probabilities", "this model gives no probabilities; leave out "
+                    'parameters.method or use "predict"',
+                )  # fmt: skip
+            (values,) = self._run([self._label], feed)
+            return Output(values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1
+                          else values)  # fmt: skip
+        wanted = [self._scores] if method == "predict_proba" else [self._label, self._scores]
+        if method == "predict":
+            wanted = [self._label]
+        found = dict(zip(wanted, self._run(wanted, feed), strict=True))
+        labels, scores = found.get(self._label), found.get(self._scores)
+        keys = self._keys
+        if isinstance(scores, list):  # a ZipMap: one dictionary a row
+            keys = [str(k) for k in scores[0]] if scores else keys
+            scores = np.array([list(row.values()) for row in scores])
+        if method == "predict_proba":
+            return Output(None, scores)
+        return Output(labels, scores, keys)
+
+    def _row_by_row(self, batch: Batch, method: Method) -> Output:
+        """The model was exported for a fixed number of rows; only one at a time can be served."""
+        size = self.signature.input_shape[0]  # type: ignore[index]
+        if size != 1:
+            raise RequestError(
+                422, "fixed_batch",
+                f"the model was exported for exactly {size} rows a request and got {batch.rows}; "
+                "send that many, or export it with a free first dimension",
+            )  # fmt: skip
+        parts = [self.predict(batch.part(i, i + 1), method) for i in range(batch.rows)]
+        values = None if parts[0].values is None else np.concatenate([p.values for p in parts])
+        scores = (
+            None
+            if parts[0].probabilities is None
+            else np.concatenate([p.probabilities for p in parts])
+        )
+        return Output(values, scores, parts[0].keys)
+
+
+def _roles(outputs: list[Any], signature: Signature) -> tuple[str, str | None]:
+    """(the output that answers, the one with probabilities or None)."""
+    label = outputs[0].name
+    if signature.has_probabilities and len(outputs) > 1:
+        return label, outputs[1].name
+    return label, None

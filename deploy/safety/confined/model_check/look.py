@@ -1,0 +1,283 @@
+"""The look at a model file: what it is, what it asks for, whether it loads, what it expects."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from model_server import loaders, safe_pickle, safe_skops
+from model_server.errors import ModelError, RefusedModelError
+from model_server.signature import Signature
+
+from . import describe, formats
+
+# import name -> package names that may provide it
+PACKAGES = {
+    "sklearn": ("scikit-learn",), "numpy": ("numpy",), "scipy": ("scipy",), "joblib": ("joblib",),
+    "pandas": ("pandas",), "onnxruntime": ("onnxruntime",), "skops": ("skops",),
+    "xgboost": ("xgboost", "xgboost-cpu"), "lightgbm": ("lightgbm",), "torch": ("torch",),
+}  # fmt: skip
+EXTRAS = {"torch": "torch", "xgboost": "xgboost", "lightgbm": "lightgbm"}
+TORCH_PARTS = re.compile(
+    r"^(torch\.(FloatStorage|DoubleStorage|HalfStorage|BFloat16Storage|LongStorage|IntStorage|"
+    r"ShortStorage|CharStorage|ByteStorage|BoolStorage|Size|device|float\d+|int\d+|uint8|bool|"
+    r"bfloat16)|torch\._utils\._rebuild_(tensor_v2|parameter|qtensor)|"
+    r"torch\.storage\.(UntypedStorage|TypedStorage)|"
+    r"torch\.jit\._pickle\.(build_(int|tensor|double|bool)list|restore_type_tag)|"
+    r"collections\.OrderedDict|__torch__(\.\w+)*)$"
+)
+
+
+def run(payload: dict[str, Any]) -> dict[str, Any]:
+    """Look at payload["path"], named payload["name"].
+
+    Returns {"format", "findings", "verdict", "signature", "libraries", "saved_with"} or
+    {"refused": bool, "message", "findings"}.
+    """
+    path, name = Path(payload["path"]), str(payload["name"])
+    findings: list[str] = []
+    try:
+        found = formats.detect(path)
+        findings += found.notes
+        note = formats.check_name(name, found)
+        if note:
+            findings.append(note)
+        look = _LOOKS[found.format]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = look(path, findings)
+        saved_with = _versions_told(caught, findings)
+    except RefusedModelError as refused:
+        return {"refused": True, "message": str(refused), "findings": [*findings, str(refused)]}
+    except ModelError as wrong:
+        return {"refused": False, "message": str(wrong), "findings": findings}
+    return {
+        "format": formats.by_name(name, found),
+        "findings": findings,
+        "saved_with": result.pop("saved_with", {}) | saved_with,
+        **result,
+    }
+
+
+def _pickled(path: Path, findings: list[str]) -> dict[str, Any]:
+    names = safe_pickle.trace(path)
+    refused = safe_pickle.refused_of(names)
+    if refused:
+        raise RefusedModelError(_refusal(refused), [f"{m}.{n}" for m, n, _ in refused])
+    _second_opinion(path, findings)
+    findings.append(
+        f"It refers to {len(set(names))} names, all on the allow-list, and loads with them alone."
+    )
+    return _estimator("pickle", path, {m.split(".")[0] for m, _ in names})
+
+
+def _skops(path: Path, findings: list[str]) -> dict[str, Any]:
+    _need("skops")
+    types = safe_skops.types_in(path)
+    findings.append(f"It names {len(types)} types, all on the allow-list.")
+    return _estimator("skops", path, {m.split(".")[0] for m, _ in types} | {"skops"})
+
+
+def _estimator(form: str, path: Path, roots: set[str]) -> dict[str, Any]:
+    model = loaders.load_object(form, path)
+    signature = describe.sklearn_signature(model)
+    roots &= set(PACKAGES)
+    roots |= {"sklearn", "numpy", "scipy", "joblib"}
+    if signature.get("needs_frame"):
+        roots.add("pandas")
+    return {
+        "verdict": "allow-listed",
+        "signature": signature,
+        "libraries": _versions(roots),
+    }
+
+
+def _onnx(path: Path, findings: list[str]) -> dict[str, Any]:
+    _need("onnxruntime")
+    signature = describe.onnx_signature(path)
+    producer = signature.pop("_producer", "")
+    loaders.load("onnx", path, Signature.of(signature))
+    findings.append("ONNX holds a graph of standard operators and no code; it loads.")
+    return {
+        "verdict": "safe",
+        "signature": signature,
+        "libraries": _versions({"onnxruntime", "numpy"}),
+        "saved_with": {"producer": producer} if producer else {},
+    }
+
+
+def _xgboost(path: Path, findings: list[str]) -> dict[str, Any]:
+    signature = describe.xgboost_signature(path.read_bytes())
+    findings.append("Every index and length in the XGBoost file stays within the file.")
+    _need("xgboost")
+    loaders.load("xgboost", path, Signature.of(signature))
+    return {
+        "verdict": "safe",
+        "signature": signature,
+        "libraries": _versions({"xgboost", "numpy", "scipy"}),
+    }
+
+
+def _lightgbm(path: Path, findings: list[str]) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as broken:
+        raise ModelError(f"the LightGBM model is no text: {broken}") from broken
+    signature = describe.lightgbm_signature(text)
+    findings.append("Every index in the LightGBM file stays within its trees.")
+    _need("lightgbm")
+    loaders.load("lightgbm", path, Signature.of(signature))
+    return {
+        "verdict": "safe",
+        "signature": signature,
+        "libraries": _versions({"lightgbm", "numpy", "scipy"}),
+    }
+
+
+def _torch(path: Path, findings: list[str]) -> dict[str, Any]:
+    names = _check_torch_archive(path, path, 0)
+    scripted = any(n.endswith("constants.pkl") for n in names)
+    exported = any(n.endswith(("archive_format", "exported_program.json")) for n in names)
+    if not scripted and not exported:
+        raise ModelError(
+            "the PyTorch file holds weights without the model's code; save the model with "
+            "torch.jit.trace(model, example).save(...) or torch.export.save(...)"
+        )
+    _need("torch")
+    loaders.load("torch", path, Signature(input_dtype="float32"))
+    kind = "TorchScript" if scripted else "torch.export"
+    findings.append(
+        f"{kind} is a program of PyTorch's own operators without Python code; it loads confined."
+    )
+    return {
+        "verdict": "allow-listed",
+        "signature": {"task": "other", "input_dtype": "float32"},
+        "libraries": _versions({"torch", "numpy"}),
+    }
+
+
+def _check_torch_archive(source: Any, path: Path, depth: int) -> list[str]:
+    """Trace every pickle in the archive and in the archives within; the names in it."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for name in archive.namelist():
+                if name.endswith(".pkl"):
+                    _check_torch_pickle(archive.read(name), path, name)
+                elif name.endswith(".pt") and depth < 2:
+                    data = archive.read(name)
+                    if data[:2] == b"PK":
+                        _check_torch_archive(io.BytesIO(data), path, depth + 1)
+                    elif data:
+                        _check_torch_pickle(data, path, name)
+            return archive.namelist()
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as broken:
+        raise ModelError(f"the PyTorch archive is damaged: {str(broken)[:120]}") from broken
+
+
+def _check_torch_pickle(data: bytes, path: Path, inner: str) -> None:
+    names = safe_pickle.trace_stream(io.BytesIO(data), path, stored_elsewhere=True)
+    bad = [(m, n) for m, n in dict.fromkeys(names) if not TORCH_PARTS.match(f"{m}.{n}")]
+    if bad:
+        from model_server.allowlist import explain
+
+        told = _refusal([(m, n, explain(m, n)) for m, n in bad])
+        raise RefusedModelError(f"{told} (in {inner})", [f"{m}.{n}" for m, n in bad])
+
+
+def _second_opinion(path: Path, findings: list[str]) -> None:
+    """picklescan, over the unpacked content; it cannot read past joblib's arrays and says so."""
+    try:
+        from picklescan.scanner import SafetyLevel, scan_pickle_bytes
+    except ModuleNotFoundError:
+        return
+    with safe_pickle.open_stream(path) as stream:
+        result = scan_pickle_bytes(io.BytesIO(stream.read()), path.name)
+    dangerous = [g for g in result.globals if g.safety == SafetyLevel.Dangerous]
+    if dangerous:
+        raise RefusedModelError(
+            "picklescan, the second opinion, finds "
+            + ", ".join(f"{g.module}.{g.name}" for g in dangerous[:5]),
+            [f"{g.module}.{g.name}" for g in dangerous],
+        )
+    findings.append(
+        "picklescan, the second opinion, could not read past the arrays."
+        if result.scan_err
+        else "picklescan, the second opinion, finds nothing dangerous."
+    )
+
+
+def _refusal(refused: list[tuple[str, str, str]]) -> str:
+    first = "; ".join(f"{m}.{n}, which {why}" for m, n, why in refused[:3])
+    more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
+    ours = all(m in ("__main__", "__mp_main__") for m, _, _ in refused)
+    advice = (
+        "move the class into an installed library, or export the model to ONNX"
+        if ours
+        else "do not load it; ask where it came from, or export the model to ONNX at its source"
+    )
+    return f"the file refers to {first}{more}; nothing of it was run: {advice}"
+
+
+def _need(package: str) -> None:
+    try:
+        importlib.import_module(package)
+    except ModuleNotFoundError as missing:
+        if missing.name != package:
+            raise
+        extra = EXTRAS.get(package)
+        way = (
+            f"pip install 'model-deployment-advisor[{extra}]'"
+            if extra
+            else f"pip install {package}"
+        )
+        raise ModelError(
+            f"the model needs {package}, which is not installed here; {way}, or export the model "
+            "to ONNX"
+        ) from missing
+    except (ImportError, OSError) as broken:
+        raise ModelError(f"{package} is installed but does not start: {broken}") from broken
+
+
+def _versions(roots: set[str]) -> dict[str, str]:
+    found = {}
+    for root in sorted(roots):
+        for package in PACKAGES.get(root, ()):
+            try:
+                found[package] = importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+    return found
+
+
+def _versions_told(caught: list[warnings.WarningMessage], findings: list[str]) -> dict[str, str]:
+    """scikit-learn warns when a model was saved with another version; say it once."""
+    saved: dict[str, str] = {}
+    for warning in caught:
+        if type(warning.message).__name__ != "InconsistentVersionWarning":
+            continue
+        message = warning.message
+        old = str(getattr(message, "original_sklearn_version", "another version"))
+        new = str(getattr(message, "current_sklearn_version", "this one"))
+        if "scikit-learn" not in saved:
+            findings.append(
+                f"It was saved with scikit-learn {old} and loads here with {new}; predictions may "
+                f"differ: compare some, or save it again with {new}."
+            )
+        saved["scikit-learn"] = old
+    return saved
+
+
+_LOOKS = {
+    "joblib": _pickled,
+    "pickle": _pickled,
+    "skops": _skops,
+    "onnx": _onnx,
+    "xgboost": _xgboost,
+    "lightgbm": _lightgbm,
+    "torch": _torch,
+}
