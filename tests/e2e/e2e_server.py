@@ -1,0 +1,100 @@
+"""A server under test, and a Chromium to look at it with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Page
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+START_LIMIT_S = 60.0
+SLOW_MS = 60_000
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def server(home: Path, port: int | None = None) -> Iterator[str]:
+    """The app as a user starts it, with its own home; the address it answers on."""
+    port = port or free_port()
+    log = home / "server.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [
+                str(Path(sys.executable).parent / "streamlit"),
+                "run", "streamlit_app.py", "--server.port", str(port),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "ADVISOR_HOME": str(home)},
+            stdout=out,
+            stderr=out,
+        )  # fmt: skip
+    try:
+        _await(process, port, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def open_page(page: Page, url: str) -> None:
+    """Go there and wait until the script has run through."""
+    page.goto(url)
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Until the page has a heading, nothing runs and no skeleton is left."""
+    page.locator("h1").first.wait_for(timeout=SLOW_MS)
+    page.wait_for_function(
+        "() => !document.querySelector('[data-testid=stStatusWidget]')"
+        " && !document.querySelector('[data-testid=stSkeleton]')"
+        " && document.querySelector('[data-test-script-state=notRunning]')",
+        timeout=SLOW_MS,
+    )
+
+
+def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the app did not start: {log.read_text()[-2000:]}")

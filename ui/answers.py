@@ -1,0 +1,348 @@
+"""The answers on the page: flat, by path, as plain values; and the link that carries them.
+
+Questions come from the fields of `advisor.requirements`: a field added there is asked here with
+no edit. Nothing in this file knows Streamlit.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from advisor.errors import RequirementsError
+from advisor.presets import presets
+from advisor.requirements import Pattern, Requirements, parse
+
+Answers = dict[str, Any]
+Kind = Literal["number", "integer", "switch", "choice", "choices", "texts", "text", "week", "hours"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One field of the requirements, as the form needs it."""
+
+    path: str  # "model.size_mb"
+    section: str
+    name: str
+    kind: Kind
+    optional: bool
+    required: bool
+    default: Any  # plain value; None for a required field
+    title: str
+    help: str
+    unit: str
+    ask: str
+    depends_on: tuple[str, str] | None
+    options: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The question with its unit, unless the unit repeats the question's own words."""
+        word = self.unit.split("/")[0].lower()
+        if word in ("", "ratio") or word in self.title.lower().split():
+            return self.title
+        return f"{self.title} ({self.unit})"
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a link said: the answers, and one sentence for each thing that was dropped."""
+
+    answers: Answers
+    dropped: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)  # required questions it leaves out
+
+
+@cache
+def questions() -> Mapping[str, Question]:
+    """All questions by path, in the order of the requirements."""
+    out = {}
+    for section, holder in Requirements.model_fields.items():
+        model = _section_model(holder)
+        for name, info in model.model_fields.items():
+            question = _question(section, name, info)
+            out[question.path] = question
+    return out
+
+
+def section_help(section: str) -> str:
+    """The one line that introduces a section."""
+    return (_section_model(Requirements.model_fields[section]).__doc__ or "").strip()
+
+
+def starting_answers() -> Answers:
+    """The first preset: what a newcomer sees."""
+    return flatten(next(iter(presets().values())).requirements)
+
+
+def flatten(need: Requirements) -> Answers:
+    """Answers by path, as plain values that a form can hold."""
+    plain = need.model_dump(mode="json")
+    return {path: plain[q.section][q.name] for path, q in questions().items()}
+
+
+def to_requirements(answers: Answers) -> Requirements:
+    """Requirements from the answers; a question that is not asked has its default.
+
+    Raises RequirementsError with one sentence for each problem.
+    """
+    nested: dict[str, dict[str, Any]] = {}
+    for path, question in questions().items():
+        if path in answers and is_asked(question, answers):
+            nested.setdefault(question.section, {})[question.name] = answers[path]
+    return parse(nested)
+
+
+def is_asked(question: Question, answers: Answers) -> bool:
+    """Whether the question makes sense given the other answers (`depends_on`)."""
+    if question.depends_on is None:
+        return True
+    path, wanted = question.depends_on
+    return _to_text(answers.get(path)) == wanted
+
+
+def problems(answers: Answers) -> list[str]:
+    """What is wrong with the answers, one sentence each; empty when they can be advised on."""
+    try:
+        to_requirements(answers)
+    except RequirementsError as error:
+        return error.problems
+    return []
+
+
+def same(one: Answers, other: Answers) -> bool:
+    """Whether two sets of answers ask for the same thing."""
+    return encode(one) == encode(other)
+
+
+def encode(answers: Answers) -> dict[str, str]:
+    """The link's parameters: required answers, and all that differ from their default."""
+    out = {}
+    for path, question in questions().items():
+        if path not in answers or not is_asked(question, answers):
+            continue
+        value = answers[path]
+        if question.required or not _equal(value, question.default):
+            out[path] = _to_text(value)
+    return out
+
+
+def decode(params: Mapping[str, str]) -> Link:
+    """Answers from a link. What cannot be used is dropped, and said.
+
+    A question that the link leaves out has its default; a required one that of the first preset.
+    No parameters at all: the first preset.
+    """
+    start = starting_answers()
+    if not params:
+        return Link(start)
+    answers: Answers = {p: start[p] if q.required else q.default for p, q in questions().items()}
+    dropped = []
+    for path, text in params.items():
+        question = questions().get(path)
+        if question is None:
+            dropped.append(f"{path} is not a question here")
+            continue
+        try:
+            answers[path] = _validated(question, _from_text(question, text))
+        except (ValidationError, ValueError) as error:
+            dropped.append(f"{path} is {_short(text)}; {_said(error)}")
+    filled = [p for p, q in questions().items() if q.required and p not in params]
+    return Link(answers, dropped, filled)
+
+
+def changed(answers: Answers, changes: Iterable[tuple[str, Any]]) -> Answers:
+    """The answers with some of them replaced (a relaxation, a flip)."""
+    out = dict(answers)
+    for path, value in changes:
+        plain = value.value if isinstance(value, Enum) else value
+        out[path] = list(plain) if isinstance(plain, tuple) else plain
+    return out
+
+
+def describe(path: str) -> str:
+    """The question behind a path, for a sentence on the page; the path itself if none."""
+    question = questions().get(path)
+    return question.title if question else path
+
+
+def unit(path: str) -> str:
+    """The unit to write behind an answer, with its space; empty where there is none to say."""
+    question = questions().get(path)
+    said = question.unit if question else ""
+    # "5 million requests/month" would say twice what the question says already.
+    return "" if said in ("", "ratio", "requests/month") else f" {said}"
+
+
+def _section_model(info: FieldInfo) -> type[BaseModel]:
+    assert isinstance(info.annotation, type)  # noqa: S101 - a section is a model by definition
+    return info.annotation
+
+
+def _question(section: str, name: str, info: FieldInfo) -> Question:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    inner, optional = _unwrap(info.annotation)
+    kind, options = _kind(inner)
+    depends = str(extra["depends_on"]).split("=", 1) if "depends_on" in extra else None
+    default = None if info.is_required() else _plain(info.get_default(call_default_factory=True))
+    low, high = _bounds(info)
+    return Question(
+        path=f"{section}.{name}",
+        section=section,
+        name=name,
+        kind=kind,
+        optional=optional,
+        required=info.is_required(),
+        default=default,
+        title=info.title or name,
+        help=info.description or "",
+        unit=str(extra.get("unit", "")),
+        ask=str(extra.get("ask", "detail")),
+        depends_on=(depends[0], depends[1]) if depends else None,
+        options=options,
+        low=low,
+        high=high,
+    )
+
+
+def _unwrap(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        inner = [a for a in get_args(annotation) if a is not type(None)]
+        return inner[0], len(inner) < len(get_args(annotation))
+    return annotation, False
+
+
+def _kind(inner: Any) -> tuple[Kind, tuple[str, ...]]:
+    if inner is bool:
+        return "switch", ()
+    if inner is int:
+        return "integer", ()
+    if inner is float:
+        return "number", ()
+    if inner is str:
+        return "text", ()
+    if inner is Pattern:
+        return "week", tuple(p.value for p in Pattern)
+    if isinstance(inner, type) and issubclass(inner, Enum):
+        return "choice", tuple(str(m.value) for m in inner)
+    if get_origin(inner) is tuple:
+        item = get_args(inner)[0]
+        if isinstance(item, type) and issubclass(item, Enum):
+            return "choices", tuple(str(m.value) for m in item)
+        return "texts", ()
+    if get_origin(inner) is dict:
+        return "hours", ()
+    raise TypeError(f"the form has no widget for a field of type {inner!r}; add one here")
+
+
+def _bounds(info: FieldInfo) -> tuple[float | None, float | None]:
+    low: Any = None
+    high: Any = None
+    for item in info.metadata:
+        if isinstance(item, Ge):
+            low = item.ge
+        elif isinstance(item, Gt):
+            low = item.gt
+        elif isinstance(item, Le):
+            high = item.le
+        elif isinstance(item, Lt):
+            high = item.lt
+    return low, high
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return json.dumps(_numbers(one), sort_keys=True) == json.dumps(_numbers(other), sort_keys=True)
+
+
+def _numbers(value: Any) -> Any:
+    """Whole floats as integers, so that 3 and 3.0 are one answer."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, (list, tuple)):
+        return [_numbers(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _numbers(v) for k, v in value.items()}
+    return value
+
+
+def _to_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, (list, tuple)):
+        return ",".join(_to_text(v) for v in value)
+    if isinstance(value, dict):
+        return ",".join(
+            f"{key}:{_to_text(h.get('monthly_hours'))}:{_to_text(h.get('setup_hours'))}"
+            for key, h in value.items()
+        )
+    return str(value)
+
+
+def _from_text(question: Question, text: str) -> Any:
+    if text == "" and question.optional:
+        return None
+    if question.kind in ("choices", "texts"):
+        return [part for part in text.split(",") if part]
+    if question.kind == "week" and "," in text:
+        return [float(part) for part in text.split(",")]
+    if question.kind == "hours":
+        return dict(_hours(part) for part in text.split(",") if part)
+    return text
+
+
+def _hours(text: str) -> tuple[str, dict[str, float | None]]:
+    option, monthly, setup = [*text.split(":"), "", ""][:3]
+    return option, {
+        "monthly_hours": float(monthly) if monthly else None,
+        "setup_hours": float(setup) if setup else None,
+    }
+
+
+def _validated(question: Question, value: Any) -> Any:
+    """The value as the field takes it, in plain form. Raises ValidationError."""
+    model = _section_model(Requirements.model_fields[question.section])
+    start = starting_answers()
+    filler = {
+        q.name: start[q.path]
+        for q in questions().values()
+        if q.section == question.section and q.required
+    }
+    made = model.model_validate({**filler, question.name: value})
+    return made.model_dump(mode="json")[question.name]
+
+
+def _said(error: ValidationError | ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return f"that cannot be read ({error})"
+    item = error.errors()[0]
+    if item["type"] == "value_error":
+        return f"it {item['ctx']['error']}"
+    text = item["msg"]
+    return text[0].lower() + text[1:]
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 40 else repr(text[:37] + "...")

@@ -1,0 +1,236 @@
+"""Behind the verdict: the ranking, the bill, the week, what changes it, what was ruled out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from advisor.recommendation import Flip, Ranked, Recommendation
+from advisor.requirements import Mode, Requirements
+from ui import advice, charts, tables, theme
+from ui import format as fmt
+from ui.answers import describe, unit
+
+Names = Mapping[str, str]  # option id -> name
+
+_WAITING = "waiting_for_changes"
+_ON_THE_CARD = 2
+
+
+def ranked(need: Requirements, answer: Recommendation) -> None:
+    """All options that fit, sortable, and what each criterion adds."""
+    frame = tables.ranking(answer)
+    waits = need.traffic.mode is Mode.realtime
+    st.dataframe(
+        frame.drop(columns=["Finish"] if waits else ["Latency"]),
+        hide_index=True,
+        height="content",
+        column_config={
+            "Rank": st.column_config.NumberColumn(width=45),
+            "Option": st.column_config.TextColumn(width="medium"),
+            "Cloud bill": st.column_config.NumberColumn(format="$%.0f", help="USD a month"),
+            "People": st.column_config.NumberColumn(format="$%.0f", help="USD a month, assumed"),
+            "Total": st.column_config.NumberColumn(format="$%.0f", help="USD a month"),
+            "Latency": st.column_config.NumberColumn(
+                f"p{need.service.percentile:g}", format="%.0f ms"
+            ),
+            "Finish": st.column_config.NumberColumn("Done after", format="%.2g h"),
+            "Score": st.column_config.ProgressColumn(
+                min_value=0.0, max_value=max(1.0, frame["Score"].max()), format="%.2f"
+            ),
+            "Best in draws": st.column_config.NumberColumn(format="%.0f %%"),
+        },
+        alt=charts.scores_said(answer.ranking),
+    )
+    st.markdown("**What each criterion adds to the score**")
+    st.plotly_chart(
+        charts.scores(answer.ranking, dark=theme.is_dark()),
+        config={"displayModeBar": False},
+        key="scores",
+        alt=charts.scores_said(answer.ranking),
+    )
+    with st.expander("The same as a table"):
+        st.table(tables.contributions(answer), border="horizontal", hide_index=True)
+
+
+def cost(answer: Recommendation) -> None:
+    """The bills side by side, then one option's bill line by line."""
+    st.plotly_chart(
+        charts.costs(answer.ranking, dark=theme.is_dark()),
+        config={"displayModeBar": False},
+        key="costs",
+        alt=charts.costs_said(answer.ranking),
+    )
+    shown = _choose(answer, "cost_of", "The bill of")
+    st.table(
+        tables.cost_lines(shown).map(_cell),
+        border="horizontal",
+        hide_index=True,
+        alt=f"Cost lines of {shown.name}",
+    )
+    st.markdown(fmt.escape(tables.cost_totals(shown)))
+    if shown.at_least:
+        st.warning(
+            "A unit price is unknown, so the bill is at least this much. The line says which.",
+            icon=":material/help:",
+        )
+    people = shown.people
+    st.markdown(
+        fmt.escape(
+            f"People's time is assumed, not billed: {fmt.hours(people.monthly_hours)} a month to "
+            f"run it and {fmt.hours(people.setup_hours)} to set it up, spread over a year, at "
+            f"{fmt.usd(people.hourly_usd)} an hour"
+            f"{' (your own hours)' if people.changed_by_user else ''}."
+        )
+    )
+
+
+def sizing(answer: Recommendation) -> None:
+    """How big, hour by hour, and by which model."""
+    shown = _choose(answer, "size_of", "The size of")
+    size = shown.sizing
+    rows = [
+        ("Machine", fmt.machine(shown)),
+        ("One request takes, on it", fmt.milliseconds(size.service_time_ms)),
+        ("Requests served at once by a replica", fmt.count(size.concurrency)),
+        ("Busiest hour", f"{fmt.count(size.arrival_peak_per_s)} requests a second"),
+        ("Utilisation in the busiest hour", fmt.percent(size.utilisation)),
+        ("Replica-hours a month", fmt.count(size.replica_hours)),
+        ("Requests that meet a cold start", fmt.percent(size.cold_start_share, 2)),
+        ("Computed with", size.model),
+    ]
+    st.table(
+        {"": [fmt.escape(name) for name, _ in rows], "Value": [fmt.escape(v) for _, v in rows]},
+        border="horizontal",
+        hide_index=True,
+        hide_header=True,
+    )
+    for note in size.notes:
+        st.markdown(f"- {fmt.escape(note)}")
+    if not size.hourly_replicas:
+        st.info(
+            "There are no replicas to plan: the platform starts one for each request it needs to."
+        )
+        return
+    st.markdown("**Replicas over the week (UTC)**")
+    st.plotly_chart(
+        charts.replicas(shown, dark=theme.is_dark()),
+        config={"displayModeBar": False},
+        key="week",
+        alt=charts.replicas_said(shown),
+    )
+    with st.expander("The same as a table"):
+        st.table(tables.week(shown), border="horizontal")
+
+
+def flips(need: Requirements, names: Names) -> None:
+    """The nearest change of each single answer that changes the winner."""
+    if advice.is_waiting(need):
+        st.markdown(":gray[Trying each answer up and down …]")
+        return
+    found = advice.whole(need).flips
+    if not found:
+        st.info("No single answer, changed within reason, changes the winner.")
+        return
+    st.markdown("Each line is the nearest change of one answer that would change the winner.")
+    st.table(
+        {
+            "Answer": [fmt.escape(describe(flip.field)) for flip in found],
+            "Now": [_value(flip.field, flip.from_) for flip in found],
+            "Changes at": [_value(flip.field, flip.to) for flip in found],
+            "Then": [fmt.escape(_then(flip, names)) for flip in found],
+        },
+        border="horizontal",
+        hide_index=True,
+    )
+
+
+def changes_line(need: Requirements, names: Names) -> None:
+    """The nearest flips in one line, on the card; looked for while the page is already there."""
+    key = need.model_dump_json()
+    before = st.session_state.get(_WAITING)
+    if before and before != key:
+        advice.give_up(before)
+    st.session_state[_WAITING] = key
+    if advice.is_waiting(need):
+        _wait_for_changes(need)
+        return
+    found = advice.whole(need).flips[:_ON_THE_CARD]
+    if not found:
+        st.markdown("**Changes if** nothing nearby: no single answer alters it.")
+        return
+    st.markdown(
+        "**Changes if** "
+        + "; ".join(
+            f"{fmt.escape(_lower(describe(flip.field)))} {_direction(flip)} "
+            f"{_value(flip.field, flip.to)} → {fmt.escape(_then(flip, names))}"
+            for flip in found
+        )
+    )
+
+
+@st.fragment(run_every=0.5)
+def _wait_for_changes(need: Requirements) -> None:
+    if not advice.is_waiting(need):
+        st.rerun(scope="app")
+    st.markdown("**Changes if** :gray[… trying each answer up and down]")
+
+
+def ruled_out(answer: Recommendation, names: Names) -> None:
+    """Every option that is out: the rule with its numbers, and the source of the limit."""
+    for option, found in tables.ruled_out(answer).items():
+        st.markdown(f"**{fmt.escape(names.get(option, option))}**")
+        st.markdown(
+            "\n".join(
+                f"- {fmt.escape(item.because)}  \n  :gray[{fmt.linked(item.source)} · rule "
+                f"{fmt.escape(item.rule)}]"
+                for item in found
+            )
+        )
+    if answer.unpriced:
+        st.markdown("**Not priced, so not ranked**")
+        st.markdown(
+            "\n".join(
+                f"- {fmt.escape(names.get(item.option, item.option))}: {fmt.escape(item.because)}"
+                for item in answer.unpriced
+            )
+        )
+    if not answer.excluded and not answer.unpriced:
+        st.info("Nothing was ruled out: every option fits these answers.")
+
+
+def _then(flip: Flip, names: Names) -> str:
+    return names.get(flip.winner, flip.winner) if flip.winner else "nothing fits"
+
+
+def _direction(flip: Flip) -> str:
+    numbers = isinstance(flip.from_, (int, float)) and isinstance(flip.to, (int, float))
+    if not numbers or isinstance(flip.to, bool):
+        return "is"
+    return "rises to" if flip.to > flip.from_ else "falls to"
+
+
+def _value(path: str, value: object) -> str:
+    """An answer with its unit, for st.markdown."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return fmt.escape(fmt.plain(value) + (unit(path) if number else ""))
+
+
+def _lower(text: str) -> str:
+    """A question inside a sentence, unless it begins with an abbreviation."""
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _choose(answer: Recommendation, key: str, label: str) -> Ranked:
+    by_id = {item.option: item for item in answer.ranking}
+    if st.session_state.get(key) not in by_id:
+        st.session_state[key] = answer.winner
+    chosen = st.selectbox(
+        label, list(by_id), format_func=lambda option: by_id[option].name, key=key, width=420
+    )
+    return by_id[chosen]
+
+
+def _cell(text: object) -> str:
+    return fmt.escape(str(text))

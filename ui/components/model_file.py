@@ -1,0 +1,123 @@
+"""The model to deploy: a file from the browser or one of the examples, looked at before use."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import streamlit as st
+
+from advisor.errors import AdvisorError
+from advisor.requirements import Requirements
+from deploy.artifact import Artifact, inspect_bytes
+from deploy.home import home
+from ui import format as fmt
+
+_ARTIFACT = "artifact"
+_SAID = "artifact_error"
+_UPLOAD = "model_file"
+_EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+_EXAMPLE_SUFFIXES = (".joblib", ".onnx", ".skops")
+_SUFFIXES = ("joblib", "pkl", "pickle", "skops", "onnx", "pt", "pt2", "ubj", "json", "txt")
+_VERDICT = {
+    "safe": (":green[Safe]: this format cannot carry code."),
+    "allow-listed": (
+        ":green[Allowed]: the format can carry code, and all of it is on the allow-list. It was "
+        "loaded in a confined process, never in this one."
+    ),
+    "refused": ":red[Refused]: it asks for code outside the allow-list. Nothing of it was run.",
+}
+
+
+def choose(need: Requirements) -> Artifact | None:
+    """The chosen model, or None. What cannot be used is said."""
+    st.file_uploader(
+        "Your model file",
+        type=list(_SUFFIXES),
+        key=_UPLOAD,
+        on_change=_take_upload,
+        help="joblib, pickle, skops, ONNX, TorchScript, XGBoost or LightGBM. The file stays on the "
+        "machine that runs this app.",
+    )
+    found = examples()
+    if found:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("No file at hand?")
+            for path in found:
+                st.button(
+                    f"Use the example {path.name}",
+                    key=f"example {path.name}",
+                    on_click=_take_example,
+                    args=(path,),
+                )
+    said = st.session_state.get(_SAID)
+    if said:
+        st.error(fmt.escape(said), icon=":material/gpp_bad:")
+    artifact: Artifact | None = st.session_state.get(_ARTIFACT)
+    if artifact is not None:
+        _report(artifact, need)
+    return artifact
+
+
+def examples() -> list[Path]:
+    """The example models that come with the product (or were made by `make examples`)."""
+    return sorted(path for path in _EXAMPLES.glob("*") if path.suffix in _EXAMPLE_SUFFIXES)
+
+
+def example_request(digest: str) -> str | None:
+    """The request that belongs to an example model, by the digest of the model."""
+    for path in examples():
+        request = path.with_name(f"{path.stem}_request.json")
+        if request.exists() and sha256(path.read_bytes()).hexdigest() == digest:
+            return request.read_text(encoding="utf-8")
+    return None
+
+
+def _report(artifact: Artifact, need: Requirements) -> None:
+    with st.container(border=True):
+        st.markdown(
+            f"**{fmt.escape(artifact.path.name)}** · {fmt.name(artifact.format)} · "
+            f"{_size(artifact)} · sha256 `{artifact.digest[:12]}`"
+        )
+        st.markdown(_VERDICT[artifact.safety.verdict])
+        signature = artifact.signature
+        if signature is not None and signature.n_features:
+            st.markdown(
+                f"It is a {signature.task} that takes {signature.n_features} numbers a row."
+            )
+        findings = [*artifact.safety.findings, *artifact.safety.confinement]
+        if findings:
+            with st.expander("What the safety check found"):
+                st.markdown("\n".join(f"- {fmt.escape(line)}" for line in findings))
+        if artifact.format != need.model.format.value:
+            st.markdown(
+                f":orange[The advice was for {fmt.name(need.model.format.value)}; this file is "
+                f"{fmt.name(artifact.format)}.]"
+            )
+
+
+def _size(artifact: Artifact) -> str:
+    megabytes = artifact.size_mb
+    return f"{megabytes * 1000:.3g} kB" if megabytes < 1 else f"{megabytes:.3g} MB"
+
+
+def _take_upload() -> None:
+    upload = st.session_state.get(_UPLOAD)
+    if upload is None:
+        st.session_state.pop(_ARTIFACT, None)
+        st.session_state.pop(_SAID, None)
+        return
+    _take(upload.name, upload.getvalue())
+
+
+def _take_example(path: Path) -> None:
+    _take(path.name, path.read_bytes())
+
+
+def _take(name: str, data: bytes) -> None:
+    st.session_state.pop(_ARTIFACT, None)
+    st.session_state.pop(_SAID, None)
+    try:
+        st.session_state[_ARTIFACT] = inspect_bytes(name, data, home() / "models")
+    except AdvisorError as error:
+        st.session_state[_SAID] = str(error)

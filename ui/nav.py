@@ -1,0 +1,25 @@
+"""The pages and their addresses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+VIEWS = Path(__file__).parent / "views"
+ADVISE = "advise"
+DEPLOY_VIEW = VIEWS / "deploy.py"
+DEPLOYMENTS_VIEW = VIEWS / "deployments.py"
+ADVISE_VIEW = VIEWS / "advise.py"
+PRICES_VIEW = VIEWS / "prices.py"
+
+
+def pages() -> list[st.Page]:
+    return [
+        st.Page(ADVISE_VIEW, title="Advise", icon=":material/balance:", default=True),
+        st.Page(VIEWS / "options.py", title="Options", icon=":material/table:"),
+        st.Page(DEPLOY_VIEW, title="Deploy", visibility="hidden"),
+        st.Page(DEPLOYMENTS_VIEW, title="Deployments", icon=":material/rocket_launch:"),
+        st.Page(PRICES_VIEW, title="Prices", icon=":material/sell:"),
+        st.Page(VIEWS / "method.py", title="Method", icon=":material/menu_book:"),
+    ]

@@ -1,0 +1,132 @@
+"""What a session holds: the answers, and how they meet the address bar.
+
+The address bar is written after each change and read when it changes by other means: a link that
+was opened, an address that was edited, the browser's Back button (which so undoes an answer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import streamlit as st
+
+from advisor.requirements import Requirements
+from ui.answers import (
+    Answers,
+    changed,
+    decode,
+    describe,
+    encode,
+    flatten,
+    questions,
+    same,
+    starting_answers,
+)
+
+ANSWERS = "answers"
+NOTES = "link_notes"
+_LINK = "link_written"
+_PUT = "answers_put"
+_SEEN = "widget_values"
+_PAGE, _CAME_FROM = "page", "came_from"
+_NOT_OURS = ("embed", "embed_options")
+
+
+def turn_to(page: str) -> None:
+    """Remember which page is shown and which was shown before."""
+    st.session_state[_CAME_FROM] = st.session_state.get(_PAGE)
+    st.session_state[_PAGE] = page
+
+
+def answers() -> Answers:
+    """The answers of this session, on whichever page; the first preset to begin with."""
+    if ANSWERS not in st.session_state:
+        st.session_state[ANSWERS] = starting_answers()
+    held: Answers = st.session_state[ANSWERS]
+    return held
+
+
+def put(new: Answers) -> None:
+    """Replace all answers (a preset, a file, a relaxation); to be called in a callback."""
+    st.session_state[ANSWERS] = new
+    st.session_state[_PUT] = True
+    st.session_state[NOTES] = []
+    _forget_widgets()
+
+
+def put_requirements(need: Requirements) -> None:
+    put(flatten(need))
+
+
+def put_changes(changes: Iterable[tuple[str, Any]]) -> None:
+    put(changed(answers(), changes))
+
+
+def read_address() -> list[str]:
+    """Take over answers from the address where it says something new.
+
+    Returns sentences about what a link said that could not be used.
+    """
+    given = address()
+    written = st.session_state.get(_LINK)
+    if st.session_state.pop(_PUT, False) or _widget_changed() or given == written:
+        pass  # the newest answers are the session's; the address follows
+    elif given or ANSWERS not in st.session_state or _same_page():
+        link = decode(given)
+        st.session_state[ANSWERS] = link.answers
+        _forget_widgets()
+        notes = [f"{sentence}; it was left out." for sentence in link.dropped]
+        if given and link.filled:
+            names = ", ".join(describe(path) for path in link.filled)
+            notes.append(
+                f"The link does not answer: {names}; the first example's answers are used."
+            )
+        st.session_state[NOTES] = notes
+    shown: list[str] = st.session_state.setdefault(NOTES, [])
+    return shown
+
+
+def write_address() -> None:
+    """Let the address say the answers. An untouched first example keeps the bare address."""
+    held = answers()
+    link = encode(held)
+    bare = not address()
+    if bare and same(held, starting_answers()):
+        link = {}
+    if link != address():
+        st.query_params.from_dict(link)
+    st.session_state[_LINK] = link
+
+
+def address() -> dict[str, str]:
+    """The parameters of the address, without Streamlit's own."""
+    return {k: v for k, v in st.query_params.to_dict().items() if k not in _NOT_OURS}
+
+
+def saw(path: str, widget_value: Any, answer: Any) -> None:
+    """Keep an answer that the form just gave."""
+    st.session_state.setdefault(_SEEN, {})[path] = widget_value
+    answers()[path] = answer
+
+
+def _widget_changed() -> bool:
+    """Whether this run comes from an answer just given in the form.
+
+    The browser may still show the address of the run before; it must not win over the answer.
+    """
+    seen = st.session_state.get(_SEEN, {})
+    return any(
+        path in st.session_state and st.session_state[path] != value for path, value in seen.items()
+    )
+
+
+def _same_page() -> bool:
+    return bool(st.session_state.get(_CAME_FROM) == st.session_state.get(_PAGE))
+
+
+def _forget_widgets() -> None:
+    """Let every widget start again from the answers."""
+    st.session_state[_SEEN] = {}
+    for path in questions():
+        st.session_state.pop(path, None)

@@ -1,0 +1,118 @@
+"""Tables behind the page, as plain data frames. Nothing in this file knows Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from advisor.recommendation import CostLine, Excluded, Ranked, Recommendation
+from ui import format as fmt
+
+CRITERIA_LABELS: Mapping[str, str] = {
+    "cost": "Cost",
+    "latency": "Latency",
+    "control": "Control",
+    "operations": "Operations",
+    "launch": "Launch",
+    "portability": "Portability",
+    "elasticity": "Elasticity",
+    "resilience": "Resilience",
+    "rules": "Rules",
+}
+
+
+def ranking(answer: Recommendation) -> pd.DataFrame:
+    """One row for each option that fits, best first; numbers stay numbers, so it sorts."""
+    return pd.DataFrame(
+        [
+            {
+                "Rank": place,
+                "Option": ranked.name,
+                "Kind": ranked.kind,
+                "Machine": fmt.machine(ranked),
+                "Cloud bill": ranked.monthly_usd.expected,
+                "People": ranked.people_monthly_usd,
+                "Total": ranked.total_monthly_usd,
+                "Latency": ranked.p95_ms,
+                "Finish": ranked.finish_h,
+                "Score": ranked.score,
+                "Best in draws": ranked.best_in_draws * 100,
+            }
+            for place, ranked in enumerate(answer.ranking, start=1)
+        ]
+    )
+
+
+def contributions(answer: Recommendation) -> pd.DataFrame:
+    """How much each criterion adds to each option's score."""
+    return pd.DataFrame(
+        [
+            {
+                "Option": ranked.name,
+                **{
+                    CRITERIA_LABELS.get(key, fmt.name(key)): f"{value:.3f}"
+                    for key, value in ranked.contributions.items()
+                },
+                "Score": f"{ranked.score:.3f}",
+            }
+            for ranked in answer.ranking
+        ]
+    )
+
+
+def cost_lines(ranked: Ranked) -> pd.DataFrame:
+    """Quantity x unit x unit price = amount, with source and date; for people to read."""
+    return pd.DataFrame(
+        [
+            {
+                "Line": line.name,
+                "Quantity": fmt.count(line.quantity),
+                "Unit": line.unit,
+                "Unit price": fmt.unit_price(line.unit_price_usd),
+                "A month": amount(line),
+                "Price from": f"{line.source} ({line.as_of})" if line.as_of else line.source,
+            }
+            for line in ranked.lines
+        ]
+    )
+
+
+def amount(line: CostLine) -> str:
+    """The line's amount; a line without a price has none, rather than zero."""
+    return "unknown" if line.unit_price_usd is None else fmt.usd(line.usd)
+
+
+def cost_totals(ranked: Ranked) -> str:
+    """One sentence: the cloud bill, people's time, both."""
+    bill = fmt.usd(ranked.monthly_usd.expected, at_least=ranked.at_least)
+    both = fmt.usd(ranked.total_monthly_usd, at_least=ranked.at_least)
+    return (
+        f"Cloud bill {bill} ({fmt.usd_range(ranked.monthly_usd)}), people's time "
+        f"{fmt.usd(ranked.people_monthly_usd)}, together {both} a month."
+    )
+
+
+def ruled_out(answer: Recommendation) -> dict[str, list[Excluded]]:
+    """Exclusions by option, in the order in which they were found."""
+    out: dict[str, list[Excluded]] = {}
+    for excluded in answer.excluded:
+        out.setdefault(excluded.option, []).append(excluded)
+    return out
+
+
+def week(ranked: Ranked) -> pd.DataFrame:
+    """Replicas for each hour (rows, UTC) of each day (columns) of the week."""
+    hours = ranked.sizing.hourly_replicas
+    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    return pd.DataFrame(
+        {day: [hours[d * 24 + h] for h in range(24)] for d, day in enumerate(days)},
+        index=pd.Index([f"{h:02d}:00" for h in range(24)], name="UTC"),
+    )
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """CSV bytes in which no cell can act as a spreadsheet formula."""
+    safe = frame.map(fmt.csv_safe)
+    safe.columns = [str(fmt.csv_safe(str(column))) for column in safe.columns]
+    return bytes(safe.to_csv(index=False).encode())

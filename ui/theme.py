@@ -1,0 +1,46 @@
+"""The little style that Streamlit's own theme cannot say."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+_BOTH = """
+.stMainBlockContainer { max-width: 1440px; }
+.st-key-verdict { border-left: 6px solid var(--verdict, #64748b); }
+.st-key-verdict h2 { padding-top: .2rem; }
+.st-key-verdict-managed .st-key-verdict { --verdict: #0b5fcc; }
+.st-key-verdict-self-hosted .st-key-verdict { --verdict: #0f766e; }
+.st-key-verdict-none .st-key-verdict { --verdict: #b42318; }
+[data-testid="stTable"] td { vertical-align: top; }
+@media (min-width: 641px) { .st-key-to-answers { display: none; } }
+@media (min-width: 1000px) {
+  .st-key-answers {
+    position: sticky; top: 4.25rem; max-height: calc(100vh - 5rem); overflow-y: auto;
+  }
+}
+@media (max-width: 640px) {
+  /* The answer first: on a phone the verdict stands above the questions. */
+  .st-key-advice > div > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:first-child,
+  .st-key-advice > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:first-child {
+    order: 2;
+  }
+  .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
+}
+"""
+
+# One primary colour cannot be readable both as a dark background's text and under white text.
+_DARK = """
+[data-testid="stBaseButton-primary"] :is(p, span) { color: #0b1220; }
+.st-key-verdict-managed .st-key-verdict { --verdict: #6aa6ff; }
+.st-key-verdict-self-hosted .st-key-verdict { --verdict: #2dd4bf; }
+.st-key-verdict-none .st-key-verdict { --verdict: #fda29b; }
+"""
+
+
+def is_dark() -> bool:
+    return st.context.theme.type == "dark"
+
+
+def apply() -> None:
+    """Add the style to the page."""
+    st.html(f"<style>{_BOTH}{_DARK if is_dark() else ''}</style>")

@@ -1,0 +1,151 @@
+"""Advise: the questions beside the answer."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from advisor.errors import AdvisorError, InputError, RequirementsError
+from advisor.presets import presets
+from advisor.recommendation import Recommendation
+from advisor.requirements import Requirements
+from ui import advice, catalog, state
+from ui import format as fmt
+from ui.answers import flatten, same, to_requirements
+from ui.components import (
+    comparison,
+    details,
+    exchange,
+    launch,
+    price_age,
+    questionnaire,
+    verdict,
+)
+
+
+def show() -> None:
+    notes = state.read_address()
+    st.title("Where should your model run?", anchor=False)
+    _presets()
+    _notes(notes)
+    with st.container(key="advice"):
+        asked, answered = st.columns([5, 9], gap="medium")
+        with asked, st.container(border=True, key="answers"):
+            st.subheader("Your model and workload", anchor="answers")
+            choices = catalog.choices()
+            questionnaire.essential(choices)
+            st.markdown("**More detail** :gray[(all of it has defaults)]")
+            questionnaire.detail(choices)
+        state.write_address()
+        with answered:
+            _answer()
+
+
+def _answer() -> None:
+    try:
+        need = to_requirements(state.answers())
+        answer = advice.verdict(need)
+    except RequirementsError as error:
+        _cannot_advise(error.problems)
+        return
+    except InputError as error:
+        _cannot_advise([str(error)])
+        return
+    except AdvisorError as error:
+        st.error(f"The advice could not be computed: {fmt.escape(str(error))}")
+        return
+    _toolbar(need, answer)
+    if answer.winner is None:
+        _nothing_fits(need)
+        return
+    with st.container(key=f"verdict-{answer.verdict}"), st.container(border=True, key="verdict"):
+        verdict.card(need, answer)
+        with st.container(key="to-answers"):
+            st.markdown("[Change the answers](#answers)")
+        details.changes_line(need, catalog.names())
+        launch.buttons(need, answer)
+    price_age.note(answer.prices_as_of)
+    for warning in answer.warnings:
+        st.warning(fmt.escape(warning), icon=":material/info:")
+    comparison.side_by_side(need, answer)
+    _tabs(need, answer)
+
+
+def _nothing_fits(need: Requirements) -> None:
+    with st.spinner("Looking for the smallest change that would make something fit"):
+        answer = advice.whole(need)
+    with st.container(key="verdict-none"), st.container(border=True, key="verdict"):
+        verdict.nothing_fits(answer)
+    st.subheader("Ruled out", anchor=False)
+    details.ruled_out(answer, catalog.names())
+
+
+def _tabs(need: Requirements, answer: Recommendation) -> None:
+    names = catalog.names()
+    out = len({e.option for e in answer.excluded} | {u.option for u in answer.unpriced})
+    ranked, cost, size, flips, ruled_out = st.tabs(
+        ["Ranked", "Cost", "Size and week", "What would change it", f"Ruled out ({out})"]
+    )
+    with ranked:
+        details.ranked(need, answer)
+    with cost:
+        details.cost(answer)
+    with size:
+        details.sizing(answer)
+    with flips:
+        details.flips(need, names)
+    with ruled_out:
+        details.ruled_out(answer, names)
+
+
+def _toolbar(need: Requirements, answer: Recommendation) -> None:
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        exchange.link()
+        exchange.file(need)
+        exchange.decision_record(need, answer)
+
+
+def _presets() -> None:
+    held = state.answers()
+    match = next((p.id for p in presets().values() if same(flatten(p.requirements), held)), None)
+    st.session_state["preset"] = match
+    st.pills(
+        "Start from an example",
+        list(presets()),
+        format_func=lambda preset_id: presets()[preset_id].name,
+        key="preset",
+        on_change=_take_preset,
+    )
+    if match:
+        st.markdown(f":gray[{fmt.escape(presets()[match].description)}]")
+    else:
+        st.markdown(":gray[Your own answers. Choose an example to start over.]")
+
+
+def _take_preset() -> None:
+    chosen = st.session_state.get("preset")
+    if chosen:
+        state.put_requirements(presets()[chosen].requirements)
+
+
+def _notes(notes: list[str]) -> None:
+    exchange.file_problems()
+    if notes:
+        st.warning(
+            "**Not everything in this link could be used.**\n"
+            + "\n".join(f"- {fmt.escape(note)}" for note in notes),
+            icon=":material/link_off:",
+        )
+
+
+def _cannot_advise(sentences: list[str]) -> None:
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        exchange.link()
+        exchange.file(None)
+    st.error(
+        "**These answers cannot be advised on yet.** They are kept; change what does not fit:\n"
+        + "\n".join(f"- {fmt.escape(sentence)}" for sentence in sentences),
+        icon=":material/error:",
+    )
+
+
+show()

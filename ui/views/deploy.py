@@ -1,0 +1,160 @@
+"""Deploy: model, plan, confirmation, progress, a real prediction, and the way back."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+import streamlit as st
+
+from advisor.errors import AdvisorError
+from advisor.recommendation import Ranked
+from advisor.requirements import Requirements
+from deploy import runs
+from deploy.artifact import Artifact
+from deploy.registry import target
+from deploy.requests import PlanRequest, suggest_name
+from deploy.target import Plan
+from ui import advice, guard, nav, state
+from ui import format as fmt
+from ui.answers import decode, to_requirements
+from ui.components import model_file, run_page
+from ui.components import plan as plan_card
+from ui.components.launch import LOCAL
+
+_PLAN, _PLANNED_FOR = "plan", "plan_for"
+
+
+def show() -> None:
+    run_id = st.query_params.get("run")
+    if run_id:
+        run_page.show(run_id)
+        return
+    _take_over_answers()
+    st.page_link(nav.ADVISE_VIEW, label="Back to the advice", icon=":material/arrow_back:")
+    try:
+        need = to_requirements(state.answers())
+        ranked = _ranked(need)
+    except AdvisorError as error:
+        st.title("Deploy", anchor=False)
+        st.error(f"There is nothing to deploy: {fmt.escape(str(error))}")
+        return
+    if ranked is None:
+        st.title("Deploy", anchor=False)
+        st.info("No option fits these answers, so there is nothing to deploy yet.")
+        return
+    to = st.query_params.get("to", LOCAL)
+    here = to == LOCAL
+    st.title(
+        "Try it on this machine" if here else f"Deploy to {fmt.escape(ranked.name)}", anchor=False
+    )
+    st.markdown(
+        "The same container contract as in the cloud, served by a process of its own on this "
+        "machine: no account, no Docker, no cost."
+        if here
+        else fmt.escape(fmt.machine(ranked))
+    )
+    refused = guard.refusal()
+    if refused:
+        st.error(fmt.escape(refused), icon=":material/lock:")
+    st.header("1 · The model", anchor=False)
+    artifact = model_file.choose(need)
+    if artifact is None:
+        return
+    st.header("2 · The plan", anchor=False)
+    made = _plan(need, ranked, artifact, to)
+    if made is None:
+        return
+    plan_card.show(made)
+    st.header("3 · Go", anchor=False)
+    _confirm(made, here=here, refused=refused is not None)
+
+
+def _take_over_answers() -> None:
+    """A link to this page carries the answers that it was planned with."""
+    packed = st.query_params.get("answers")
+    if packed and packed != st.session_state.get("deploy_answers"):
+        st.session_state["deploy_answers"] = packed
+        state.put(decode(dict(parse_qsl(packed, keep_blank_values=True))).answers)
+
+
+def _ranked(need: Requirements) -> Ranked | None:
+    answer = advice.verdict(need)
+    wanted = st.query_params.get("option", "")
+    found = answer.option(wanted)
+    return found or (answer.ranking[0] if answer.ranking else None)
+
+
+def _plan(need: Requirements, ranked: Ranked, artifact: Artifact, to: str) -> Plan | None:
+    """The plan for exactly these inputs; made at once for this machine, on request elsewhere."""
+    name = st.text_input(
+        "Name of the deployment",
+        value=suggest_name(artifact.path.stem),
+        max_chars=40,
+        help="Lower case letters, digits and dashes. The same name finds the same deployment.",
+        width=420,
+    )
+    public = to != LOCAL and st.toggle(
+        "Reachable from the internet",
+        help="Off: only from inside the account's network or with the account's own credentials.",
+    )
+    wanted = (name, artifact.digest, ranked.option, to, public, need.model_dump_json())
+    if to != LOCAL and st.button("Make the plan", icon=":material/checklist:", type="primary"):
+        st.session_state.pop(_PLANNED_FOR, None)
+        _make(need, ranked, artifact, name, to, public, wanted)
+    elif to == LOCAL and st.session_state.get(_PLANNED_FOR) != wanted:
+        _make(need, ranked, artifact, name, to, public, wanted)
+    return st.session_state[_PLAN] if st.session_state.get(_PLANNED_FOR) == wanted else None
+
+
+def _make(
+    need: Requirements,
+    ranked: Ranked,
+    artifact: Artifact,
+    name: str,
+    to: str,
+    public: bool,
+    wanted: tuple[object, ...],
+) -> None:
+    try:
+        guard.require()
+        with st.spinner("Checking and planning; nothing is started yet"):
+            request = PlanRequest(
+                name=name, artifact=artifact, need=need, ranked=ranked, public=public
+            )
+            made = target(to).plan(request)
+    except AdvisorError as error:
+        st.error(
+            f"**It cannot be planned here; nothing was made.** {fmt.escape(str(error))}",
+            icon=":material/error:",
+        )
+        return
+    st.session_state[_PLAN], st.session_state[_PLANNED_FOR] = made, wanted
+
+
+def _confirm(plan: Plan, *, here: bool, refused: bool) -> None:
+    if here:
+        agreed = st.checkbox(
+            f"I have read the plan: start {plan.name} on this machine", disabled=refused
+        )
+    else:
+        typed = st.text_input(
+            f"Type {plan.name} to confirm that this may be made in {plan.account}",
+            disabled=refused,
+            width=420,
+        )
+        agreed = typed == plan.name
+    if not st.button(
+        "Deploy", type="primary", disabled=refused or not agreed, icon=":material/rocket_launch:"
+    ):
+        return
+    try:
+        guard.require()
+        run_id = runs.start_apply(plan)
+    except AdvisorError as error:
+        st.error(fmt.escape(str(error)), icon=":material/error:")
+        return
+    st.query_params.from_dict({"run": run_id})
+    st.rerun()
+
+
+show()

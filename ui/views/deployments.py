@@ -1,0 +1,85 @@
+"""Deployments: what is out there, how it is, and its end."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from deploy import runs
+from deploy.run_models import Deployment
+from ui import catalog, nav
+from ui import format as fmt
+from ui.components import run_page
+
+_COLORS: dict[str, Literal["green", "blue", "red", "gray"]] = {
+    "running": "green",
+    "applying": "blue",
+    "destroying": "blue",
+    "failed": "red",
+    "destroyed": "gray",
+}
+
+
+def show() -> None:
+    run_id = st.query_params.get("run")
+    if run_id or "next_run" in st.session_state:
+        run_page.show(run_id or "")
+        return
+    st.title("Deployments", anchor=False)
+    found = runs.deployments(destroyed=True)
+    there = [d for d in found if d.state != "destroyed"]
+    gone = [d for d in found if d.state == "destroyed"]
+    if not there:
+        _nothing_yet()
+    for deployment in there:
+        _card(deployment)
+    if gone:
+        with st.expander(f"{len(gone)} destroyed"):
+            for deployment in gone:
+                _line(deployment)
+
+
+def _nothing_yet() -> None:
+    with st.container(border=True):
+        st.subheader("Nothing is deployed from here", anchor=False)
+        st.markdown(
+            "Get advice first, then press *Try it on this machine*: within a minute a real "
+            "endpoint answers, without an account and without Docker."
+        )
+        st.page_link(nav.ADVISE_VIEW, label="Get advice", icon=":material/balance:")
+
+
+def _card(deployment: Deployment) -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(fmt.escape(deployment.name), anchor=False, width="content")
+            st.badge(fmt.name(deployment.state), color=_COLORS.get(deployment.state, "orange"))
+            st.markdown(f":gray[{fmt.ago(deployment.updated_at)}]", width="content")
+        _line(deployment, with_name=False)
+        if deployment.active_run:
+            return
+        with st.expander("Status, predict, destroy"):
+            run_page.manage(deployment)
+
+
+def _line(deployment: Deployment, *, with_name: bool = True) -> None:
+    plan = deployment.plan
+    name = f"**{fmt.escape(deployment.name)}** · " if with_name else ""
+    option = catalog.names().get(deployment.option, deployment.option)
+    place = (
+        "on this machine" if plan.account == plan.region else f"in {plan.account}, {plan.region}"
+    )
+    st.markdown(
+        f"{name}{fmt.escape(option)}, {fmt.escape(place)} · cloud bill "
+        f"{fmt.escape(fmt.usd(plan.monthly_usd))} a month"
+    )
+    st.page_link(
+        nav.DEPLOYMENTS_VIEW,
+        label="Progress and result",
+        icon=":material/timeline:",
+        query_params={"run": deployment.active_run or deployment.last_run.run_id},
+    )
+
+
+show()

@@ -1,0 +1,146 @@
+"""Options: the comparison table, each fact with its confidence, source and date."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from advisor.catalog.loader import comparison_table, load_options
+from advisor.catalog.schema import Option
+from advisor.errors import AdvisorError
+from ui import format as fmt
+from ui import tables
+
+Row = Mapping[Hashable, Any]  # of the comparison table
+
+_CONFIDENCE = {
+    "primary": ("", "read in the provider's own documents"),
+    "secondary": (" ◦", "read elsewhere, a measurement or an article"),
+    "unconfirmed": (" ?", "widely held, no document names it"),
+    "estimate": (" ≈", "our own estimate, with its reason"),
+}
+
+
+def show() -> None:
+    st.title("Options", anchor=False)
+    try:
+        frame = pd.DataFrame(comparison_table())
+        options = list(load_options().values())
+    except AdvisorError as error:
+        st.error(f"The comparison table cannot be read: {fmt.escape(str(error))}")
+        return
+    st.markdown(
+        f"{len(options)} ways to run a model, compared by {frame['fact'].nunique()} facts. Each "
+        "fact has a source and the day on which it was checked; the rules that exclude an option "
+        "use these facts and nothing else."
+    )
+    kept = _filtered(options)
+    if not kept:
+        st.info("No option is both of that kind and in that cloud. Widen the filter.")
+        return
+    group = st.segmented_control(
+        "Facts about",
+        list(dict.fromkeys(frame["group"])),
+        default=frame["group"].iloc[0],
+        required=True,
+        key="fact_group",
+    )
+    _matrix(frame[(frame["group"] == group) & frame["option"].isin([o.id for o in kept])])
+    st.download_button(
+        "Download all facts as CSV",
+        lambda: tables.csv(frame.astype(str)),
+        file_name="options.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.header("One option in full", anchor=False)
+    chosen = st.selectbox(
+        "Option", kept, format_func=lambda option: option.name, key="option_in_full", width=420
+    )
+    _in_full(chosen, frame[frame["option"] == chosen.id])
+
+
+def _filtered(options: list[Option]) -> list[Option]:
+    kind, cloud = st.columns([1, 2])
+    kinds = kind.segmented_control(
+        "Kind",
+        ["managed", "self-hosted"],
+        selection_mode="multi",
+        format_func=fmt.name,
+        key="kinds",
+        help="Nothing chosen: both.",
+    )
+    clouds = cloud.segmented_control(
+        "Where",
+        list(dict.fromkeys(o.cloud.value for o in options)),
+        selection_mode="multi",
+        format_func=fmt.name,
+        key="clouds",
+        help="Nothing chosen: everywhere.",
+    )
+    return [
+        o
+        for o in options
+        if (not kinds or o.kind in kinds) and (not clouds or o.cloud.value in clouds)
+    ]
+
+
+def _matrix(rows: pd.DataFrame) -> None:
+    """Options down, the facts of one group across."""
+    cells = rows.assign(cell=[_cell(row) for row in rows.to_dict("records")])
+    wide = cells.pivot_table(
+        index="name", columns="label", values="cell", aggfunc="first", sort=False
+    ).fillna("–")
+    wide = wide.loc[list(dict.fromkeys(rows["name"])), list(dict.fromkeys(rows["label"]))]
+    wide.index.name = "Option"
+    st.dataframe(
+        wide.reset_index(),
+        hide_index=True,
+        height="content",
+        row_height=36,
+        column_config={"Option": st.column_config.TextColumn(pinned=True, width=220)},
+        alt="Options compared; the section below has the same facts as text",
+    )
+    legend = " · ".join(f"{mark.strip()} {said}" for mark, said in _CONFIDENCE.values() if mark)
+    st.markdown(f":gray[Without a mark: {_CONFIDENCE['primary'][1]} · {legend}]")
+
+
+def _in_full(option: Option, rows: pd.DataFrame) -> None:
+    st.markdown(f"**{fmt.name(option.kind)}** · {fmt.name(option.cloud.value)}")
+    st.markdown(fmt.escape(option.summary))
+    for column, (title, items) in zip(
+        st.columns(2),
+        (("Speaks for it", option.strengths), ("Speaks against it", option.weaknesses)),
+        strict=True,
+    ):
+        column.markdown(f"**{title}**\n" + "\n".join(f"- {fmt.escape(item)}" for item in items))
+    paid = "\n".join(f"- {fmt.escape(line.pays_for)}" for line in option.pricing)
+    st.markdown(f"**What is on the bill**\n{paid}")
+    st.table(
+        {
+            "Fact": [fmt.escape(row["label"]) for row in rows.to_dict("records")],
+            "Value": [fmt.escape(_value(row)) for row in rows.to_dict("records")],
+            "Note": [fmt.escape(row["note"]) for row in rows.to_dict("records")],
+            "Confidence": list(rows["confidence"]),
+            "Source": [fmt.linked(row["source"]) for row in rows.to_dict("records")],
+        },
+        border="horizontal",
+        hide_index=True,
+        alt=f"All facts about {option.name}",
+    )
+
+
+def _cell(row: Row) -> str:
+    return _value(row) + _CONFIDENCE[row["confidence"]][0]
+
+
+def _value(row: Row) -> str:
+    has_unit = row["unit"] and isinstance(row["value"], (int, float, dict))
+    return f"{row['shown']} {row['unit']}" if has_unit else str(row["shown"])
+
+
+show()
