@@ -1,0 +1,182 @@
+"""Work that nobody waits for: batch runs against a deadline, and queues that may sleep."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from advisor.errors import InputError
+from advisor.sizing.queueing import erlang_c
+
+Floats = NDArray[np.float64]
+
+# Machine scores are good to +-20 %: a run is planned to end this share of its time early.
+RESERVE = 0.2
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Machines for one run; all start together and stop when the last record is done."""
+
+    machines: int
+    run_h: float  # start-up included
+    machine_hours_per_run: float
+
+
+@dataclass(frozen=True)
+class AsyncPlan:
+    """Replicas behind a queue through one week."""
+
+    hourly_replicas: tuple[int, ...]  # while awake
+    replica_hours_per_week: float  # hours asleep not counted
+    utilisation: float  # of the busiest hour, over the replicas that are awake
+    answer_s: float  # longest expected time to an answer: waking, waiting, serving
+
+
+def batch_plan(
+    records: float,
+    service_ms: float,
+    workers_per_machine: int,
+    *,
+    startup_s: float,
+    deadline_h: float,
+    max_machines: int | None = None,
+    reserve: float = RESERVE,
+) -> BatchPlan | None:
+    """The fewest machines that end within (1 - reserve) of the deadline; None if none can.
+
+    Records are shared out evenly: a worker takes ceil(records / workers) of them, one after the
+    other. Where that needs more than `max_machines`, the reserve is given up before the answer is
+    None. `service_ms` is the time of one record with all workers busy.
+    """
+    if records < 0 or service_ms <= 0 or workers_per_machine < 1 or startup_s < 0:
+        raise InputError(
+            f"records is {records:g}, service_ms {service_ms:g}, workers_per_machine "
+            f"{workers_per_machine}, startup_s {startup_s:g}; give 0 or more records, a time "
+            "above 0, at least 1 worker, and a start-up of 0 or more"
+        )
+    most = math.inf if max_machines is None else max_machines
+    for share in (1 - reserve, 1.0):
+        machines = _machines(
+            records, service_ms, workers_per_machine, deadline_h * 3600 * share - startup_s
+        )
+        if machines is not None and machines <= most:
+            each = math.ceil(records / (machines * workers_per_machine))
+            run_h = (startup_s + each * service_ms / 1000) / 3600
+            return BatchPlan(machines, run_h, machines * run_h)
+    return None
+
+
+def async_replica_hours(
+    rates: ArrayLike,
+    service_ms: float,
+    servers: int,
+    *,
+    idle_s: float,
+    wake_s: float,
+    max_utilisation: float,
+    to_zero: bool,
+) -> AsyncPlan:
+    """Replicas that work off a queue, for hourly arrival rates (requests/s, shape (168,)).
+
+    An hour needs ceil(lambda S / (c max_utilisation)) replicas (Little's law with headroom). With
+    `to_zero`, a replica goes to sleep `idle_s` after its last request and takes `wake_s` to wake.
+    Where one is enough it is awake for (1 - x + w x) / (1 + w x) of the hour, x = e^(-lambda (S +
+    idle_s)), w = lambda wake_s: the busy period of M/G/infinity with stays of S + idle_s, begun
+    with a wake-up. Replicas that an hour no longer needs stay `idle_s` longer.
+
+    The longest answer is that of a request that finds everything asleep or too small: it waits for
+    the wake-up, then is served; later ones wait less. To it comes the mean wait at the busiest
+    hour (Erlang C, exponential service).
+    """
+    hours, awake, need = _week(
+        rates, np.array([service_ms]), np.array([servers]),
+        idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero,
+    )  # fmt: skip
+    replicas = need[0]
+    rate = np.asarray(rates, dtype=np.float64)
+    service_s = service_ms / 1000
+    busy = np.where(replicas > 0, rate * service_s / np.maximum(replicas * servers, 1), 0.0)
+    top = int(busy.argmax())
+    utilisation = float(busy[top])
+    workers = int(replicas[top]) * servers
+    waits = float(erlang_c(workers, utilisation)) if workers else 0.0
+    spare = max(workers, 1) * (1 - utilisation)
+    wait_s = waits * service_s / spare if spare > 0 else math.inf
+    sleeps = bool((awake[0] < 1).any()) or bool((replicas != replicas[0]).any())
+    return AsyncPlan(
+        hourly_replicas=tuple(int(n) for n in replicas),
+        replica_hours_per_week=float(hours[0]),
+        utilisation=utilisation,
+        answer_s=(wake_s if sleeps else 0.0) + wait_s + service_s,
+    )
+
+
+def async_hours_per_week(
+    rates: ArrayLike,
+    service_ms: ArrayLike,
+    servers: ArrayLike,
+    *,
+    idle_s: float,
+    wake_s: float,
+    max_utilisation: float,
+    to_zero: bool,
+) -> Floats:
+    """`async_replica_hours(...).replica_hours_per_week` of many machines at once; shape (m,)."""
+    service, count = np.broadcast_arrays(
+        np.atleast_1d(np.asarray(service_ms, dtype=np.float64)), np.asarray(servers)
+    )
+    hours, _, _ = _week(
+        rates, service, count,
+        idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero,
+    )  # fmt: skip
+    return hours
+
+
+def _machines(
+    records: float, service_ms: float, workers: int, available_s: float
+) -> int | None:  # fmt: skip
+    # A whisker more time than exactly n records is n records.
+    each = math.floor(available_s * 1000 / service_ms + 1e-9)
+    if each < 1:
+        return None
+    return max(1, math.ceil(records / (each * workers) - 1e-9))
+
+
+def _week(
+    rates: ArrayLike,
+    service_ms: Floats,
+    servers: NDArray[np.int64],
+    *,
+    idle_s: float,
+    wake_s: float,
+    max_utilisation: float,
+    to_zero: bool,
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """(replica-hours a week (m,), share of each hour awake (m, h), replicas (m, h))."""
+    rate = np.asarray(rates, dtype=np.float64)
+    if service_ms.min() <= 0 or servers.min() < 1 or not 0 < max_utilisation <= 1:
+        raise InputError(
+            f"service_ms is {service_ms.min():g}, servers {servers.min()}, max_utilisation "
+            f"{max_utilisation:g}; give a time above 0, at least 1 worker and a share up to 1"
+        )
+    service_s = (service_ms / 1000)[:, None]
+    work = rate * service_s / servers[:, None]
+    need = np.ceil(work / max_utilisation - 1e-9).astype(np.int64)
+    kept_h = min(idle_s, 3600) / 3600
+    if not to_zero:
+        replicas = np.maximum(need, 1)
+        released = np.maximum(np.roll(replicas, 1, axis=1) - replicas, 0)
+        hours = (replicas + released * kept_h).sum(axis=1)
+        return hours.astype(np.float64), np.ones(work.shape), replicas
+    replicas = np.where(rate > 0, np.maximum(need, 1), 0)
+    empty = np.exp(-rate * (service_s + idle_s))
+    waking = rate * wake_s * empty
+    awake = np.maximum((1 - empty + waking) / (1 + waking), np.minimum(work, 1.0))
+    awake = np.where(need > 1, 1.0, np.where(rate > 0, awake, 0.0))
+    on = replicas * awake
+    released = np.maximum(np.roll(on, 1, axis=1) - np.maximum(on, np.where(rate > 0, 1.0, 0.0)), 0)
+    return (on + released * kept_h).sum(axis=1), awake, replicas

@@ -1,0 +1,268 @@
+"""Response times of a replica: one first-come queue before c workers, random arrivals (M/G/c).
+
+Notation: arrivals a second lambda, mean service time S, c workers, load a = lambda S, utilisation
+rho = a / c, cv = standard deviation of the service time / S. Times are in milliseconds, rates in
+requests a second; all arguments broadcast like numpy arrays.
+
+The service time is deterministic for cv = 0, gamma-distributed for cv <= 1 (exponential at 1) and
+lognormal above. The wait is a gamma distribution with the first two moments of the single-server
+queue, begun with Erlang C's probability of waiting: see `response.wait_moments`. docs/method.md
+says how far this was held against simulation.
+
+Requests are spread over replicas at random, so that every replica sees a Poisson stream of its own:
+round-robin and least-outstanding balancing do better, which makes these figures an upper bound.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from advisor.errors import InputError
+from advisor.sizing.response import miss_probability
+from advisor.sizing.response import percentile as percentile_ratio
+from advisor.sizing.service_time import ServiceTime
+
+Floats = NDArray[np.float64]
+
+# Utilisations at which percentiles are tabulated; the second table is for what is rarely asked.
+GRIDS = (0.85, 0.98)
+POINTS = (48, 96)
+MAX_CURVES = 4096
+_curves: dict[tuple[float, float, int, int], Floats] = {}
+
+
+def erlang_b(servers: ArrayLike, load: ArrayLike) -> Floats:
+    """Probability that all `servers` are busy when nobody waits (loss system), load in erlang.
+
+    B(0) = 1, B(k) = a B(k-1) / (k + a B(k-1)): Erlang 1917; the recursion is numerically stable.
+    """
+    count, a = np.broadcast_arrays(_counts(servers), np.asarray(load, dtype=np.float64))
+    if count.size and (count.min() < 0 or a.min() < 0):
+        raise InputError("servers or load is negative; give 0 or more of each")
+    order = np.argsort(-count, axis=None, kind="stable")
+    sorted_count, load_left = count.ravel()[order], a.ravel()[order]
+    blocked = np.ones(a.size)
+    # Largest first: the elements that still have servers to add are always a leading slice.
+    still = np.searchsorted(-sorted_count, -np.arange(1, int(count.max(initial=0)) + 1), "right")
+    for k, n in enumerate(still, start=1):
+        carried = load_left[:n] * blocked[:n]
+        blocked[:n] = carried / (k + carried)
+    out = np.empty(a.size)
+    out[order] = blocked
+    return out.reshape(a.shape)
+
+
+def erlang_c(servers: ArrayLike, utilisation: ArrayLike) -> Floats:
+    """Probability that an arrival has to wait: B / (1 - rho (1 - B)), Erlang 1917.
+
+    1 at rho >= 1.
+    """
+    count, rho = np.broadcast_arrays(_counts(servers), _floats(utilisation))
+    stable = np.clip(rho, 0.0, 1.0)
+    blocked = erlang_b(count, count * stable)
+    return np.where(rho >= 1, 1.0, blocked / (1 - stable * (1 - blocked)))
+
+
+def utilisation(
+    rate_per_s: ArrayLike, servers: ArrayLike, alone_ms: ArrayLike, busy_ms: ArrayLike | None = None
+) -> Floats:
+    """Share of time that a worker is busy; at or above 1 the queue grows without end.
+
+    With `busy_ms` the service time grows with utilisation, see `busy_service_ms`:
+    rho = x alone / (1 - x (busy - alone)), x = lambda / c; 1 exactly at lambda = c / busy.
+    """
+    alone = _floats(alone_ms) / 1000
+    growth = np.maximum(_floats(alone_ms if busy_ms is None else busy_ms) / 1000 - alone, 0.0)
+    each = _floats(rate_per_s) / _floats(servers)
+    left = 1 - each * growth
+    return np.asarray(np.where(left > 0, each * alone / np.where(left > 0, left, 1.0), np.inf))
+
+
+def busy_service_ms(
+    rate_per_s: ArrayLike, servers: ArrayLike, alone_ms: ArrayLike, busy_ms: ArrayLike
+) -> Floats:
+    """Mean service time under load, where workers share cores.
+
+    S(rho) = alone + rho (busy - alone): the chance that the neighbouring hyper-thread works is rho.
+    Never above `busy_ms`, which it reaches at the capacity of c / busy.
+    """
+    alone = _floats(alone_ms)
+    rho = np.minimum(utilisation(rate_per_s, servers, alone_ms, busy_ms), 1.0)
+    return np.asarray(alone + rho * np.maximum(_floats(busy_ms) - alone, 0.0))
+
+
+def response_miss_probability(
+    target_ms: ArrayLike,
+    rate_per_s: ArrayLike,
+    service_ms: ArrayLike,
+    cv: float,
+    servers: ArrayLike,
+) -> Floats:
+    """P(response > target) of one replica; 1 at rho >= 1. Arguments broadcast, cv is one number."""
+    target, rate, service, count = np.broadcast_arrays(
+        _floats(target_ms), _floats(rate_per_s), _floats(service_ms), np.asarray(servers)
+    )
+    rho = utilisation(rate, count, service)
+    out = np.ones(target.shape)
+    stable = rho < 1
+    if stable.any():
+        waits = erlang_c(count[stable], rho[stable])
+        out[stable] = miss_probability(
+            target[stable] / service[stable], ServiceTime(cv), rho[stable], count[stable], waits
+        )
+    return out
+
+
+def response_percentile_ms(
+    percentile: float, rate_per_s: ArrayLike, service_ms: ArrayLike, cv: float, servers: ArrayLike
+) -> Floats:
+    """Response time that `percentile` % of the requests keep; infinite at rho >= 1."""
+    rate, service, count = np.broadcast_arrays(
+        _floats(rate_per_s), _floats(service_ms), np.asarray(servers)
+    )
+    rho = utilisation(rate, count, service)
+    out = np.full(rho.shape, np.inf)
+    stable = rho < 1
+    if stable.any():
+        allowed = _allowed(percentile)
+        waits = erlang_c(count[stable], rho[stable])
+        ratio = percentile_ratio(allowed, ServiceTime(cv), rho[stable], count[stable], waits)
+        out[stable] = ratio * service[stable]
+    return out
+
+
+def max_rate_per_replica(
+    target_ms: ArrayLike,
+    percentile: float,
+    alone_ms: ArrayLike,
+    busy_ms: ArrayLike,
+    cv: float,
+    servers: ArrayLike,
+    max_utilisation: float,
+) -> Floats:
+    """Requests a second that one replica takes while P(T > target) <= 1 - percentile / 100 and
+    rho <= max_utilisation; 0 where even an idle replica misses. Never falls as the target grows.
+
+    T / S depends on rho, c and cv alone, so its percentile is tabulated over rho for each c; a
+    machine's limit is where table x (1 + rho (busy / alone - 1)) crosses target / alone.
+    """
+    target, alone, busy, count = np.broadcast_arrays(
+        _floats(target_ms), _floats(alone_ms), _floats(busy_ms), _counts(servers)
+    )
+    _check_positive(alone=alone, servers=count)
+    shape = target.shape
+    target, alone, busy, count = (x.ravel() for x in (target, alone, busy, count))
+    rho, table = _table(cv, percentile, count, max_utilisation)
+    growth = np.maximum(busy / alone - 1, 0.0)
+    reach = table * (1 + rho * growth[:, None])
+    limit = _crossing(rho, reach, target / alone)
+    limit = np.minimum(limit, max_utilisation)
+    rate = count * limit / (alone * (1 + limit * growth)) * 1000
+    return np.asarray(rate.reshape(shape), dtype=np.float64)
+
+
+def replica_percentile_ms(
+    rate_per_s: ArrayLike,
+    percentile: float,
+    alone_ms: ArrayLike,
+    busy_ms: ArrayLike,
+    cv: float,
+    servers: ArrayLike,
+) -> Floats:
+    """Response-time percentile of a replica whose service time grows with its load.
+
+    From the same table as `max_rate_per_replica`, so that a rate it allows keeps the target here;
+    infinite at rho >= 1. Above a utilisation of 0.85 do not quote it.
+    """
+    rate, alone, busy, count = np.broadcast_arrays(
+        _floats(rate_per_s),
+        _floats(alone_ms),
+        _floats(busy_ms),
+        _counts(servers),
+    )
+    _check_positive(alone=alone, servers=count)
+    shape = rate.shape
+    rate, alone, busy, count = (x.ravel() for x in (rate, alone, busy, count))
+    rho = utilisation(rate, count, alone, busy)
+    service = busy_service_ms(rate, count, alone, busy)
+    grid, table = _table(cv, percentile, count, float(rho.max(initial=0.0)))
+    at = np.clip(rho, 0.0, grid[-1]) / grid[1]
+    left = np.minimum(at.astype(np.int64), grid.size - 2)
+    rows = np.arange(rho.size)
+    out = table[rows, left] + (at - left) * (table[rows, left + 1] - table[rows, left])
+    beyond = (rho > grid[-1]) & (rho < 1)
+    if beyond.any():
+        exact = response_percentile_ms(percentile, rate[beyond], service[beyond], cv, count[beyond])
+        out[beyond] = np.maximum(exact / service[beyond], out[beyond])
+    out = np.where(rho < 1, out * service, np.inf)
+    return np.asarray(out.reshape(shape), dtype=np.float64)
+
+
+def _table(
+    cv: float, percentile: float, servers: NDArray[np.int64], top: float
+) -> tuple[Floats, Floats]:
+    """(rho, percentile of T / S): shapes (n,) and (machines, n). Rising along rho."""
+    grid = 0 if top <= GRIDS[0] else 1
+    unique, where = np.unique(servers, return_inverse=True)
+    missing = tuple(int(c) for c in unique if (cv, percentile, int(c), grid) not in _curves)
+    if missing:
+        _compute(cv, percentile, missing, grid)
+    curves = np.stack([_curves[cv, percentile, int(c), grid] for c in unique])
+    return _rho(grid), curves[where]
+
+
+def _compute(cv: float, percentile: float, servers: tuple[int, ...], grid: int) -> None:
+    """Fill the cache for several c at once."""
+    if len(_curves) > MAX_CURVES:
+        _curves.clear()
+    rho = _rho(grid)
+    count = np.repeat(np.array(servers, dtype=np.int64), rho.size)
+    every = np.tile(rho, len(servers))
+    waits = erlang_c(count, every)
+    curves = percentile_ratio(_allowed(percentile), ServiceTime(cv), every, count, waits)
+    curves = np.maximum.accumulate(curves.reshape(len(servers), rho.size), axis=1)
+    for c, curve in zip(servers, curves, strict=True):
+        _curves[cv, percentile, c, grid] = curve
+
+
+def _crossing(rho: Floats, reach: Floats, target: Floats) -> Floats:
+    """The largest rho at which the rising `reach` (machines, n) keeps `target`; 0 if at none.
+
+    Straight lines between the points of the table: rising in the target whatever the table holds.
+    """
+    passed = (reach <= target[:, None]).sum(axis=1)
+    left = np.clip(passed - 1, 0, rho.size - 2)
+    rows = np.arange(target.size)
+    low, high = reach[rows, left], reach[rows, left + 1]
+    step = np.where(high > low, (target - low) / np.where(high > low, high - low, 1.0), 1.0)
+    inside = rho[left] + np.clip(step, 0.0, 1.0) * (rho[left + 1] - rho[left])
+    return np.where(passed == 0, 0.0, np.where(passed == rho.size, rho[-1], inside))
+
+
+@lru_cache(maxsize=2)
+def _rho(grid: int) -> Floats:
+    return np.linspace(0.0, GRIDS[grid], POINTS[grid])
+
+
+def _allowed(percentile: float) -> float:
+    if not 0 < percentile < 100:
+        raise InputError(f"percentile is {percentile!r}; give a number between 0 and 100")
+    return 1 - percentile / 100
+
+
+def _check_positive(**values: NDArray[Any]) -> None:
+    for name, value in values.items():
+        if value.size and value.min() <= 0:
+            raise InputError(f"{name} is {value.min():g}; give a number above 0")
+
+
+def _counts(value: ArrayLike) -> NDArray[np.int64]:
+    return np.asarray(value, dtype=np.int64)
+
+
+def _floats(value: ArrayLike) -> Floats:
+    return np.asarray(value, dtype=np.float64)

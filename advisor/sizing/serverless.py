@@ -1,0 +1,139 @@
+"""Serverless: instances that serve one request each, start on demand and stay warm for a while.
+
+Arrivals are Poisson at lambda a second, a request takes S seconds, an idle instance lives for a
+keep-alive time T. Nothing waits: concurrency is Little's lambda S, and what a request may meet is a
+cold start.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize
+
+from advisor.errors import InputError
+from advisor.sizing.service_time import ServiceTime
+
+Floats = NDArray[np.float64]
+
+# Above this load the ladder of instances is not climbed but extrapolated, see cold_start_share.
+LADDER_LOAD = 48.0
+NO_OVERFLOW = 1e-12
+
+
+def concurrency(rate_per_s: ArrayLike, service_s: ArrayLike) -> Floats:
+    """Mean number of requests in service: L = lambda S (Little 1961)."""
+    return np.asarray(rate_per_s, dtype=np.float64) * np.asarray(service_s, dtype=np.float64)
+
+
+def cold_start_share(
+    rate_per_s: ArrayLike, service_s: float, keep_alive_s: float, shared: bool = False
+) -> Floats:
+    """Share of the requests that start an instance, for each rate; shape of `rate_per_s`.
+
+    `shared`: one instance takes any number of requests at once. A request is cold when none
+    arrived in the last S + T before it: e^(-lambda (S + T)), exact for Poisson arrivals (empty
+    M/G/infinity system whose customers stay S + T, seen by an arrival: PASTA).
+
+    Otherwise an instance serves one request at a time and the busiest instances are preferred
+    (newest or most recently used first, which is what lets a platform scale in). Instance n then
+    sees what overflows n - 1 instances: sum over n of (B(n-1) - B(n)) e^(-r(n) T) with Erlang's
+    B(n) of lambda S and r(n) the slowest rate at which overflows come, the smallest eigenvalue of
+    the birth-death chain on 0..n-1 busy instances that is killed by an overflow (for a Poisson
+    overflow it would be lambda B(n-1); the idea follows Mahmoudi and Khazaei's performance model of
+    serverless platforms, 2020). Above a load of 48 erlang the share falls with 1 / sqrt(load): the
+    number of busy instances fluctuates by sqrt(load), and only the instances on that fringe cool
+    down. A platform that spreads requests over all instances would keep them warmer.
+
+    A rate of 0 gives 1: whoever comes first is cold. Raises InputError for negative arguments.
+    """
+    rate = np.asarray(rate_per_s, dtype=np.float64)
+    if rate.size and rate.min() < 0:
+        raise InputError(f"a rate is {rate.min():g} requests/s; give 0 or more")
+    if service_s <= 0 or keep_alive_s < 0:
+        raise InputError(
+            f"service_s is {service_s:g} and keep_alive_s is {keep_alive_s:g}; "
+            "give a time above 0 and one of 0 or more"
+        )
+    if shared:
+        return np.asarray(np.exp(-rate * (service_s + keep_alive_s)))
+    unique, where = np.unique(rate, return_inverse=True)
+    load = unique * service_s
+    share = _ladder(np.minimum(load, LADDER_LOAD), keep_alive_s / service_s)
+    share = share * np.sqrt(np.minimum(1.0, LADDER_LOAD / np.maximum(load, LADDER_LOAD)))
+    return np.asarray(share[where].reshape(rate.shape))
+
+
+def mixture_percentile_ms(
+    percentile: float, cold_share: float, service_ms: float, init_ms: float, cv: float
+) -> float:
+    """The response time that `percentile` % of all requests keep, warm and cold ones together.
+
+    P(T > t) = (1 - p) P(S > t) + p P(S > t - init): a cold start shows in the percentile exactly
+    when it is frequent enough.
+    """
+    if not 0 < percentile < 100:
+        raise InputError(f"percentile is {percentile!r}; give a number between 0 and 100")
+    if not 0 <= cold_share <= 1 or service_ms <= 0 or init_ms < 0:
+        raise InputError(
+            f"cold_share is {cold_share:g}, service_ms {service_ms:g}, init_ms {init_ms:g}; "
+            "give a share of 0 to 1, a time above 0, and one of 0 or more"
+        )
+    allowed = 1 - percentile / 100
+    service = ServiceTime(cv)
+    if service.constant:
+        return service_ms + (init_ms if cold_share > allowed else 0.0)
+    init = init_ms / service_ms
+    warm = service.upper_quantile(allowed)
+    if init == 0 or cold_share == 0:
+        return warm * service_ms
+
+    def excess(t: float) -> float:
+        warm_tail, cold_tail = service.tail(np.array([t, t - init]))
+        cold_tail = 1.0 if t <= init else cold_tail
+        return math.log(((1 - cold_share) * warm_tail + cold_share * cold_tail) / allowed)
+
+    root = optimize.brentq(excess, warm * (1 - 1e-9), warm + init + 1e-9, rtol=1e-6)
+    return float(root) * service_ms
+
+
+def _ladder(load: Floats, keep_alive: float) -> Floats:
+    """Cold share for each load, keep-alive in units of the service time; flat arrays."""
+    if load.size == 0:
+        return np.ones(0)
+    order = np.argsort(-load)
+    a = np.maximum(load[order], 1e-300)
+    rungs = int(a[0] + 9 * math.sqrt(a[0]) + 24)
+    share = np.zeros(a.size)
+    # Unnormalised over k = 0..n-1 busy: pi(k), its sum, and the expected time H(k) from 0 to k.
+    pi, mass = np.ones_like(a), np.ones_like(a)
+    hop = 1 / a
+    reached = hop
+    first, second = np.zeros_like(a), np.zeros_like(a)  # sums of pi(k) H(k) and pi(k) H(k)^2
+    blocked = np.ones_like(a)
+    for n in range(1, rungs + 1):
+        # Rayleigh quotient of the expected times to overflow, H(n) - H(k): an upper bound of the
+        # smallest eigenvalue that is nearly exact where T is many service times.
+        mean = reached * mass - first
+        square = reached * (mean - first) + second
+        carried = a * blocked
+        passed_on = carried / (n + carried)
+        share[: a.size] += (blocked - passed_on) * np.exp(mean / square * -keep_alive)
+        left = int((passed_on > NO_OVERFLOW).sum())  # a leading slice: loads are falling
+        if left == 0:
+            break
+        if left < a.size:
+            a, pi, mass, hop = a[:left], pi[:left], mass[:left], hop[:left]
+            reached, first, second = reached[:left], first[:left], second[:left]
+        blocked = passed_on[:left]
+        pi = pi * a / n
+        weighted = pi * reached
+        first, second = first + weighted, second + weighted * reached
+        mass = mass + pi
+        hop = (1 + n * hop) / a
+        reached = reached + hop
+    out = np.empty(load.size)
+    out[order] = share
+    return np.where(load > 0, np.clip(out, 0.0, 1.0), 1.0)
