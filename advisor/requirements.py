@@ -7,7 +7,6 @@ form, the file, the JSON schema and the docs all come from here. Units are part 
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,71 +14,41 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from advisor.errors import RequirementsError
+from advisor.requirement_problems import contradictions, sentences
+from advisor.vocabulary import (
+    HOURS_IN_MONTH as HOURS_IN_MONTH,
+)
+from advisor.vocabulary import (
+    HOURS_IN_WEEK as HOURS_IN_WEEK,
+)
+from advisor.vocabulary import (
+    Cloud as Cloud,
+)
+from advisor.vocabulary import (
+    Commitment as Commitment,
+)
+from advisor.vocabulary import (
+    ControlLevel as ControlLevel,
+)
+from advisor.vocabulary import (
+    Hosting as Hosting,
+)
+from advisor.vocabulary import (
+    Mode as Mode,
+)
+from advisor.vocabulary import (
+    ModelFormat as ModelFormat,
+)
+from advisor.vocabulary import (
+    Pattern as Pattern,
+)
+from advisor.vocabulary import (
+    Skill as Skill,
+)
 
-HOURS_IN_MONTH = 730
-HOURS_IN_WEEK = 168
 MAX_FILE_BYTES = 1_000_000
 
 Ask = Literal["essential", "detail", "expert"]
-
-
-class ModelFormat(StrEnum):
-    joblib = "joblib"
-    pickle = "pickle"
-    skops = "skops"
-    onnx = "onnx"
-    torch = "torch"
-    xgboost = "xgboost"
-    lightgbm = "lightgbm"
-    other = "other"
-
-
-class Mode(StrEnum):
-    realtime = "realtime"
-    asynchronous = "async"
-    batch = "batch"
-
-
-class Pattern(StrEnum):
-    steady = "steady"
-    business_hours = "business-hours"
-    spiky = "spiky"
-    rare = "rare"
-    nightly = "nightly"
-
-
-class Skill(StrEnum):
-    none = "none"
-    basic = "basic"
-    intermediate = "intermediate"
-    expert = "expert"
-
-
-class ControlLevel(StrEnum):
-    low = "low"
-    some = "some"
-    high = "high"
-    full = "full"
-
-
-class Hosting(StrEnum):
-    any = "any"
-    managed = "managed"
-    self_hosted = "self-hosted"
-
-
-class Cloud(StrEnum):
-    aws = "aws"
-    gcp = "gcp"
-    azure = "azure"
-    kubernetes = "kubernetes"
-    own_hardware = "own-hardware"
-
-
-class Commitment(StrEnum):
-    none = "none"
-    one_year = "1y"
-    three_years = "3y"
 
 
 def ask(
@@ -235,7 +204,12 @@ class Service(Section):
         unit="%", ge=0, lt=100,
     )  # fmt: skip
     max_utilisation: float = ask(
-        0.7, "Highest utilisation", "How busy a replica may be planned.", unit="ratio", gt=0, le=0.85
+        0.7,
+        "Highest utilisation",
+        "How busy a replica may be planned.",
+        unit="ratio",
+        gt=0,
+        le=0.85,
     )
 
 
@@ -316,9 +290,7 @@ class Control(Section):
 class Placement(Section):
     """Where it may run and how machines may be bought."""
 
-    clouds: tuple[Cloud, ...] = ask(
-        (Cloud.aws,), "Clouds", "Where it may run.", min_length=1
-    )
+    clouds: tuple[Cloud, ...] = ask((Cloud.aws,), "Clouds", "Where it may run.", min_length=1)
     regions: tuple[str, ...] = ask(
         ("us-east-1",), "Regions",
         "A region names its cloud; a cloud without a region of its own gets its default.",
@@ -401,7 +373,7 @@ class Requirements(Section):
 
     @model_validator(mode="after")
     def _pairs(self) -> Requirements:
-        problems = _contradictions(self)
+        problems = contradictions(self)
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -419,7 +391,7 @@ def parse(data: Any) -> Requirements:
     try:
         return Requirements.model_validate(data)
     except ValidationError as error:
-        raise RequirementsError(_sentences(error)) from None
+        raise RequirementsError(sentences(error, Requirements)) from None
 
 
 def load(path: str | Path) -> Requirements:
@@ -456,100 +428,3 @@ def dumps(requirements: Requirements, *, defaults: bool = False) -> str:
     """YAML that `loads` reads back; without `defaults` only what differs from them."""
     data = requirements.model_dump(mode="json", exclude_defaults=not defaults)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-
-
-def _contradictions(need: Requirements) -> list[str]:
-    problems = []
-    model, traffic, service, place = need.model, need.traffic, need.service, need.placement
-    if model.service_time_ms is None and model.model_class is None:
-        problems.append(
-            "model.service_time_ms is missing; give the milliseconds of one request, or name a "
-            "model.model_class"
-        )
-    if traffic.mode is Mode.realtime and service.p95_ms is None:
-        problems.append("service.p95_ms is missing; real-time traffic needs a response-time target")
-    if model.gpu_memory_gb is not None and not model.gpu:
-        problems.append(
-            f"model.gpu_memory_gb is {model.gpu_memory_gb:g} but model.gpu is false; set model.gpu "
-            "to true or drop gpu_memory_gb"
-        )
-    own = {Cloud.own_hardware, Cloud.kubernetes}
-    if model.gpu and set(place.clouds) <= own and not place.node_gpu:
-        where = " and ".join(c.value for c in place.clouds)
-        problems.append(
-            f"model.gpu is true but placement.clouds is only {where} and placement.node_gpu is "
-            "false; set node_gpu to true, allow a cloud, or set model.gpu to false"
-        )
-    if (
-        need.control.hosting is Hosting.managed
-        and set(place.clouds) <= own
-    ):  # fmt: skip
-        problems.append(
-            "control.hosting is managed but placement.clouds names no cloud with a managed service; "
-            "add aws, gcp or azure, or set hosting to any"
-        )
-    if (
-        service.max_processing_s is not None
-        and model.service_time_ms is not None
-        and service.max_processing_s * 1000 < model.service_time_ms
-    ):
-        problems.append(
-            f"service.max_processing_s is {service.max_processing_s:g} s but one request takes "
-            f"{model.service_time_ms / 1000:g} s (model.service_time_ms); raise max_processing_s"
-        )
-    if traffic.peak_requests_per_second is not None:
-        month_s = HOURS_IN_MONTH * 3600
-        average = traffic.requests_per_month / month_s
-        if traffic.peak_requests_per_second < average:
-            problems.append(
-                f"traffic.peak_requests_per_second is {traffic.peak_requests_per_second:g} but "
-                f"requests_per_month is already {average:.3g} a second on average; raise the peak"
-            )
-        if traffic.peak_requests_per_second * 3600 * HOURS_IN_MONTH / HOURS_IN_WEEK > (
-            traffic.requests_per_month
-        ):
-            problems.append(
-                f"traffic.peak_requests_per_second is {traffic.peak_requests_per_second:g}, more in "
-                "one hour a week than requests_per_month in all; lower the peak or raise the month"
-            )
-    return problems
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    """One sentence for each problem: the path, what is wrong, the value."""
-    out: list[str] = []
-    for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"] if part not in _UNION_NOISE)
-        kind, value = item["type"], item.get("input")
-        if kind == "extra_forbidden":
-            out.append(f"{path} is not a known key; {_known_keys(item['loc'])}")
-        elif kind == "missing":
-            out.append(f"{path} is missing; it is required")
-        elif kind == "value_error":
-            message = str(item["ctx"]["error"])
-            out.extend(f"{path} {line}".strip() if path else line for line in message.split("\n"))
-        elif path == "traffic.pattern":
-            names = ", ".join(p.value for p in Pattern)
-            out.append(f"traffic.pattern is {_short(value)}; use {names}, or 168 numbers")
-        else:
-            said = item["msg"][0].lower() + item["msg"][1:]
-            out.append(f"{path} is {_short(value)}; {said}")
-    return list(dict.fromkeys(out))
-
-
-_UNION_NOISE = {"tuple[float, ...]"} | {"enum", "Pattern", "lax-or-strict"}
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> str:
-    section: Any = Requirements
-    for part in loc[:-1]:
-        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
-        section = field.annotation if field else None
-    if section is None or not hasattr(section, "model_fields"):
-        return "remove it"
-    return "known here: " + ", ".join(section.model_fields)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

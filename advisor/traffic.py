@@ -18,7 +18,7 @@ def weekly_rates(traffic: Traffic) -> Rates:
     """
     shape = pattern_shape(traffic.pattern)
     mean = traffic.requests_per_month / (HOURS_IN_MONTH * 3600)
-    rates = shape / shape.mean() * mean
+    rates: Rates = shape / shape.mean() * mean
     peak = traffic.peak_requests_per_second
     if peak is not None and peak > rates.max():
         rates = _raise_peak(rates, peak)

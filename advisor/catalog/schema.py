@@ -219,6 +219,7 @@ class Option(Strict):
     operates: Operates
     memory_sizes_mb: tuple[float, ...] = ()
     task_sizes: Annotated[tuple[TaskSize, ...], BeforeValidator(_sizes)] = ()
+    machine_families: tuple[str, ...] = ()  # of the price book; empty: all of them
     architectures: tuple[Literal["x86", "arm"], ...] = ("x86",)
     gb_second_sku: str = ""  # with {arch} and {gb}
     per_replica_hour: dict[str, float] = {}  # beside the machine: sku -> quantity an hour

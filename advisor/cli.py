@@ -1,0 +1,161 @@
+"""The terminal: recommend, price, options, prices, schema.
+
+Exit codes: 0 done; 2 the input is wrong (one line on stderr); 3 nothing fits; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from advisor.errors import AdvisorError, InputError
+
+OK, FAILED, BAD_INPUT, NOTHING_FITS = 0, 1, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors become one line on stderr."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except AdvisorError as error:
+        print(f"advisor: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing is wrong.
+        sys.stderr.close()
+        return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m advisor",
+        description="Managed or self-hosted, which service, how big, at what monthly cost, and why.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    recommend = commands.add_parser("recommend", help="recommend a deployment for requirements")
+    recommend.add_argument("requirements", help="a YAML or JSON file, or preset:NAME")
+    recommend.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    recommend.add_argument("--policies", nargs="+", default=[], metavar="FILE", type=Path)
+    recommend.set_defaults(run=_recommend)
+
+    price = commands.add_parser("price", help="price a bill of usage")
+    price.add_argument("usage", type=Path, help="a YAML or JSON file")
+    price.add_argument("--format", choices=("text", "json"), default="text")
+    price.set_defaults(run=_price)
+
+    options = commands.add_parser("options", help="the comparison table with its sources")
+    options.add_argument("id", nargs="?", help="one option")
+    options.add_argument("--format", choices=("text", "json"), default="text")
+    options.set_defaults(run=_options)
+
+    prices = commands.add_parser("prices", help="the price book")
+    prices.add_argument("action", choices=("status",))
+    prices.add_argument("--format", choices=("text", "json"), default="text")
+    prices.set_defaults(run=_prices)
+
+    schema = commands.add_parser("schema", help="JSON Schema of a file the terminal reads")
+    schema.add_argument("what", choices=("requirements", "usage", "policy"))
+    schema.set_defaults(run=_schema)
+    return parser
+
+
+def _recommend(arguments: argparse.Namespace) -> int:
+    from advisor import record, report, requirements, whatif
+    from advisor.presets import preset
+    from advisor.recommend import recommend
+
+    name = arguments.requirements
+    need = (
+        preset(name.removeprefix("preset:")).requirements
+        if name.startswith("preset:")
+        else requirements.load(name)
+    )
+    answer = recommend(need, policies=arguments.policies)
+    answer = whatif.complete(need, answer, policies=arguments.policies)
+    if arguments.format == "json":
+        _print_json(answer.model_dump(mode="json", by_alias=True))
+    elif arguments.format == "markdown":
+        print(record.markdown(need, answer), end="")
+    else:
+        print(report.text(need, answer))
+    return OK if answer.winner else NOTHING_FITS
+
+
+def _price(arguments: argparse.Namespace) -> int:
+    from advisor.costs.usage import load_usage, price_usage
+    from advisor.prices import load_book
+
+    bill = price_usage(load_usage(arguments.usage), load_book())
+    if arguments.format == "json":
+        _print_json(bill.model_dump(mode="json"))
+        return OK
+    for item in bill.items:
+        print(f"{item.service}: ${item.total_usd:,.2f}")
+        for line in item.lines:
+            unit_price = (
+                "unknown" if line.unit_price_usd is None else f"${line.unit_price_usd:.10g}"
+            )
+            print(
+                f"  {line.name}: {line.quantity:,.10g} {line.unit} x {unit_price} = "
+                f"${line.usd:,.4f}   [{line.source}, {line.as_of}]"
+            )
+    print(f"Total: {'at least ' if bill.at_least else ''}${bill.total_usd:,.2f}")
+    return OK
+
+
+def _options(arguments: argparse.Namespace) -> int:
+    from advisor import report
+    from advisor.catalog import loader
+
+    chosen = [loader.option(arguments.id)] if arguments.id else list(loader.load_options().values())
+    if arguments.format == "json":
+        rows = [o.model_dump(mode="json") for o in chosen]
+        _print_json(rows[0] if arguments.id else rows)
+    elif arguments.id:
+        print(report.option(chosen[0]))
+    else:
+        print(report.options(chosen))
+    return OK
+
+
+def _prices(arguments: argparse.Namespace) -> int:
+    from advisor import report
+    from advisor.prices import load_book
+
+    status = load_book().status(date.today())
+    if arguments.format == "json":
+        _print_json(dataclasses.asdict(status))
+    else:
+        print(report.prices(status))
+    return OK
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    if arguments.what == "requirements":
+        from advisor.requirements import Requirements
+
+        _print_json(Requirements.model_json_schema())
+    elif arguments.what == "usage":
+        from advisor.costs.usage import Usage
+
+        _print_json(Usage.model_json_schema())
+    else:
+        from advisor.rules import PolicyFile
+
+        _print_json(PolicyFile.model_json_schema())
+    return OK
+
+
+def _print_json(data: Any) -> None:
+    try:
+        print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    except ValueError as error:
+        raise InputError(f"the answer holds a number that JSON cannot carry: {error}") from error

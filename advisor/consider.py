@@ -1,0 +1,177 @@
+"""One option against the rules, the sizing and the prices: ruled out, without a price, or a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from advisor.catalog.schema import Option
+from advisor.costs import Bill, bill, total
+from advisor.costs.people import people_time
+from advisor.errors import UnknownPriceError
+from advisor.prices import PriceBook
+from advisor.ranking import SCALES, Measures, headroom
+from advisor.recommendation import CostLine, PeopleTime, Range
+from advisor.requirements import Cloud, Requirements
+from advisor.rules import Fired, Outcome, PlanFacts, RuleSet
+from advisor.sizing.choose import Sizable, size
+from advisor.sizing.sized import Factors, Sized
+from advisor.workload import Workload
+
+
+@dataclass(frozen=True)
+class Considered:
+    """Everything found out about one option; exactly one of ranked, excluded, unpriced is set."""
+
+    option: Option
+    fired: tuple[Fired, ...] = ()  # exclusions
+    plan: Plan | None = None
+    unpriced: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One option in one region, sized and priced."""
+
+    option: Option
+    region: str
+    sized: Sized
+    lines: tuple[CostLine, ...]
+    monthly_usd: Range
+    at_least: bool
+    people: PeopleTime
+    total_usd: Range
+    imputed_usd: float  # added for the ranking alone, where a price is not known
+    preferred: tuple[Fired, ...]
+    warnings: tuple[Fired, ...]
+    measures: Measures
+
+
+def consider(
+    option: Option,
+    work: Workload,
+    regions: dict[str, tuple[str, ...]],
+    rules: RuleSet,
+    book: PriceBook,
+) -> Considered:
+    """One option against the rules, the sizing and the prices, in its cheapest region."""
+    first = rules.evaluate(option, work)
+    if first.excluded:
+        return Considered(option, fired=tuple(first.excluded))
+    fits: list[Plan] = []
+    refused: list[tuple[Fired, ...]] = []
+    unpriced = ""
+    for region in regions.get(option.cloud.value, ()):
+        try:
+            made = size(option, work, region, book)
+        except UnknownPriceError as error:
+            unpriced = str(error)
+            continue
+        sized = made if isinstance(made, Sized) else made.sized()
+        if sized.infeasible is not None:
+            facts = PlanFacts.of(sized)
+            refused.append(tuple(rules.evaluate(option, work, facts).excluded))
+            continue
+        assert not isinstance(made, Sized)  # noqa: S101 - a bare Sized is always infeasible
+        plan = _priced(option, work, region, book, made, sized)
+        after = rules.evaluate(option, work, PlanFacts.of(sized, plan.monthly_usd, plan.total_usd))
+        if after.excluded:
+            refused.append(tuple(after.excluded))
+            continue
+        fits.append(_with_rules(plan, first, after))
+    if fits:
+        return Considered(option, plan=min(fits, key=lambda p: (p.total_usd.expected, p.region)))
+    if refused:
+        return Considered(option, fired=refused[0])
+    return Considered(option, unpriced=unpriced or f"no price is known for {option.name}")
+
+
+def regions_by_cloud(
+    need: Requirements, book: PriceBook
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """The regions to look at for each cloud, and what had to be assumed.
+
+    A region names its cloud; a cloud that was asked for without a region gets its default.
+    Raises InputError for a region that no cloud has.
+    """
+    out: dict[str, tuple[str, ...]] = {}
+    notes: list[str] = []
+    place = need.placement
+    for region in place.regions:
+        cloud = book.cloud_of(region)
+        out[cloud] = (*out.get(cloud, ()), region)
+    asked = {c.value for c in place.clouds}
+    for cloud in (Cloud.aws, Cloud.gcp, Cloud.azure):
+        if cloud.value in asked and cloud.value not in out:
+            default = book.default_region(cloud.value)
+            out[cloud.value] = (default,)
+            notes.append(f"No {cloud.value} region was given; its default {default} is used.")
+    if "region" not in place.model_fields_set:
+        extra = [c for c in out if c not in asked and "regions" in place.model_fields_set]
+        notes += [
+            f"Region {', '.join(out[c])} belongs to {c}, which is not among the clouds; it is "
+            "not used."
+            for c in extra
+        ]
+    out["kubernetes"] = ("your cluster",)
+    out["own-hardware"] = ("your hardware",)
+    return out, notes
+
+
+def _priced(
+    option: Option, work: Workload, region: str, book: PriceBook, chosen: Sizable, expected: Sized
+) -> Plan:
+    # The corners of the cost range: a faster machine and less traffic, a slower one and more.
+    corners = SCALES["cost_range"]["assumed" if work.service_time_assumed else "measured"]
+    lines = bill(Bill(option, work, expected, region, book))
+    usd, at_least = total(lines)
+    ends = []
+    for factors in (Factors(**corners["low"]), Factors(**corners["high"])):
+        sized = chosen.sized(factors)
+        # Beyond what the machine can carry the range stays open at the known end.
+        ends.append(
+            usd if sized.infeasible is not None
+            else total(bill(Bill(option, work, sized, region, book, factors.volume)))[0]
+        )  # fmt: skip
+    monthly = Range(low=min(usd, *ends), expected=usd, high=max(usd, *ends))
+    people = people_time(option, work)
+    imputed = _imputed_usd(option, expected) if at_least else 0.0
+    total_usd = Range(
+        low=monthly.low + people.monthly_usd.low + imputed,
+        expected=monthly.expected + people.monthly_usd.expected + imputed,
+        high=monthly.high + people.monthly_usd.high + imputed,
+    )
+    measures = Measures(
+        option=option.id,
+        total_usd=total_usd,
+        people_hours=people.monthly_hours,
+        headroom=headroom(work, expected.p95_ms, expected.finish_h),
+        control=option.level("control"),
+        launch_weeks=option.level("launch_weeks"),
+        portability=option.level("portability"),
+        elasticity=option.level("elasticity"),
+        resilience=option.level("resilience")
+        * (1.0 if expected.replicas_max != 1 else SCALES["resilience"]["single_replica_factor"]),
+        points=0.0,
+    )
+    return Plan(
+        option, region, expected, lines, monthly, at_least, people, total_usd, imputed,
+        (), (), measures,
+    )  # fmt: skip
+
+
+def _imputed_usd(option: Option, sized: Sized) -> float:
+    """What the ranking reckons with where a machine's price is not known; in no bill."""
+    if sized.usd_per_hour is not None or sized.strategy == "functions":
+        return 0.0
+    return option.number("imputed_vcpu_hour_usd") * sized.vcpu * sized.replica_hours
+
+
+def _with_rules(plan: Plan, before: Outcome, after: Outcome) -> Plan:
+    preferred = (*before.preferred, *after.preferred)
+    points = sum(f.points for f in preferred)
+    return replace(
+        plan,
+        preferred=preferred,
+        warnings=(*before.warnings, *after.warnings),
+        measures=replace(plan.measures, points=points),
+    )

@@ -1,0 +1,22 @@
+"""API Gateway: HTTP API on the internet; a private endpoint needs a REST API and a VPC endpoint.
+
+HTTP APIs meter each request in steps of 512 KB, of the larger of request and response.
+"""
+
+from __future__ import annotations
+
+import math
+
+from advisor.costs.bill import Bill
+from advisor.recommendation import CostLine
+
+METER_KB = 512
+
+
+def lines(bill: Bill) -> list[CostLine]:
+    traffic = bill.work.need.traffic
+    if bill.is_private:
+        return bill.line("REST API requests", "apigw.rest_request", bill.requests)
+    largest_kb = max(traffic.request_mb, traffic.response_mb) * 1024
+    steps = max(1, math.ceil(largest_kb / METER_KB))
+    return bill.line("HTTP API requests", "apigw.http_request", bill.requests * steps)

@@ -1,0 +1,110 @@
+"""Putting a monthly bill together from its priced things."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from advisor.catalog.schema import Option
+from advisor.errors import CatalogError, UnknownPriceError
+from advisor.prices import PriceBook
+from advisor.recommendation import CostLine
+from advisor.requirements import HOURS_IN_MONTH
+from advisor.sizing.sized import Sized
+from advisor.workload import Workload
+
+UNKNOWN = "unit price unknown"
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a priced thing may look at: the option as sized in a region, and the price book."""
+
+    option: Option
+    work: Workload
+    sized: Sized
+    region: str
+    book: PriceBook
+    volume: float = 1.0
+
+    @property
+    def requests(self) -> float:
+        """Requests a month at this bill's volume."""
+        return self.work.need.traffic.requests_per_month * self.volume
+
+    @property
+    def hours(self) -> float:
+        """Hours in a month of something that is always there."""
+        return float(HOURS_IN_MONTH)
+
+    @property
+    def is_private(self) -> bool:
+        return self.work.need.control.private_network
+
+    def line(
+        self, name: str, sku: str, quantity: float, region: str | None = None
+    ) -> list[CostLine]:
+        """Cost lines for a quantity of a price-book sku, one for each price tier it reaches.
+
+        A price that the book does not hold gives a line with no unit price, never $0.
+        """
+        if quantity <= 0 or not sku:
+            return []
+        try:
+            rate = self.book.rate(sku, region or self.region)
+        except UnknownPriceError as error:
+            return [unknown(name, quantity, sku, str(error))]
+        parts = rate.split(quantity)
+        return [
+            CostLine(
+                name=name if len(parts) == 1 else f"{name} (tier {i})",
+                quantity=part,
+                unit=rate.unit,
+                unit_price_usd=unit_price,
+                usd=part * unit_price,
+                source=rate.source,
+                as_of=rate.as_of,
+            )
+            for i, (part, unit_price) in enumerate(parts, start=1)
+        ]
+
+    def first_price(self, sku: str) -> float:
+        """The first tier's unit price. Raises UnknownPriceError."""
+        return self.book.rate(sku, self.region).tiers[0].unit_price_usd
+
+
+def bill(given: Bill) -> tuple[CostLine, ...]:
+    """All cost lines of an option for a month, in the order of the option's `bill:` list.
+
+    Raises CatalogError when the option names a priced thing that does not exist.
+    """
+    return tuple(line for name in given.option.bill for line in _priced_thing(name)(given))
+
+
+def total(lines: Iterable[CostLine]) -> tuple[float, bool]:
+    """(sum in USD, whether it is only "at least" because a unit price is unknown)."""
+    lines = tuple(lines)
+    return math.fsum(line.usd for line in lines), any(x.unit_price_usd is None for x in lines)
+
+
+def unknown(name: str, quantity: float, unit: str, source: str) -> CostLine:
+    """A line whose unit price nobody has: shown as such, and the total becomes "at least"."""
+    return CostLine(
+        name=name, quantity=quantity, unit=unit, unit_price_usd=None, usd=0.0,
+        source=f"{UNKNOWN}: {source}", as_of="",
+    )  # fmt: skip
+
+
+@cache
+def _priced_thing(name: str) -> Callable[[Bill], list[CostLine]]:
+    try:
+        module = importlib.import_module(f"advisor.costs.{name}")
+    except ModuleNotFoundError:
+        raise CatalogError(
+            f"an option's bill names {name!r}, but there is no module advisor/costs/{name}.py"
+        ) from None
+    lines: Callable[[Bill], list[CostLine]] = module.lines
+    return lines

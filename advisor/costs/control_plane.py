@@ -1,0 +1,12 @@
+"""A Kubernetes control plane, unless a cluster is there already and paid for by others."""
+
+from __future__ import annotations
+
+from advisor.costs.bill import Bill
+from advisor.recommendation import CostLine
+
+
+def lines(bill: Bill) -> list[CostLine]:
+    if bill.work.need.placement.existing_cluster:
+        return []
+    return bill.line("Cluster control plane", bill.option.text("control_plane_sku"), bill.hours)

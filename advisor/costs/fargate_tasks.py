@@ -1,0 +1,17 @@
+"""Fargate: vCPU-hours and GB-hours of every task."""
+
+from __future__ import annotations
+
+from advisor.costs.bill import Bill
+from advisor.recommendation import CostLine
+
+
+def lines(bill: Bill) -> list[CostLine]:
+    sized = bill.sized
+    arch = "arm" if sized.arch == "arm64" else "x86"
+    return [
+        *bill.line("Task vCPU", f"fargate.vcpu_hour.{arch}", sized.replica_hours * sized.vcpu),
+        *bill.line(
+            "Task memory", f"fargate.gb_hour.{arch}", sized.replica_hours * sized.memory_mb / 1024
+        ),
+    ]

@@ -1,0 +1,11 @@
+"""The model file in object storage, with the versions that are kept for roll-back."""
+
+from __future__ import annotations
+
+from advisor.costs.bill import Bill
+from advisor.recommendation import CostLine
+
+
+def lines(bill: Bill) -> list[CostLine]:
+    gb = bill.work.need.model.size_mb / 1024 * bill.option.number("images_kept")
+    return bill.line("Model files", bill.option.text("storage_sku"), gb)

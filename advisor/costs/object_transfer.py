@@ -1,0 +1,21 @@
+"""Requests and answers that travel through object storage, as queued and batch work does."""
+
+from __future__ import annotations
+
+from advisor.costs.bill import Bill
+from advisor.recommendation import CostLine
+from advisor.requirements import Mode
+
+KEPT_MONTHS = 0.25  # a week until a lifecycle rule removes them
+
+
+def lines(bill: Bill) -> list[CostLine]:
+    traffic = bill.work.need.traffic
+    gb = bill.requests * (traffic.request_mb + traffic.response_mb) / 1024
+    # A batch reads and writes large files; queued requests are an object each.
+    objects = bill.requests if traffic.mode is Mode.asynchronous else gb * 1024 / 64
+    return [
+        *bill.line("Objects written", "s3.put_request", objects * 2),
+        *bill.line("Objects read", "s3.get_request", objects * 2),
+        *bill.line("Requests and answers stored", "s3.gb_month", gb * KEPT_MONTHS),
+    ]

@@ -1,0 +1,175 @@
+"""Criteria, utilities, weights, scores, and how stable the winner is.
+
+Every utility lies on a fixed scale from 0 to 1 that depends on the requirements alone, never on
+the other options: taking a loser away cannot change the winner.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from advisor.recommendation import Range
+from advisor.requirements import Mode, Priorities
+from advisor.workload import Workload
+
+CRITERIA = (
+    "cost", "latency", "control", "operations", "launch", "portability", "elasticity", "resilience",
+)  # fmt: skip
+RULES = "rules"  # the contribution of preferring rules, beside the criteria
+
+SCALES: dict[str, Any] = yaml.safe_load(
+    Path(__file__).with_name("scoring.yaml").read_text(encoding="utf-8")
+)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What an option is scored on."""
+
+    option: str
+    total_usd: Range  # cloud bill and people's time
+    people_hours: Range
+    headroom: float  # 1 - response / target (or finish / deadline)
+    control: float
+    launch_weeks: float
+    portability: float
+    elasticity: float
+    resilience: float
+    points: float  # of the preferring rules that fired
+
+
+def cost_floor_usd(work: Workload) -> float:
+    """The cost that nobody beats: an hour of attention, and the bare work at an m5's list price.
+
+    Only the requirements enter, so the scale is the same whatever options are there.
+    """
+    scale = SCALES["cost"]
+    kind = "reference_gpu_hour_usd" if work.need.model.gpu else "reference_vcpu_hour_usd"
+    attention = work.need.team.hourly_usd * scale["floor_hours"]
+    return float(attention + scale["floor_usd"] + work.work_vcpu_hours * scale[kind])
+
+
+def utilities(measures: Measures, work: Workload) -> dict[str, float]:
+    """Utility of each criterion, 0 to 1."""
+    row = _utilities(
+        work,
+        np.array([measures.total_usd.expected]),
+        np.array([measures.people_hours.expected]),
+        np.array([measures.headroom]),
+        measures,
+    )
+    return {name: float(value) for name, value in zip(CRITERIA, row[0], strict=True)}
+
+
+def contributions(
+    measures: Measures, utility: Mapping[str, float], priorities: Priorities
+) -> dict[str, float]:
+    """What each criterion adds to the score; they sum to it. Rules stand beside the criteria."""
+    weights = priorities.model_dump()
+    whole = sum(weights.values())
+    out = {name: weights[name] / whole * utility[name] for name in CRITERIA}
+    out[RULES] = SCALES["rules"]["point_weight"] * measures.points
+    return out
+
+
+def stability(
+    measured: Sequence[Measures], work: Workload, draws: int | None = None, seed: int = 20261122
+) -> dict[str, float]:
+    """Share of redraws in which each option wins.
+
+    Cost and hours are drawn from their ranges, response times within +-20 %, weights within
+    +-50 %. Each option has a random stream of its own, so others coming and going change nothing
+    in its draws.
+    """
+    if not measured:
+        return {}
+    if len(measured) == 1:
+        return {measured[0].option: 1.0}
+    scale = SCALES["draws"]
+    draws = draws or int(scale["count"])
+    spread, wobble = scale["weight_spread"], scale["response_spread"]
+    common = np.random.default_rng(seed)
+    weights = np.array([work.need.priorities.model_dump()[name] for name in CRITERIA])
+    drawn = weights * common.uniform(1 - spread, 1 + spread, (draws, len(CRITERIA)))
+    drawn /= drawn.sum(axis=1, keepdims=True)
+    scores = np.empty((draws, len(measured)))
+    for i, measures in enumerate(measured):
+        stream = np.random.default_rng([seed, zlib.crc32(measures.option.encode())])
+        total = _draw(stream, measures.total_usd, draws)
+        hours = _draw(stream, measures.people_hours, draws)
+        slack = 1 - (1 - measures.headroom) * stream.uniform(1 - wobble, 1 + wobble, draws)
+        utility = _utilities(work, total, hours, slack, measures)
+        points = SCALES["rules"]["point_weight"] * measures.points
+        scores[:, i] = (utility * drawn).sum(axis=1) + points
+    wins = np.bincount(scores.argmax(axis=1), minlength=len(measured)) / draws
+    return {m.option: float(share) for m, share in zip(measured, wins, strict=True)}
+
+
+def is_close(scores: Sequence[float], share: float) -> bool:
+    """A close call: the runner-up within 10 % of the best score, or under 60 % of redraws won.
+
+    `scores` are best first.
+    """
+    if len(scores) < 2:
+        return False
+    margin = (scores[0] - scores[1]) / scores[0] if scores[0] > 0 else 0.0
+    limits = SCALES["close_call"]
+    return bool(margin < limits["margin"] or share < limits["share"])
+
+
+def headroom(work: Workload, p95_ms: float | None, finish_h: float | None) -> float:
+    """How much of the target is left unused: 1 is all of it, 0 none."""
+    service = work.need.service
+    if work.need.traffic.mode is Mode.realtime and p95_ms is not None and service.p95_ms:
+        return 1 - p95_ms / service.p95_ms
+    if finish_h is not None:
+        return 1 - finish_h / service.deadline_h
+    return 0.0
+
+
+def _utilities(
+    work: Workload,
+    total_usd: NDArray[np.float64],
+    hours: NDArray[np.float64],
+    slack: NDArray[np.float64],
+    measures: Measures,
+) -> NDArray[np.float64]:
+    """Utilities of all criteria, shape (draws, criteria)."""
+    floor = cost_floor_usd(work)
+    cost = 1 - np.log2(np.maximum(total_usd, floor) / floor) / SCALES["cost"]["doublings"]
+    low, high = SCALES["operations"]["best_hours"], SCALES["operations"]["worst_hours"]
+    operations = 1 - np.log(np.maximum(hours, low) / low) / math.log(high / low)
+    latency = slack / SCALES["latency"]["headroom"]
+    asked = SCALES["control"]["asked"][work.need.control.level.value]
+    short = max(0.0, asked - measures.control)
+    control = 1 - short * SCALES["control"]["shortfall_factor"]
+    weeks = measures.launch_weeks / work.need.team.weeks_to_launch
+    launch = 1 - SCALES["launch"]["share"] * weeks
+    # Elasticity counts as far as traffic moves: a steady stream has no use for it.
+    full = math.log(SCALES["elasticity"]["full_at_peak_to_mean"])
+    moves = min(1.0, math.log(max(work.peak_to_mean, 1.0)) / full)
+    elasticity = 1 - moves * (1 - measures.elasticity)
+    columns = [
+        cost, latency, control, operations, launch, measures.portability, elasticity,
+        measures.resilience,
+    ]  # fmt: skip
+    n = len(total_usd)
+    table = np.column_stack([np.broadcast_to(c, (n,)) for c in columns])
+    return np.asarray(np.clip(table, 0.0, 1.0), dtype=np.float64)
+
+
+def _draw(stream: np.random.Generator, spread: Range, draws: int) -> NDArray[np.float64]:
+    """Triangular draws between low and high with the expected value as the mode."""
+    low, high = min(spread.low, spread.expected), max(spread.high, spread.expected)
+    if high - low < 1e-12:
+        return np.full(draws, spread.expected)
+    return stream.triangular(low, spread.expected, high, draws)

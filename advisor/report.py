@@ -1,0 +1,120 @@
+"""The answer as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from advisor.catalog.schema import Option
+from advisor.prices.status import PriceStatus
+from advisor.recommendation import Ranked, Recommendation
+from advisor.record import expected_response, money_range, size_of, usd
+from advisor.requirements import Requirements
+
+
+def text(need: Requirements, answer: Recommendation) -> str:
+    """The verdict, the ranking, what was ruled out, and what would change the answer."""
+    out: list[str] = []
+    if answer.ranking:
+        out += _verdict(need, answer)
+        out += ["", "Ranked", *(_row(i, r) for i, r in enumerate(answer.ranking, start=1))]
+        out += ["", f"Cost lines of {answer.ranking[0].name}", *_lines(answer.ranking[0])]
+    else:
+        out += ["NOTHING FITS these requirements.", "", "The smallest changes that would help:"]
+        out += [f"  - {r.because}" for r in answer.relaxations] or ["  - none was found"]
+    if answer.excluded:
+        out += ["", "Ruled out"]
+        out += [f"  {e.option}: {e.because}  [{e.rule}; {e.source}]" for e in answer.excluded]
+    if answer.unpriced:
+        out += ["", "Without a price"]
+        out += [f"  {u.option}: {u.because}" for u in answer.unpriced]
+    if answer.flips:
+        out += ["", "What would change the answer"]
+        out += [
+            f"  {f.field}: {f.from_} -> {f.to}: {f.winner or 'nothing fits'}" for f in answer.flips
+        ]
+    if answer.warnings:
+        out += ["", *(f"Note: {w}" for w in answer.warnings)]
+    out += ["", f"Prices as of {answer.prices_as_of}. Every figure is an estimate, not a quote."]
+    return "\n".join(out)
+
+
+def options(chosen: Sequence[Option]) -> str:
+    """One line for each option."""
+    width = max(len(o.id) for o in chosen)
+    return "\n".join(
+        f"{o.id:<{width}}  {o.kind:<11}  {o.cloud.value:<12}  {', '.join(m.value for m in o.modes):<22}"
+        f"  {o.name}"
+        for o in chosen
+    )
+
+
+def option(chosen: Option) -> str:
+    """All facts of an option, each with its source, date and confidence."""
+    out = [
+        f"{chosen.name} ({chosen.id})",
+        f"{chosen.kind}, {chosen.cloud.value}; {', '.join(m.value for m in chosen.modes)}",
+        chosen.summary,
+        "",
+        *(f"+ {s}" for s in chosen.strengths),
+        *(f"- {w}" for w in chosen.weaknesses),
+        "",
+    ]
+    for name, fact in chosen.facts.items():
+        unit = f" {fact.unit}" if fact.unit else ""
+        out.append(
+            f"{name}: {fact.shown()}{unit}  [{fact.confidence}; {fact.source}; {fact.checked}]"
+        )
+        if fact.note:
+            out.append(f"    {fact.note}")
+    return "\n".join(out)
+
+
+def prices(status: PriceStatus) -> str:
+    """Age and coverage of the price book."""
+    age = f"{status.age_days} days old"
+    head = f"Snapshot of {status.as_of}, {age}{', STALE' if status.stale else ''}"
+    rows = [
+        f"  {row.cloud:<6} {row.service:<22} {row.rows:>7,} prices  {row.regions:>3} regions  "
+        f"{row.oldest} .. {row.newest}{'  stale' if row.stale else ''}"
+        for row in status.services
+    ]
+    return "\n".join([head, *rows])
+
+
+def _verdict(need: Requirements, answer: Recommendation) -> list[str]:
+    best = answer.ranking[0]
+    sure = f"best in {answer.confidence:.0%} of redraws"
+    if answer.close_call:
+        runner = f" with {answer.ranking[1].name}" if len(answer.ranking) > 1 else ""
+        sure = f"a close call{runner}; {sure}"
+    out = [
+        f"{best.kind.upper()}: {best.name}",
+        f"  {size_of(best)} in {best.region}; {sure}",
+        f"  cloud bill {money_range(best)} a month + people's time "
+        f"{usd(best.people_monthly_usd)} ({best.people.monthly_hours.expected:.1f} h a month, "
+        "assumed)",
+        f"  {expected_response(need, best)}",
+    ]
+    out += [f"  because {r.because}" for r in best.reasons[:4]]
+    out += [f"  but {w.because}" for w in best.warnings[:3]]
+    return out
+
+
+def _row(rank: int, r: Ranked) -> str:
+    response = f"{r.p95_ms:,.0f} ms" if r.p95_ms is not None else f"{r.finish_h or 0:.2g} h"
+    return (
+        f"  {rank:>2}. {r.option:<21} {r.kind:<11} score {r.score:.3f}  "
+        f"{'>= ' if r.at_least else ''}{usd(r.monthly_usd.expected)} + "
+        f"{usd(r.people_monthly_usd)} people  {response:>9}  {size_of(r)}"
+    )
+
+
+def _lines(r: Ranked) -> list[str]:
+    out = []
+    for line in r.lines:
+        price = "unknown" if line.unit_price_usd is None else f"${line.unit_price_usd:.10g}"
+        out.append(
+            f"  {line.name:<28} {line.quantity:>14,.6g} {line.unit:<22} x {price:<14} = "
+            f"{usd(line.usd):>9}  [{line.as_of}]"
+        )
+    return out

@@ -1,0 +1,210 @@
+"""Which machines an option could use for a workload, with their speed: equal-length arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.catalog.schema import Option
+from advisor.prices import PriceBook
+from advisor.sizing.performance import cpu_speed, cpu_speeds, gpu_speeds, serverless_speed
+from advisor.workload import SHARED_MEMORY_FORMATS, Workload
+
+Array = NDArray[np.float64]
+Names = NDArray[Any]
+
+CLOUD_OF_SERVICE = {
+    "ec2": "aws", "sagemaker": "aws", "gce": "gcp", "vertex": "gcp", "azure-vm": "azure",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Machines that hold the model, one element each.
+
+    `alone_ms` and `busy_ms` are the service time of one request with the machine otherwise idle
+    and with all its vCPUs busy; `servers` is how many requests one machine serves at once.
+    """
+
+    name: Names
+    arch: Names
+    vcpu: Array
+    memory_gib: Array
+    usd_per_hour: Array  # nan: unknown
+    source: Names
+    as_of: Names
+    alone_ms: Array
+    busy_ms: Array
+    servers: NDArray[np.int64]
+    rejected: str = ""  # why none is left, when none is left
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def take(self, keep: NDArray[Any]) -> Candidates:
+        columns = {
+            f.name: getattr(self, f.name)[keep] for f in fields(self) if f.name != "rejected"
+        }
+        return replace(self, **columns)
+
+
+def candidates(option: Option, work: Workload, region: str, book: PriceBook) -> Candidates:
+    """Every machine of the option in the region that holds the model. Empty when none does."""
+    if option.machines == "fargate":
+        return _fargate(option, work, region, book)
+    if option.machines == "own-node":
+        return _own_node(option, work)
+    return _priced_machines(option, work, region, book)
+
+
+def service_ms_on(work: Workload, speed: Array | float, cores: Array | float = 1.0) -> Array:
+    """Service time with `cores` vCPUs at work on the request: t / (speed x cores)."""
+    return np.asarray(work.service_time_ms / (np.asarray(speed) * cores), dtype=np.float64)
+
+
+def memory_need_mb(work: Workload, overhead_mb: float, workers: Array | float = 1.0) -> Array:
+    """Memory for the model and its server: a copy of the model per worker process unless the
+    runtime lets threads share it (ONNX, torch, XGBoost, LightGBM release the interpreter lock)."""
+    copies = 1.0 if work.need.model.format.value in SHARED_MEMORY_FORMATS else workers
+    return np.asarray(overhead_mb + work.need.model.memory_mb * copies, dtype=np.float64)
+
+
+def _priced_machines(
+    option: Option, work: Workload, region: str, book: PriceBook
+) -> Candidates:  # fmt: skip
+    need = work.need
+    table = book.machines(option.machines, region)
+    keep = table.usd_per_hour > 0
+    if need.model.gpu:
+        keep &= (table.gpu_count >= 1) & (table.gpu_name != "")
+    else:
+        keep &= table.gpu_count == 0
+    if not need.placement.arm:
+        keep &= table.arch != "arm64"
+    if not need.placement.burstable:
+        keep &= ~table.burstable
+    keep &= (table.vcpu > 0) & (table.memory_gib > 0)
+    if option.machine_families:
+        keep &= np.isin(table.family.astype(str), option.machine_families)
+    least_vcpu = option.number("min_vcpu")
+    if np.isfinite(least_vcpu):
+        keep &= table.vcpu >= least_vcpu
+    cloud = CLOUD_OF_SERVICE[option.machines]
+    if not need.model.gpu:
+        keep &= _scored(cloud, table.family)
+    table = table.select(keep)
+    if need.model.gpu:
+        speed, usable = gpu_speeds(table.gpu_name)
+        fits = speed > 0
+        if need.model.gpu_memory_gb is not None:
+            fits &= usable >= need.model.gpu_memory_gb
+        table, speed = table.select(fits), speed[fits]
+        alone = busy = service_ms_on(work, speed)
+        servers = np.maximum(1, table.gpu_count).astype(np.int64)
+    else:
+        fast, all_busy = cpu_speeds(cloud, table.family)
+        threads = need.model.threads_per_request
+        alone = service_ms_on(work, fast, threads)
+        busy = service_ms_on(work, all_busy, threads)
+        servers = (table.vcpu // threads).astype(np.int64)
+    return _holding(
+        option, work,
+        Candidates(
+            table.name, table.arch, table.vcpu, table.memory_gib, table.usd_per_hour,
+            table.source, table.as_of, alone, busy, servers,
+        ),
+    )  # fmt: skip
+
+
+def _scored(cloud: str, families: Names) -> NDArray[np.bool_]:
+    """Families whose speed was measured, or that share a measured CPU: no size on a guess."""
+    names, where = np.unique(families.astype(str), return_inverse=True)
+    known = [bool(name) and cpu_speed(cloud, name).confidence != "estimate" for name in names]
+    return np.array(known, dtype=np.bool_)[where]
+
+
+def _fargate(option: Option, work: Workload, region: str, book: PriceBook) -> Candidates:
+    need = work.need
+    rows: list[tuple[str, str, float, float, float, str, str, float, float]] = []
+    for arch in ("x86", "arm") if need.placement.arm else ("x86",):
+        cpu = book.rate(f"fargate.vcpu_hour.{arch}", region)
+        memory = book.rate(f"fargate.gb_hour.{arch}", region)
+        speed = serverless_speed("fargate", "arm64" if arch == "arm" else "x86_64")
+        for size in option.task_sizes:
+            usd = size.vcpu * cpu.tiers[0].unit_price_usd
+            usd += size.memory_gb * memory.tiers[0].unit_price_usd
+            label = f"{size.vcpu:g} vCPU, {size.memory_gb:g} GB" + (" ARM" if arch == "arm" else "")
+            rows.append(
+                (label, "arm64" if arch == "arm" else "x86_64", size.vcpu, size.memory_gb, usd,
+                 cpu.source, min(cpu.as_of, memory.as_of), speed.alone, speed.busy)
+            )  # fmt: skip
+    name, arch_, vcpu, memory_gib, usd_, source, as_of, alone_, busy_ = (
+        np.array(column) for column in zip(*rows, strict=True)
+    )
+    threads = need.model.threads_per_request
+    cores = np.minimum(vcpu, threads)  # a quarter vCPU makes a request take four times as long
+    alone = service_ms_on(work, alone_, cores)
+    busy = service_ms_on(work, busy_, cores)
+    servers = np.maximum(1, vcpu // threads).astype(np.int64)
+    everything = Candidates(
+        name, arch_, vcpu, memory_gib, usd_, source, as_of, alone, busy, servers
+    )
+    return _holding(option, work, everything)
+
+
+def _own_node(option: Option, work: Workload) -> Candidates:
+    place = work.need.placement
+    threads = work.need.model.threads_per_request
+    speed = cpu_speed("own-hardware", "")
+    usd = place.node_hourly_usd
+    price = np.nan if usd is None else usd
+    node = Candidates(
+        np.array([f"own node, {place.node_vcpu} vCPU, {place.node_memory_gb:g} GB"]),
+        np.array(["x86_64"]),
+        np.array([float(place.node_vcpu)]),
+        np.array([float(place.node_memory_gb)]),
+        np.array([price], dtype=np.float64),
+        np.array(["placement.node_hourly_usd, as you gave it" if usd is not None else ""]),
+        np.array([""]),
+        service_ms_on(work, np.array([1.0 if work.need.model.gpu else speed.alone]),
+                      1 if work.need.model.gpu else threads),
+        service_ms_on(work, np.array([1.0 if work.need.model.gpu else speed.busy]),
+                      1 if work.need.model.gpu else threads),
+        np.array([1 if work.need.model.gpu else place.node_vcpu // threads], dtype=np.int64),
+    )  # fmt: skip
+    return _holding(option, work, node)
+
+
+def _holding(option: Option, work: Workload, all_machines: Candidates) -> Candidates:
+    """Keep machines with room for the model; a copy per worker may mean fewer workers than cores."""
+    overhead = option.number("overhead_memory_mb")
+    room_mb = all_machines.memory_gib * 1024 - overhead
+    servers = all_machines.servers
+    if work.need.model.format.value not in SHARED_MEMORY_FORMATS and not work.need.model.gpu:
+        copies = np.floor(np.maximum(room_mb, 0) / work.need.model.memory_mb).astype(np.int64)
+        servers = np.minimum(servers, copies)
+    fits = (room_mb >= work.need.model.memory_mb) & (servers >= 1)
+    out = replace(all_machines, servers=servers).take(fits)
+    if len(out) == 0:
+        return replace(out, rejected=_why_none(option, work, all_machines, overhead))
+    return out
+
+
+def _why_none(option: Option, work: Workload, every: Candidates, overhead: float) -> str:
+    need = work.need
+    if len(every) == 0 and need.model.gpu:
+        room = f" with {need.model.gpu_memory_gb:g} GB" if need.model.gpu_memory_gb else ""
+        return f"no machine with a GPU{room} is known for {option.name} in this region"
+    if len(every) == 0:
+        return f"no machine is known for {option.name} in this region under these answers"
+    threads = need.model.threads_per_request
+    if every.vcpu.max() < threads:
+        return f"{threads} threads per request > {every.vcpu.max():g} vCPU of the largest machine"
+    largest = float(every.memory_gib.max()) * 1024
+    return (
+        f"{need.model.memory_mb + overhead:,.0f} MB with the server > {largest:,.0f} MB of the "
+        "largest machine"
+    )

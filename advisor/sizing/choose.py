@@ -1,0 +1,33 @@
+"""Sizing: requirements and an option in, machines and replicas out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from advisor.catalog.schema import Option
+from advisor.prices import PriceBook
+from advisor.requirements import Mode
+from advisor.sizing.fleet import fleet
+from advisor.sizing.functions import functions
+from advisor.sizing.job import job
+from advisor.sizing.sized import EXPECTED, Factors, Sized
+from advisor.workload import Workload
+
+__all__ = ["EXPECTED", "Factors", "Sizable", "Sized", "size"]
+
+
+class Sizable(Protocol):
+    """A chosen machine that can be sized again under other inputs."""
+
+    def sized(self, factors: Factors = EXPECTED) -> Sized: ...
+
+
+def size(option: Option, work: Workload, region: str, book: PriceBook) -> Sizable | Sized:
+    """The cheapest way to carry the workload on the option, or a Sized that says why none is.
+
+    Raises UnknownPriceError when the book has no machines for the option in the region.
+    """
+    if option.scaling == "per-request":
+        return functions(option, work, region, book)
+    runs = option.scaling == "job" or work.need.traffic.mode is Mode.batch
+    return (job if runs else fleet)(option, work, region, book)

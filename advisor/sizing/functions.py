@@ -1,0 +1,203 @@
+"""Functions: one instance a request, scaled by the platform, to zero when nobody calls.
+
+Concurrency is Little's law; the response time is a mixture of warm and cold requests, so a cold
+start shows up in the percentile exactly when it is frequent enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from advisor.catalog.schema import Option
+from advisor.prices import PriceBook
+from advisor.requirements import HOURS_IN_MONTH, Mode
+from advisor.sizing.fleet import infeasible as no_function
+from advisor.sizing.fleet import overhead_ms
+from advisor.sizing.performance import (
+    cold_start,
+    keep_alive_s,
+    lambda_cold_start_s,
+    lambda_vcpu,
+    serverless_speed,
+)  # fmt: skip
+from advisor.sizing.serverless import cold_start_share, mixture_percentile_ms
+from advisor.sizing.sized import EXPECTED, Factors, Sized
+from advisor.workload import Workload
+
+RUNS_PER_MONTH = HOURS_IN_MONTH / 24
+CHUNK_S = 60  # a batch invocation carries about a minute of records
+
+
+@dataclass(frozen=True)
+class Function:
+    """A memory size and architecture chosen for an option, able to size itself again."""
+
+    option: Option
+    work: Workload
+    memory_mb: float
+    arch: str
+    usd_per_gb_second: float
+
+    def sized(self, factors: Factors = EXPECTED) -> Sized:
+        return _size(self, factors)
+
+
+def functions(option: Option, work: Workload, region: str, book: PriceBook) -> Function | Sized:
+    """The cheapest memory size that keeps the target, or an infeasible Sized that says why."""
+    need_mb = option.number("overhead_memory_mb") + work.need.model.memory_mb
+    sizes = [mb for mb in option.memory_sizes_mb if mb >= need_mb]
+    if not sizes:
+        most = max(option.memory_sizes_mb)
+        return no_function(
+            f"{need_mb:,.0f} MB with the server > {most:,.0f} MB of the largest function"
+        )
+    arches = option.architectures
+    if not work.need.placement.arm:
+        arches = tuple(a for a in arches if a != "arm")
+    tried = [
+        Function(option, work, mb, arch, _gb_second_usd(option, book, region, arch, mb))
+        for arch in arches
+        for mb in sizes
+    ]
+    best: tuple[float, Function] | None = None
+    nearest: Sized | None = None
+    for function in tried:
+        sized = function.sized()
+        if sized.infeasible is None:
+            cost = sized.gb_seconds * function.usd_per_gb_second
+            if best is None or cost < best[0] - 1e-9:
+                best = (cost, function)
+        elif nearest is None or (sized.min_p95_ms or np.inf) < (nearest.min_p95_ms or np.inf):
+            nearest = sized
+    if best is not None:
+        return best[1]
+    assert nearest is not None  # noqa: S101 - `tried` is never empty
+    return nearest
+
+
+def _gb_second_usd(
+    option: Option, book: PriceBook, region: str, arch: str, memory_mb: float
+) -> float:
+    """Price of a gigabyte-second at this memory size. Raises UnknownPriceError."""
+    gb = round(memory_mb / 1024)
+    sku = option.gb_second_sku
+    usd = book.rate(sku.format(arch=arch, gb=gb), region).tiers[0].unit_price_usd
+    return usd / gb if "{gb}" in sku else usd
+
+
+def _size(function: Function, factors: Factors) -> Sized:
+    work, option = function.work, function.option
+    need, mode = work.need, work.need.traffic.mode
+    vcpu = float(lambda_vcpu(function.memory_mb))
+    platform = option.machines
+    speed = serverless_speed(platform, "arm64" if function.arch == "arm" else "x86_64").alone
+    # Threads beyond one vCPU help only as far as there are vCPUs; less than one slows everything.
+    cores = min(vcpu, need.model.threads_per_request)
+    service_ms = work.service_time_ms * factors.service_time / (speed * cores)
+    load_s = need.model.load_time_s / min(1.0, speed * vcpu)
+    platform_s = cold_start(option.id).cold_s.expected
+    init_s = (
+        lambda_cold_start_s(platform_s, load_s) if platform == "lambda" else platform_s + load_s
+    )
+    rates = work.rates * factors.volume
+    requests = need.traffic.requests_per_month * factors.volume
+    if mode is Mode.batch:
+        return _size_batch(function, requests, service_ms, init_s, vcpu)
+    shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(platform))
+    weights = rates / rates.sum()
+    cold = float((shares * weights).sum())
+    billed_s = requests * (service_ms / 1000 + cold * init_s)
+    overhead = overhead_ms(option, work)
+    infeasible, response = None, None
+    if mode is Mode.realtime:
+        service = need.service
+        assert service.p95_ms is not None  # noqa: S101 - real-time requirements carry one
+        response = overhead + mixture_percentile_ms(
+            service.percentile, cold, service_ms, init_s * 1000, need.model.service_time_cv
+        )
+        if response > service.p95_ms:
+            share = f"{cold:.1%} cold starts of {init_s:,.1f} s" if cold > 0.001 else "warm"
+            infeasible = (
+                f"p{service.percentile:g} of {response:,.0f} ms ({share}, "
+                f"{function.memory_mb:,.0f} MB) > {service.p95_ms:,.0f} ms target"
+            )
+    peak = float(rates.max()) * service_ms / 1000
+    return _sized(
+        function, vcpu, service_ms, requests, billed_s, cold, response,
+        concurrency=peak, infeasible=infeasible,
+        finish_h=(service_ms / 1000 + init_s) / 3600 if mode is Mode.asynchronous else None,
+        runs=0.0,
+    )  # fmt: skip
+
+
+def _size_batch(
+    function: Function, records: float, service_ms: float, init_s: float, vcpu: float
+) -> Sized:
+    """Records in chunks of about a minute, as many at once as the deadline needs."""
+    work, option = function.work, function.option
+    work_s = records * service_ms / 1000
+    invocations = max(RUNS_PER_MONTH, work_s / CHUNK_S)
+    deadline_s = work.need.service.deadline_h * 3600
+    per_run_s = work_s / RUNS_PER_MONTH
+    # Half the deadline: retries and a slow start must fit as well.
+    concurrency = max(1.0, np.ceil(per_run_s / max(deadline_s / 2 - init_s, 1.0)))
+    limit = option.number("max_concurrency")
+    finish_s = init_s + per_run_s / min(concurrency, limit)
+    infeasible = None
+    if finish_s > deadline_s:
+        infeasible = (
+            f"{finish_s / 3600:,.1f} h at {limit:,.0f} invocations at once > "
+            f"{work.need.service.deadline_h:g} h deadline"
+        )
+    billed_s = work_s + invocations * init_s * 0.05 + concurrency * init_s * RUNS_PER_MONTH
+    return _sized(
+        function, vcpu, service_ms, invocations, billed_s, 0.0, None,
+        concurrency=min(concurrency, limit), infeasible=infeasible, finish_h=finish_s / 3600,
+        runs=RUNS_PER_MONTH,
+    )  # fmt: skip
+
+
+def _sized(
+    function: Function,
+    vcpu: float,
+    service_ms: float,
+    requests: float,
+    billed_s: float,
+    cold: float,
+    response_ms: float | None,
+    *,
+    concurrency: float,
+    infeasible: str | None,
+    finish_h: float | None,
+    runs: float,
+) -> Sized:
+    arch = " ARM" if function.arch == "arm" else ""
+    return Sized(
+        strategy="functions",
+        machine=f"{function.memory_mb:,.0f} MB{arch}",
+        arch="arm64" if function.arch == "arm" else "x86_64",
+        vcpu=vcpu,
+        memory_mb=function.memory_mb,
+        usd_per_hour=None,
+        price_source="",
+        price_as_of="",
+        model="one instance a request (Little's law); warm and cold requests mixed",
+        service_time_ms=service_ms,
+        servers=1,
+        replicas_min=0,
+        replicas_max=max(1, int(np.ceil(concurrency))),
+        replica_hours=billed_s / 3600,
+        hourly_replicas=(),
+        utilisation=0.0,
+        p95_ms=response_ms,
+        finish_h=finish_h,
+        cold_start_share=cold,
+        requests=requests,
+        gb_seconds=billed_s * function.memory_mb / 1024,
+        billed_seconds=billed_s,
+        runs_per_month=runs,
+        min_p95_ms=response_ms,
+        infeasible=infeasible,
+    )

@@ -1,0 +1,99 @@
+"""Jobs: machines that start, work through the records, and are gone before the deadline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from advisor.catalog.schema import Option
+from advisor.prices import PriceBook
+from advisor.requirements import HOURS_IN_MONTH, Mode
+from advisor.sizing.batch import BatchPlan, batch_plan
+from advisor.sizing.candidates import Candidates, candidates
+from advisor.sizing.fleet import infeasible, machine_fields, slowed
+from advisor.sizing.performance import cold_start
+from advisor.sizing.sized import EXPECTED, Factors, Sized
+from advisor.workload import Workload
+
+RUNS_PER_MONTH = HOURS_IN_MONTH / 24  # one run a night
+
+
+@dataclass(frozen=True)
+class Job:
+    """A machine chosen for the runs of an option, able to size itself again."""
+
+    option: Option
+    work: Workload
+    machine: Candidates
+
+    def sized(self, factors: Factors = EXPECTED) -> Sized:
+        return _size(self, factors)
+
+
+def job(option: Option, work: Workload, region: str, book: PriceBook) -> Job | Sized:
+    """The machine type whose runs cost least within the deadline, or an infeasible Sized."""
+    machines = candidates(option, work, region, book)
+    if len(machines) == 0:
+        return infeasible(machines.rejected)
+    plans = [_plan(option, work, machines, i, EXPECTED) for i in range(len(machines))]
+    fits = np.array([p is not None for p in plans])
+    if not fits.any():
+        return infeasible(_too_late(option, work))
+    hours = np.array([p.machine_hours_per_run if p else np.inf for p in plans])
+    cost = hours * np.nan_to_num(machines.usd_per_hour, nan=1e9)
+    best = int(np.lexsort((hours, cost))[0])
+    return Job(option, work, machines.take(np.array([best])))
+
+
+def _size(plan: Job, factors: Factors) -> Sized:
+    option, work, machine = plan.option, plan.work, slowed(plan.machine, factors)
+    run = _plan(option, work, machine, 0, factors)
+    if run is None:
+        return infeasible(_too_late(option, work))
+    runs = _runs(work)
+    return Sized(
+        strategy="job",
+        **machine_fields(machine),
+        model=f"{runs:,.0f} runs a month, records shared out over the machines of a run",
+        service_time_ms=float(machine.busy_ms[0]),
+        servers=int(machine.servers[0]),
+        replicas_min=0,
+        replicas_max=run.machines,
+        replica_hours=run.machine_hours_per_run * runs,
+        hourly_replicas=(),
+        utilisation=1.0,
+        p95_ms=None,
+        finish_h=run.run_h,
+        runs_per_month=runs,
+    )
+
+
+def _plan(
+    option: Option, work: Workload, machines: Candidates, index: int, factors: Factors
+) -> BatchPlan | None:
+    records = work.need.traffic.requests_per_month * factors.volume / _runs(work)
+    return batch_plan(
+        records,
+        float(machines.busy_ms[index]),
+        int(machines.servers[index]),
+        startup_s=cold_start(option.id).cold_s.expected + work.need.model.load_time_s,
+        deadline_h=work.need.service.deadline_h,
+        max_machines=int(min(option.number("max_replicas"), 1e6)),
+    )
+
+
+def _runs(work: Workload) -> float:
+    """A batch runs nightly; queued requests are collected into runs well within the deadline."""
+    if work.need.traffic.mode is Mode.batch:
+        return RUNS_PER_MONTH
+    per_deadline = HOURS_IN_MONTH / max(work.need.service.deadline_h / 2, 0.5)
+    return float(min(per_deadline, max(work.need.traffic.requests_per_month, 1.0)))
+
+
+def _too_late(option: Option, work: Workload) -> str:
+    start_s = cold_start(option.id).cold_s.expected + work.need.model.load_time_s
+    return (
+        f"a run starts after {start_s:,.0f} s and cannot finish within "
+        f"{work.need.service.deadline_h:g} h on any machine of {option.name}"
+    )

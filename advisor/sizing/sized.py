@@ -1,0 +1,59 @@
+"""An option sized in one region: the numbers that costs, rules and ranking go on with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Strategy = Literal["fleet", "functions", "job"]
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A plan of machines, or of function invocations, that carries the workload.
+
+    `infeasible` holds the sentence when no machine can keep the target; everything else is then
+    the nearest miss, so that it can be shown and relaxed.
+    """
+
+    strategy: Strategy
+    machine: str  # "ml.c7i.large", "1 vCPU, 2 GB", "1,769 MB"
+    arch: str
+    vcpu: float
+    memory_mb: float
+    usd_per_hour: float | None  # of one replica; None: not known, or priced by the bill's modules
+    price_source: str
+    price_as_of: str
+    model: str  # the queue or duration model, in words
+    service_time_ms: float
+    servers: int  # requests that one replica serves at once
+    replicas_min: int
+    replicas_max: int
+    replica_hours: float  # a month of 730 hours
+    hourly_replicas: tuple[int, ...]
+    utilisation: float  # at the busiest hour
+    p95_ms: float | None  # at the asked percentile; None where nobody waits
+    finish_h: float | None
+    cold_start_share: float = 0.0
+    requests: float = 0.0  # invocations a month, for functions
+    gb_seconds: float = 0.0  # a month, for functions, start-up included
+    billed_seconds: float = 0.0  # a month, for functions, start-up included
+    runs_per_month: float = 0.0  # for jobs
+    min_p95_ms: float | None = None  # the best response time that any machine of the option gives
+    infeasible: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Factors:
+    """How far an input is from what was given: the corners of the cost range."""
+
+    service_time: float = 1.0
+    volume: float = 1.0
+
+
+EXPECTED = Factors()
