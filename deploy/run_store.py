@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from advisor.errors import DeployError, DeploymentNotFoundError
+from advisor.errors import DeployError, DeploymentNotFoundError, InputError
 from deploy import run_tables as tables
 from deploy.run_models import (
     ACTIVE,
@@ -43,7 +43,8 @@ class RunStore:
     def begin(self, kind: Kind, plan: Plan, *, by: str, executor: str) -> tuple[str, bool]:
         """The id of a new pending run and True, or of the active run to the same end and False.
 
-        Raises DeployError when a run to another end is active.
+        Raises DeployError when a run to another end is active, InputError when the name is taken
+        by a deployment somewhere else.
         """
         digest, now, row = plan_digest(plan), _now(), tables.deployments.c
         stored = {"digest": digest, "name": plan.name, "stored_at": now}
@@ -59,6 +60,8 @@ class RunStore:
                 sa.select(row.active_run).where(row.name == plan.name).with_for_update()
             )
             if active is None:
+                if kind == "apply":
+                    self._check_same_place(connection, plan)
                 run_id = self._next_id(connection, kind, plan, digest)
                 connection.execute(
                     sa.insert(tables.runs).values(
@@ -69,6 +72,7 @@ class RunStore:
                         plan_digest=digest,
                         by=by,
                         executor=executor,
+                        takeovers=0,
                         cancel_requested=False,
                         created_at=now,
                     )
@@ -108,16 +112,21 @@ class RunStore:
         with self.engine.connect() as connection:
             return [(found.run_id, found.executor) for found in connection.execute(query)]
 
-    def take_over(self, run_id: str, old: str, new: str) -> bool:
-        """Compare and set, so that one process alone inherits a run from a dead one."""
+    def take_over(self, run_id: str, old: str, new: str) -> int:
+        """Which takeover of the run this is; 0 when another process inherited it first."""
         row = tables.runs.c
         with self.engine.begin() as connection:
             changed = connection.execute(
                 sa.update(tables.runs)
                 .where(row.run_id == run_id, row.executor == old, row.state.in_(ACTIVE))
-                .values(executor=new)
+                .values(executor=new, takeovers=row.takeovers + 1)
             )
-            return changed.rowcount == 1
+            if not changed.rowcount:
+                return 0
+            count: int = connection.execute(
+                sa.select(row.takeovers).where(row.run_id == run_id)
+            ).scalar_one()
+            return count
 
     def mark_running(self, run_id: str, executor: str) -> RunState:
         """The run as it was; from now on it runs in this executor, unless it is finished."""
@@ -215,7 +224,7 @@ class RunStore:
         with self.engine.connect() as connection:
             rows = [dict(row) for row in connection.execute(query).mappings()]
         for row in rows:
-            del row["executor"]
+            del row["executor"], row["takeovers"]
             row["result"] = json.loads(row["result"] or "{}")
         return [RunState.model_validate(row) for row in rows]
 
@@ -228,6 +237,21 @@ class RunStore:
             "cancel it"
         )
 
+    def _check_same_place(self, connection: sa.Connection, plan: Plan) -> None:
+        """A name moves to another target, account or region only once nothing is left there."""
+        row = tables.deployments.c
+        found = connection.execute(
+            sa.select(row.state, tables.plans.c.document)
+            .join(tables.plans, tables.plans.c.digest == row.plan_digest)
+            .where(row.name == plan.name)
+        ).one()
+        there = Plan.model_validate_json(found.document)
+        if found.state != "destroyed" and _place(there) != _place(plan):
+            raise InputError(
+                f"{plan.name} is a deployment on {' / '.join(_place(there))}; destroy it before it "
+                f"moves to {' / '.join(_place(plan))}, or choose another name"
+            )
+
     def _next_id(self, connection: sa.Connection, kind: Kind, plan: Plan, digest: str) -> str:
         ends = (plan.bundle_hash[:HASH_CHARACTERS], digest[:HASH_CHARACTERS])
         stem = "-".join((plan.name, kind, *ends))
@@ -235,6 +259,10 @@ class RunStore:
             sa.select(sa.func.count()).where(tables.runs.c.run_id.startswith(f"{stem}-"))
         )
         return f"{stem}-{(before or 0) + 1}"
+
+
+def _place(plan: Plan) -> tuple[str, str, str]:
+    return plan.target, plan.account, plan.region
 
 
 def _now() -> str:

@@ -49,6 +49,7 @@ runs = sa.Table(
     sa.Column("plan_digest", sa.String(64), nullable=False),
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("executor", sa.Text, nullable=False),
+    sa.Column("takeovers", sa.Integer, nullable=False),
     sa.Column("cancel_requested", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.String(40), nullable=False),
     sa.Column("started_at", sa.String(40)),

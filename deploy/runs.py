@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -46,8 +47,10 @@ __all__ = [
 APPLICATION = "model-deployment-advisor"
 # Raise this when the steps of a workflow change: a run never resumes into steps it did not start.
 STEPS_VERSION = "1"
+MOST_TAKEOVERS = 5  # a run that brings its process down must not do so for ever
 UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 WATCH_EVERY_S = 15.0
+LISTENER_EVERY_S = 0.2  # nothing here listens, but a shutdown waits for one round
 STOP_LIMIT_S = 10.0
 POLL_S = 0.2
 
@@ -71,13 +74,16 @@ def launch() -> None:
             "application_version": STEPS_VERSION,
             "executor_id": engine.executor.name,
             "log_level": "WARNING",
-            "notification_listener_polling_interval_sec": 1.0,
+            "notification_listener_polling_interval_sec": LISTENER_EVERY_S,
         }
         with ExitStack() as on_failure:
             on_failure.callback(_forget, engine)
             DBOS(config=config)
             DBOS.launch()
-            _inherit(engine)
+            # In a thread: an ASGI lifespan calls this inside its event loop, where DBOS refuses
+            # its blocking calls.
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                thread.submit(_inherit, engine).result()
             on_failure.pop_all()
         threading.Thread(target=_watch, args=(engine,), name="run-watch", daemon=True).start()
 
@@ -103,7 +109,7 @@ def start_apply(plan: Plan, *, by: str = "") -> str:
 
     An apply of the same plan that is still active is that run: a second click finds the first.
     Raises StalePlanError when the model file changed, InputError when it or the target is gone,
-    DeployError when something else is being done to the deployment.
+    or the name is in use on another target; DeployError when something else is being done to it.
     """
     check_name(plan.name)
     target(plan.target)
@@ -212,19 +218,25 @@ def _inherit(engine: Engine) -> None:
     """Let the runs of dead processes go on here."""
     me = engine.executor
     for run_id, executor in engine.store.active_executors():
-        if not me.is_dead(executor) or not engine.store.take_over(run_id, executor, me.name):
+        if not me.is_dead(executor):
+            continue
+        takeover = engine.store.take_over(run_id, executor, me.name)
+        if not takeover:
             continue
         found = DBOS.get_workflow_status(run_id)
-        if found is None:  # it died between writing the run down and starting it
+        if takeover > MOST_TAKEOVERS:
+            why = f"was interrupted {takeover} times"
+        elif found is None:  # its process died between writing the run down and starting it
+            why = ""
             _begin_workflow(run_id, engine.store.run(run_id).kind)
-        elif found.status in UNFINISHED and found.app_version == STEPS_VERSION:
-            DBOS.resume_workflow(run_id)
+        elif found.status not in UNFINISHED:
+            why = f"stopped as {found.status}"
+        elif found.app_version != STEPS_VERSION:
+            why = "was begun by another version of this product"
         else:
-            why = (
-                "was begun by another version of this product"
-                if found.status in UNFINISHED
-                else f"stopped as {found.status}"
-            )
+            why = ""
+            DBOS.resume_workflow(run_id)
+        if why:
             engine.store.finish(
                 run_id,
                 "failed",

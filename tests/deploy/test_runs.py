@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -189,6 +190,38 @@ def test_a_changed_model_is_refused_at_once(
     with pytest.raises(InputError, match="No such file"):
         runs.start_apply(plan)
     assert runs.runs() == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_name_in_use_elsewhere_is_not_taken_over(plan: Plan) -> None:
+    finished(runs.start_apply(plan))
+    with pytest.raises(InputError, match="destroy it before it moves to local / other account"):
+        runs.start_apply(plan.model_copy(update={"account": "other account"}))
+    finished(runs.start_destroy("tiny"))
+    moved = runs.start_apply(plan.model_copy(update={"account": "other account"}))
+    assert finished(moved).state == "succeeded"
+
+
+def test_a_run_that_brings_its_process_down_is_given_up(plan: Plan, advisor_home: Path) -> None:
+    store = open_store()
+    run_id, _ = store.begin("apply", plan, by="", executor="dead-0")
+    for i in range(runs.MOST_TAKEOVERS):
+        assert store.take_over(run_id, f"dead-{i}", f"dead-{i + 1}") == i + 1
+    assert store.take_over(run_id, "dead-0", "late") == 0
+
+    async def lifespan() -> None:
+        runs.launch()  # as an ASGI server calls it: inside a running event loop
+
+    asyncio.run(lifespan())
+    try:
+        run = runs.run(run_id)
+        assert (run.state, run.error is not None and "interrupted 6 times" in run.error) == (
+            "failed",
+            True,
+        )
+        assert finished(runs.start_apply(plan)).state == "succeeded"
+    finally:
+        runs.shutdown()
 
 
 def test_names_and_ids_that_do_not_exist(advisor_home: Path) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from deploy.bundle.pack import pack
 
 from advisor.errors import DeployError, InputError, PreflightError, StalePlanError
 from deploy.artifact import inspect
-from deploy.bundle.pack import pack
 from deploy.files import sha256_of
 from deploy.requests import PlanRequest
 from deploy.target import Event, Plan, Status
