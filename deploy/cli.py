@@ -1,0 +1,351 @@
+"""The terminal: plan, apply, status, predict, destroy, list.
+
+Exit codes: 0 done; 2 the input is wrong (one line on stderr); 3 nothing fits; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mimetypes
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from advisor.errors import AdvisorError, DeployError, InputError
+from deploy.files import write_atomically
+from deploy.target import PLAN_VERSION, Plan
+
+OK, FAILED = 0, 1
+MAX_PLAN_BYTES = 5_000_000
+OTHER_RUNS_LIMIT_S = 600
+COLUMNS = ("NAME", "OPTION", "TARGET", "STATE", "ENDPOINT")
+
+
+class _RunFailedError(DeployError):
+    """A run that ended badly, with the exit code of the error that ended it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(InputError.exit_code, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors become one line on stderr."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except AdvisorError as error:
+        print(f"deploy: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing is wrong.
+        sys.stderr.close()
+        return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m deploy",
+        description="Plan a deployment, apply the plan, ask it for a prediction, take it down.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    plan = commands.add_parser("plan", help="write down exactly what apply would do")
+    plan.add_argument("--target", required=True, metavar="OPTION_ID", help="e.g. docker-host")
+    plan.add_argument("--model", required=True, type=Path, help="the model file")
+    plan.add_argument("--requirements", required=True, type=Path, help="a YAML or JSON file")
+    plan.add_argument("--out", required=True, type=Path, metavar="PLAN", help="the plan, as JSON")
+    plan.add_argument("--name", help="of the deployment; from the model's file name if left out")
+    plan.add_argument("--port", type=int, help="on this machine: listen here, not on a free port")
+    plan.add_argument("--public", action="store_true", help="reachable from the internet")
+    plan.add_argument("--policies", nargs="+", default=[], metavar="FILE", type=Path)
+    _with_format(plan)
+    plan.set_defaults(run=_plan)
+
+    apply = commands.add_parser("apply", help="carry out a plan and prove it with a prediction")
+    apply.add_argument("plan", type=Path, metavar="PLAN")
+    apply.add_argument("--yes", action="store_true", help="do not ask")
+    _with_format(apply)
+    apply.set_defaults(run=_apply)
+
+    status = commands.add_parser("status", help="what is really there")
+    status.add_argument("name", metavar="NAME")
+    _with_format(status)
+    status.set_defaults(run=_status)
+
+    predict = commands.add_parser("predict", help="one request to the endpoint")
+    predict.add_argument("name", metavar="NAME")
+    predict.add_argument("--input", required=True, type=Path, metavar="FILE")
+    predict.add_argument("--content-type", help="from the file's name if left out")
+    predict.set_defaults(run=_predict)
+
+    destroy = commands.add_parser("destroy", help="remove everything of a deployment")
+    destroy.add_argument("name", metavar="NAME")
+    destroy.add_argument("--yes", action="store_true", help="do not ask")
+    _with_format(destroy)
+    destroy.set_defaults(run=_destroy)
+
+    listed = commands.add_parser("list", help="the deployments there are")
+    listed.add_argument("--all", action="store_true", help="also those that are gone")
+    _with_format(listed)
+    listed.set_defaults(run=_list)
+    return parser
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from advisor.requirements import load
+    from deploy.planning import plan_deployment
+
+    plan = plan_deployment(
+        arguments.target,
+        arguments.model,
+        load(arguments.requirements),
+        name=arguments.name,
+        public=arguments.public,
+        owner=_user(),
+        policies=arguments.policies,
+        settings={} if arguments.port is None else {"port": arguments.port},
+        warn=lambda said: print(f"deploy: {said}", file=sys.stderr),
+    )
+    _write(arguments.out, plan)
+    if arguments.format == "json":
+        _print_json(plan)
+        return OK
+    print(_in_words(plan))
+    print(f"\nThe plan is in {arguments.out}. Carry it out: python -m deploy apply {arguments.out}")
+    return OK
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from deploy import runs
+    from deploy.run_steps import check_not_stale
+
+    plan = _read(arguments.plan)
+    check_not_stale(plan)
+    if not arguments.yes and not _agreed(_in_words(plan), f"Apply {plan.name}?"):
+        return FAILED
+    return _carry_out(lambda: runs.start_apply(plan, by=_user()), arguments.format)
+
+
+def _destroy(arguments: argparse.Namespace) -> int:
+    from deploy import runs
+
+    found = runs.deployment(arguments.name)
+    plan = found.plan
+    what = (
+        f"Deployment  {plan.name} ({plan.option}, {found.state})\n"
+        f"Account     {plan.account}\nRegion      {plan.region}\n"
+        + "".join(f"Removes     {r.kind} {r.name}\n" for r in plan.resources)
+    )
+    if not arguments.yes and not _agreed(what.rstrip(), f"Destroy {plan.name}?"):
+        return FAILED
+    return _carry_out(lambda: runs.start_destroy(plan.name, by=_user()), arguments.format)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from deploy import runs
+    from deploy.registry import target
+
+    plan = runs.deployment(arguments.name).plan
+    status = target(plan.target).status(plan)
+    if arguments.format == "json":
+        _print_json(status)
+        return OK
+    print(f"{status.name}: {status.state} — {status.message}")
+    for key, value in status.outputs.items():
+        print(f"  {key}: {value}")
+    for language, snippet in status.snippets.items():
+        print(f"\n{language}:\n{snippet}")
+    return OK
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from deploy import runs
+    from deploy.registry import target
+
+    plan = runs.deployment(arguments.name).plan
+    kind = arguments.content_type or mimetypes.guess_type(arguments.input.name)[0]
+    try:
+        body = arguments.input.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {arguments.input}: {error.strerror}; name a file with the request"
+        ) from None
+    answer = target(plan.target).predict(plan, body, kind or "application/json")
+    print(answer.body if isinstance(answer.body, str) else json.dumps(answer.body, indent=2))
+    print(f"{answer.latency_ms:.1f} ms", file=sys.stderr)
+    return OK
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from deploy import runs
+
+    found = runs.deployments(destroyed=arguments.all)
+    if arguments.format == "json":
+        _print_json(found)
+        return OK
+    if not found:
+        print("There are no deployments. Make one: python -m deploy plan --help")
+        return OK
+    rows = [COLUMNS, *((d.name, d.option, d.target, d.state, d.endpoint or "-") for d in found)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    for row in rows:
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+    return OK
+
+
+def _carry_out(begin: Callable[[], str], output: str) -> int:
+    """Begin a run and follow it to its end. Ctrl+C cancels it; a second one leaves it for later."""
+    from deploy import runs
+
+    runs.launch()
+    finish_s = OTHER_RUNS_LIMIT_S  # a run that died elsewhere may go on in this process
+    try:
+        run_id = begin()
+        try:
+            _follow(run_id, quiet=output == "json")
+        except KeyboardInterrupt:
+            runs.cancel(run_id)
+            _follow(run_id, quiet=output == "json")
+        run = runs.run(run_id)
+    except KeyboardInterrupt:
+        finish_s = 0
+        print("deploy: stopped; the run goes on with the next apply or app start", file=sys.stderr)
+        return FAILED
+    finally:
+        runs.shutdown(finish_s)
+    if output == "json":
+        _print_json(run)
+    if run.error is not None:
+        raise _RunFailedError(run.error, run.exit_code or FAILED)
+    if output != "json" and run.kind == "apply":
+        _show_endpoint(run.name)
+    return OK
+
+
+def _follow(run_id: str, *, quiet: bool) -> None:
+    from deploy import runs
+
+    for event in runs.follow(run_id):
+        if not quiet:
+            print(f"{event.at.astimezone():%H:%M:%S}  {event.step:<8} {event.message}", flush=True)
+
+
+def _show_endpoint(name: str) -> None:
+    from deploy import runs
+    from deploy.registry import target
+
+    plan = runs.deployment(name).plan
+    status = target(plan.target).status(plan)
+    print(f"\n{status.message}")
+    if "curl" in status.snippets:
+        print(status.snippets["curl"])
+    print(f"Take it down: python -m deploy destroy {name}")
+
+
+def _agreed(what: str, question: str) -> bool:
+    """Show it and ask. Raises InputError when there is nobody to ask."""
+    print(what)
+    if not sys.stdin.isatty():
+        raise InputError("nobody is there to agree (input is not a terminal); pass --yes to go on")
+    agreed = input(f"\n{question} [y/N] ").strip().lower() in ("y", "yes")
+    if not agreed:
+        print("Nothing was changed.")
+    return agreed
+
+
+def _in_words(plan: Plan) -> str:
+    monthly = "unknown" if plan.monthly_usd is None else f"${plan.monthly_usd:,.2f}"
+    if plan.monthly_usd_high and plan.monthly_usd_high != plan.monthly_usd:
+        monthly += f" (up to ${plan.monthly_usd_high:,.2f})"
+    head = [
+        ("Deployment", f"{plan.name} ({plan.option} on target {plan.target})"),
+        ("Model", f"{plan.model_path} ({plan.model_format}, sha256 {plan.model_digest[:12]})"),
+        ("Account", plan.account),
+        ("Region", plan.region),
+        ("Monthly cost", monthly),
+        ("Takes about", f"{plan.expected_minutes:g} min"),
+        ("Proven by", f"{plan.proven_by}, last on {plan.proven_on}"),
+    ]
+    rows = [f"{label:<14}{value}" for label, value in head]
+    for label, lines in (
+        (
+            "Resources",
+            [f"{r.action} {r.kind} {r.name}  {r.detail}".rstrip() for r in plan.resources],
+        ),
+        ("Public", plan.public),
+        ("Permissions", plan.permissions),
+        ("Written", plan.writes_at_plan_time),
+        ("Note", [f"{f.message}; {f.fix}".rstrip("; ") for f in plan.findings if not f.ok]),
+    ):
+        rows += [f"{label if i == 0 else '':<14}{line}" for i, line in enumerate(lines)]
+    return "\n".join(rows)
+
+
+def _write(path: Path, plan: Plan) -> None:
+    try:
+        write_atomically(path, plan.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise InputError(
+            f"cannot write the plan to {path}: {error.strerror}; name a file that can be written"
+        ) from None
+
+
+def _read(path: Path) -> Plan:
+    """A plan from a JSON or YAML file. Raises InputError."""
+    try:
+        if path.stat().st_size > MAX_PLAN_BYTES:
+            raise InputError(f"{path} has {path.stat().st_size:,} bytes; that is no plan")
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror}; name a file that `plan` wrote"
+        ) from None
+    except (UnicodeDecodeError, yaml.YAMLError):
+        raise InputError(
+            f"{path} is neither JSON nor YAML; name a file that `plan` wrote"
+        ) from None
+    try:
+        plan = Plan.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "it"
+        raise InputError(
+            f"{path} is not a plan: {where}: {first['msg']}; make one with python -m deploy plan"
+        ) from None
+    if plan.plan_version != PLAN_VERSION:
+        raise InputError(
+            f"{path} has plan_version {plan.plan_version}, this product reads {PLAN_VERSION}; "
+            "plan again"
+        )
+    return plan
+
+
+def _print_json(data: BaseModel | Sequence[BaseModel]) -> None:
+    plain: Any = (
+        data.model_dump(mode="json")
+        if isinstance(data, BaseModel)
+        else [one.model_dump(mode="json") for one in data]
+    )
+    print(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def _with_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _user() -> str:
+    return os.environ.get("USER", "")

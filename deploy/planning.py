@@ -1,0 +1,87 @@
+"""From requirements and a model file to a plan for one named option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from advisor.catalog.loader import load_options, option
+from advisor.catalog.schema import Option
+from advisor.errors import InputError, NothingFitsError
+from advisor.recommend import recommend
+from advisor.recommendation import Ranked, Recommendation
+from advisor.requirements import Requirements
+from deploy.artifact import inspect
+from deploy.registry import target_for
+from deploy.requests import PlanRequest, check_name, suggest_name
+from deploy.target import Plan
+
+
+def plan_deployment(
+    option_id: str,
+    model: Path,
+    need: Requirements,
+    *,
+    name: str | None = None,
+    public: bool = False,
+    owner: str = "",
+    policies: Sequence[Path] = (),
+    settings: Mapping[str, object] | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Size the option for the requirements and let its target plan it; creates nothing.
+
+    Without a name, the model's file name makes one. Raises InputError for an unknown option, one
+    that nothing deploys, or an unusable model file; NothingFitsError when a rule excludes the
+    option; PreflightError when the plan could not be carried out here.
+    """
+    chosen = _option(option_id)
+    to = target_for(option_id)
+    name = check_name(name) if name is not None else suggest_name(model.stem)
+    artifact = inspect(model)
+    if artifact.format != need.model.format.value:
+        warn(
+            f"the requirements say model.format {need.model.format.value} and {model.name} is "
+            f"{artifact.format}; the rules went by the first, the server goes by the second"
+        )
+    ranked = sized(chosen, need, policies)
+    return to.plan(
+        PlanRequest(
+            name=name,
+            artifact=artifact,
+            need=need,
+            ranked=ranked,
+            public=public,
+            owner=owner,
+            settings=dict(settings or {}),
+        )
+    )
+
+
+def sized(chosen: Option, need: Requirements, policies: Sequence[Path] = ()) -> Ranked:
+    """The option as the recommendation sizes it. Raises NothingFitsError with the rule's words."""
+    answer = recommend(need, policies=policies, options=[chosen.id], doubt=False)
+    ranked = answer.option(chosen.id)
+    if ranked is None:
+        raise NothingFitsError(_why_not(chosen, need, answer))
+    return ranked
+
+
+def _option(option_id: str) -> Option:
+    there = [o.id for o in load_options().values() if o.deploy.target == option_id]
+    if there and option_id not in load_options():
+        raise InputError(
+            f"{option_id!r} is a target; name an option that is deployed there: {', '.join(there)}"
+        )
+    return option(option_id)
+
+
+def _why_not(chosen: Option, need: Requirements, answer: Recommendation) -> str:
+    cloud, clouds = chosen.cloud.value, [c.value for c in need.placement.clouds]
+    if cloud not in clouds:
+        return (
+            f"{chosen.id} runs on {cloud}, which placement.clouds ({', '.join(clouds)}) leaves "
+            f"out; add {cloud} to placement.clouds to allow it"
+        )
+    reasons = [e.because for e in answer.excluded] or [u.because for u in answer.unpriced]
+    return f"{chosen.id} does not fit: {'; '.join(reasons)}"
