@@ -33,6 +33,9 @@ ORDER = (
     "kubernetes", "docker-host",
 )  # fmt: skip
 
+# libyaml reads the table ten times as fast as pure Python; both are safe loaders.
+QUICK_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 File = TypeVar("File", bound=BaseModel)
 
 
@@ -125,6 +128,7 @@ def geographies() -> GeographiesFile:
     return read(FOLDER / "geographies.yaml", GeographiesFile)
 
 
+@cache
 def cite(key: str) -> str:
     """The citation of a source. Raises CatalogError for a key that sources.yaml does not have."""
     try:
@@ -218,7 +222,7 @@ def _check(made: Option, path: Path) -> None:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=QUICK_LOADER)  # noqa: S506 - safe
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CatalogError(f"cannot read {path.name}: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):

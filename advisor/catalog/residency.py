@@ -55,12 +55,9 @@ def is_resident(region: str, need: Requirements) -> bool:
 def is_resident_by_name_alone(region: str, need: Requirements) -> bool:
     """Whether the name of the region begins as asked though it stands in another territory."""
     wanted = (need.control.data_residency or "").strip().lower()
-    known = wanted in geographies().geographies
-    return (
-        known
-        and region.startswith(wanted)
-        and not _stands_in(load_book().region(region), wanted)
-    )  # fmt: skip
+    if wanted not in geographies().geographies or not region.startswith(wanted):
+        return False
+    return not _stands_in(load_book().region(region), wanted)
 
 
 def is_offered(option: Option, region: str) -> bool:

@@ -1,0 +1,56 @@
+"""Sentences with numbers in them: the `because` of a rule."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from advisor.rule_fields import Value
+
+FIELD = re.compile(r"\{([a-z_]+\.[a-z0-9_]+)\}")
+BRACES = re.compile(r"[{}]")
+DIGITS = (3, 5, 8)
+
+
+def names_in(template: str) -> tuple[str, ...]:
+    """The fields that a template names: "{need.request_mb} MB" names need.request_mb."""
+    return tuple(FIELD.findall(template))
+
+
+def stray_brace(template: str) -> bool:
+    """Whether a brace is left that belongs to no field."""
+    return BRACES.search(FIELD.sub("", template)) is not None
+
+
+def render(template: str, values: Mapping[str, Value]) -> str:
+    """The sentence with its numbers, for people: 10240.0 is "10,240", true is "yes".
+
+    Numbers have three digits, and more where two different ones would read the same ("100.4 s >
+    100 s", not "100 s > 100 s").
+    """
+    shown = {name: values[name] for name in names_in(template)}
+    numbers = {v for v in shown.values() if isinstance(v, float)}
+    for digits in DIGITS:
+        if len({plain(v, digits) for v in numbers}) == len(numbers):
+            break
+    return FIELD.sub(lambda match: plain(shown[match[1]], digits), template)
+
+
+def plain(value: Value, digits: int = DIGITS[0]) -> str:
+    """A value as people write it; a whole number keeps all its digits."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        return ", ".join(value) if value else "none"
+    if math.isnan(value):
+        return "unknown"
+    if math.isinf(value):
+        return "unlimited"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = f"{value:,.{decimals}f}"
+    return rounded.rstrip("0").rstrip(".") if "." in rounded else rounded

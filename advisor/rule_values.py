@@ -1,0 +1,161 @@
+"""The values of the fields that rules may speak of, for a workload, an option and a plan."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from advisor.catalog import loader, residency
+from advisor.catalog.schema import Estimate, Option
+from advisor.requirements import ControlLevel, Skill
+from advisor.rule_fields import (
+    CUSTOM_PATTERN,
+    PLAN,
+    FieldType,
+    PlanFacts,
+    Value,
+    answers,
+    level_names,
+    optional_plan_fields,
+    thresholds,
+)
+from advisor.workload import Workload
+
+_SKILLS, _LEVELS = tuple(Skill), tuple(ControlLevel)
+_NEEDS: weakref.WeakKeyDictionary[Workload, Mapping[str, Value]] = weakref.WeakKeyDictionary()
+
+
+def need_values(work: Workload) -> Mapping[str, Value]:
+    """The values of `need.*` and `assume.*`, kept for as long as the workload lives."""
+    kept = _NEEDS.get(work)
+    if kept is None:
+        kept = _NEEDS[work] = _need_values(work)
+    return kept
+
+
+def option_values(option: Option) -> dict[str, Value]:
+    """The values of `option.*` that are the same for every workload."""
+    out: dict[str, Value] = {
+        "option.id": option.id,
+        "option.name": option.name,
+        "option.kind": option.kind,
+        "option.cloud": option.cloud.value,
+        "option.machines": option.machines,
+        "option.scaling": option.scaling,
+        "option.modes": [m.value for m in option.modes],
+        "option.formats": [f.value for f in option.formats],
+    }
+    for name, column in loader.fact_kinds().items():
+        fact = option.facts.get(name)
+        value = fact.value if fact else None
+        match column.type:
+            case "number":
+                known = isinstance(value, (int, float))
+                out[f"option.{name}"] = option.number(name) if known else math.inf
+                out[f"option.{name}_known"] = known
+            case "estimate":
+                spread = value if isinstance(value, Estimate) else None
+                out[f"option.{name}"] = spread.expected if spread else math.inf
+                out[f"option.{name}_low"] = spread.low if spread else math.inf
+                out[f"option.{name}_high"] = spread.high if spread else math.inf
+            case "flag":
+                out[f"option.{name}"] = value is True
+            case "text":
+                out[f"option.{name}"] = str(value or "")
+            case "list":
+                out[f"option.{name}"] = list(value) if isinstance(value, tuple) else []
+    return out | {f"option.level_{name}": option.level(name) for name in level_names()}
+
+
+def matched_values(option: Option, work: Workload) -> dict[str, Value]:
+    """The values of `option.*` that depend on the workload as well.
+
+    Raises InputError for a region that no cloud has.
+    """
+    need = work.need
+    asked = residency.asked_regions(option, need.placement)
+    _, setup = loader.people().hours(
+        option, need.team.devops_skill, need.placement.existing_cluster
+    )  # fmt: skip
+    per_week = thresholds()["setup_hours_per_week"]
+    call_s = option.number("max_invocation_s") if "max_invocation_s" in option.facts else math.inf
+    return {
+        "option.image_gb": option.image_mb(need.model) / 1024,
+        "option.call_vcpu_hours": option.number("max_vcpu") * call_s / 3600,
+        "option.weeks_needed": max(option.level("launch_weeks"), setup.expected / per_week),
+        "option.regions_asked": list(asked),
+        "option.regions_resident": [r for r in asked if residency.is_resident(r, need)],
+        "option.regions_usable": list(residency.usable_regions(option, need)),
+        "option.regions_by_name_alone": [
+            r for r in asked if residency.is_resident_by_name_alone(r, need)
+        ],
+    }
+
+
+def plan_values(plan: PlanFacts) -> dict[str, Value]:
+    """The values of `plan.*`."""
+    out: dict[str, Value] = {
+        "plan.infeasible": plan.infeasible,
+        "plan.infeasible_because": plan.infeasible_because,
+        "plan.machine": plan.machine,
+        "plan.utilisation_percent": plan.utilisation * 100,
+        "plan.cold_start_percent": plan.cold_start_share * 100,
+    }
+    for name, kind in PLAN.items():
+        if kind == "number" and f"plan.{name}" not in out:
+            value = getattr(plan, name)
+            out[f"plan.{name}"] = math.nan if value is None else float(value)
+    for name in optional_plan_fields():
+        out[f"plan.{name}_known"] = getattr(plan, name) is not None
+    return out
+
+
+def _need_values(work: Workload) -> Mapping[str, Value]:
+    need = work.need
+    out: dict[str, Value] = {}
+    for name, answer in answers().items():
+        section, field = answer.path.split(".")
+        value = getattr(getattr(need, section), field)
+        if answer.optional:
+            out[f"need.{name}_known"] = value is not None
+        out[f"need.{name}"] = _plain(value, answer.type)
+    traffic = need.traffic
+    busy = work.mean_per_s * work.service_time_ms / 1000
+    derived: dict[str, Value] = {
+        "service_time_ms": work.service_time_ms,
+        "max_processing_s": work.max_processing_s,
+        "mean_per_s": work.mean_per_s,
+        "peak_per_s": work.peak_per_s,
+        "peak_to_mean": work.peak_to_mean,
+        "peak_mb_per_s": work.peak_per_s * (traffic.request_mb + traffic.response_mb),
+        "requests_per_day": work.mean_per_s * 86_400,
+        "concurrency_peak": work.concurrency_peak,
+        "busy_percent": busy * 100,
+        "work_vcpu_hours": work.work_vcpu_hours,
+        "run_vcpu_hours": busy * 24,  # of one night's run
+        "skill_rank": float(_SKILLS.index(need.team.devops_skill)),
+        "level_rank": float(_LEVELS.index(need.control.level)),
+    }
+    out |= {f"need.{name}": value for name, value in derived.items()}
+    return out | {f"assume.{name}": value for name, value in thresholds().items()}
+
+
+def _plain(value: Any, kind: FieldType) -> Value:
+    if value is None:
+        return math.inf if kind == "number" else ("" if kind == "text" else [])
+    if kind == "number":
+        return float(value)
+    if kind == "flag":
+        return bool(value)
+    if kind == "list":
+        return [_text(part) for part in value]
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return CUSTOM_PATTERN
+    return str(value.value if isinstance(value, Enum) else value)

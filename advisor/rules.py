@@ -1,0 +1,231 @@
+"""Rules as data: which options the answers exclude, what to warn of, what to prefer, and why.
+
+A rule's condition is an expression of CEL (the Common Expression Language, evaluated by Google's
+cel-expr-python) over the typed fields of `rule_fields`. It is compiled and type-checked when it is
+loaded, so a misspelt name is an error of the file and never a rule that silently does not fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from cel_expr_python import cel
+
+from advisor.catalog.loader import cite, load_options, sources
+from advisor.catalog.schema import Option
+from advisor.errors import RuleError
+from advisor.rule_check import Checked, check, environment, truth
+from advisor.rule_fields import PlanFacts, Value, answer_type
+from advisor.rule_file import FACT_SOURCE, PolicyFile, Rule, read_rules
+from advisor.rule_text import render
+from advisor.rule_values import matched_values, need_values, option_values, plan_values
+from advisor.workload import Workload
+
+__all__ = [
+    "Fired", "Outcome", "PlanFacts", "PolicyFile", "Rule", "RuleSet", "contradictions",
+    "load_rules",
+]  # fmt: skip
+
+BUILT_IN = Path(__file__).parent / "catalog" / "rules.yaml"
+Answer = float | int | bool | str | list[str] | None
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A rule whose condition holds for an option.
+
+    `relaxations` are changes of answers which, made together, keep it from firing: pairs of a
+    requirement's path and its new value. `policy` names the team's policy it stands in, if any.
+    """
+
+    rule: str
+    because: str
+    source: str
+    points: float = 0.0
+    criterion: str = ""
+    relaxations: tuple[tuple[str, Answer], ...] = ()
+    policy: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the rules say of an option, in the order of the files."""
+
+    excluded: list[Fired] = field(default_factory=list)
+    warnings: list[Fired] = field(default_factory=list)
+    preferred: list[Fired] = field(default_factory=list)
+
+
+class RuleSet:
+    """Compiled rules, ready to be asked about options."""
+
+    def __init__(self, files: Sequence[tuple[str, PolicyFile]]) -> None:
+        """Raises RuleError for a rule that does not compile, and for two of the same id."""
+        self.policies = tuple(loaded.name for _, loaded in files[1:])
+        self._env = environment()
+        self.checked = tuple(
+            check(self._env, rule, name, "" if i == 0 else loaded.name)
+            for i, (name, loaded) in enumerate(files)
+            for rule in loaded.rules
+        )
+        _no_duplicates(self.checked)
+        self._by_option: dict[str, tuple[Option, tuple[_Asked, _Asked]]] = {}
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules as they were written, built-in ones first."""
+        return tuple(one.rule for one in self.checked)
+
+    def evaluate(self, option: Option, work: Workload, plan: PlanFacts | None = None) -> Outcome:
+        """What the rules say of the option for the workload.
+
+        Without a plan the rules of the need phase are asked, with one those of the plan phase
+        alone: the two outcomes add up. Raises InputError for a region that no cloud has, and
+        RuleError for a rule that fails (a division by zero).
+        """
+        asked = self._asked(option)[0 if plan is None else 1]
+        values = {**need_values(work), **asked.fixed, **matched_values(option, work)}
+        if plan is not None:
+            values |= plan_values(plan)
+        activation = self._env.Activation({name: values[name] for name in asked.names})
+        outcome = Outcome()
+        lists = {
+            "exclude": outcome.excluded,
+            "warn": outcome.warnings,
+            "prefer": outcome.preferred,
+        }
+        for one in asked.holding(activation):
+            lists[one.rule.kind].append(_fired(one, option, values, activation))
+        return outcome
+
+    def applying_to(self, option: Option) -> tuple[Rule, ...]:
+        """The rules that are asked for an option."""
+        return tuple(one.rule for asked in self._asked(option) for one in asked.rules)
+
+    def _asked(self, option: Option) -> tuple[_Asked, _Asked]:
+        """What is asked of an option in the need phase and in the plan phase."""
+        kept = self._by_option.get(option.id)
+        if kept is None or kept[0] is not option:
+            fixed = option_values(option)
+            rules = [one for one in self.checked if one.rule.applies_to(option)]
+            need = _Asked(self._env, [r for r in rules if r.rule.phase == "need"], fixed)
+            plan = _Asked(self._env, [r for r in rules if r.rule.phase == "plan"], fixed)
+            kept = self._by_option[option.id] = (option, (need, plan))
+        return kept[1]
+
+
+class _Asked:
+    """The rules asked of an option in a phase, with all their conditions in one expression:
+    asking them together costs a fifth of asking them one by one."""
+
+    def __init__(self, env: cel.Env, rules: Sequence[Checked], fixed: Mapping[str, Value]) -> None:
+        self.rules = tuple(rules)
+        self.fixed = fixed
+        self.names = sorted({name for one in rules for name in one.names})
+        self._together = env.compile("[" + ", ".join(f"({r.rule.when})" for r in rules) + "]")
+
+    def holding(self, activation: cel.Activation) -> list[Checked]:
+        """The rules whose condition holds. Raises RuleError naming one that fails."""
+        held = self._together.eval(activation).plain_value()
+        if not isinstance(held, list):  # one of them failed: ask one by one, which names it
+            return [one for one in self.rules if truth(one, one.when, activation)]
+        return [one for one, holds in zip(self.rules, held, strict=True) if holds]
+
+
+def load_rules(extra: Sequence[Path | str] = ()) -> RuleSet:
+    """The built-in rules with the policy files of a team on top.
+
+    Compiled once for the same files. Raises RuleError naming the file, the rule and the place.
+    """
+    return _load(tuple(_stamp(Path(path)) for path in (BUILT_IN, *extra)))
+
+
+def contradictions(rules: RuleSet) -> list[tuple[str, str, str]]:
+    """Pairs of rules that say opposite things under the same condition: (id, id, option id)."""
+    groups: dict[tuple[str, str], list[Rule]] = {}
+    for option in load_options().values():
+        for rule in rules.applying_to(option):
+            groups.setdefault((option.id, "".join(rule.when.split())), []).append(rule)
+    return [
+        (one.id, other.id, option_id)
+        for (option_id, _), group in groups.items()
+        for i, one in enumerate(group)
+        for other in group[i + 1 :]
+        if _opposite(one, other)
+    ]
+
+
+def _opposite(one: Rule, other: Rule) -> bool:
+    signs = {_sign(one), _sign(other)}
+    return signs == {-1, 1}
+
+
+def _sign(rule: Rule) -> int:
+    if rule.kind == "prefer":
+        return 1 if rule.points > 0 else -1
+    return -1 if rule.kind == "exclude" else 0
+
+
+def _stamp(path: Path) -> tuple[Path, int, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise RuleError(
+            f"cannot read the policy file {path}: {error.strerror}; name a YAML file"
+        ) from None
+    return path.resolve(), stat.st_mtime_ns, stat.st_size
+
+
+@lru_cache(maxsize=16)
+def _load(stamps: tuple[tuple[Path, int, int], ...]) -> RuleSet:
+    return RuleSet([(path.name, read_rules(path)) for path, _, _ in stamps])
+
+
+def _no_duplicates(checked: Iterable[Checked]) -> None:
+    seen: dict[str, str] = {}
+    for one in checked:
+        if one.rule.id in seen:
+            raise RuleError(
+                f"{one.file}: rule {one.rule.id!r} stands in {seen[one.rule.id]} already; give it "
+                "another id"
+            )
+        seen[one.rule.id] = one.file
+
+
+def _fired(
+    one: Checked, option: Option, values: Mapping[str, Value], activation: cel.Activation
+) -> Fired:
+    because = render(one.rule.because, values)
+    return Fired(
+        rule=one.rule.id,
+        because=f"{because} (policy: {one.policy})" if one.policy else because,
+        source=_source(one, option),
+        points=one.rule.points,
+        criterion=one.rule.criterion or "",
+        relaxations=tuple(
+            (path, _answer(path, to.eval(activation).plain_value()))
+            for path, to, when in one.relax
+            if when is None or truth(one, when, activation)
+        ),
+        policy=one.policy,
+    )
+
+
+def _answer(path: str, value: object) -> Answer:
+    kind = answer_type(path)
+    if isinstance(value, float) and kind is not None and kind[2]:
+        return int(value)
+    assert value is None or isinstance(value, (bool, int, float, str, list))  # noqa: S101 - checked
+    return value
+
+
+def _source(one: Checked, option: Option) -> str:
+    given = one.rule.source
+    if given.startswith(FACT_SOURCE):
+        return option.fact(given.removeprefix(FACT_SOURCE)).source
+    if given in sources():
+        return cite(given)
+    return given or f"policy {one.policy} ({one.file})"
