@@ -11,9 +11,6 @@ names the file uses. `load` builds the model.
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
 import lzma
 import pickle
 import zlib
@@ -24,15 +21,11 @@ from typing import IO, Any, ClassVar, Protocol
 from . import rebuild
 from .allowlist import NotAllowedError, Use, explain, resolve, use_of
 from .errors import ModelError, RefusedModelError
+from .unpack import open_stream
 
-COMPRESSED = {b"\x78": "zlib", b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00": "lzma",
-              b"\xfd7zXZ\x00": "xz"}  # fmt: skip
 WRAPPER = "NumpyArrayWrapper"
 # Protocols up to 2 keep the module names that Python 2 had.
 PYTHON_2_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-# A model that unpacks to more than this many times its file, and to over a gigabyte, is a bomb.
-MAX_RATIO = 200
-FREE_UNPACKED = 1_000_000_000
 
 
 class Names(Protocol):
@@ -76,34 +69,6 @@ def refused_of(names: list[tuple[str, str]]) -> list[tuple[str, str, str]]:
     """(module, name, why) for each name that the allow-list refuses, each once."""
     bad = [(m, n) for m, n in dict.fromkeys(names) if use_of(m, n) is None]
     return [(m, n, explain(m, n)) for m, n in bad]
-
-
-def compression(head: bytes) -> str | None:
-    """The compression that a file's first bytes announce, or None."""
-    for magic, name in COMPRESSED.items():
-        if head.startswith(magic):
-            return name
-    return None
-
-
-def open_stream(path: Path) -> IO[bytes]:
-    """The file's content, unpacked, with a limit on how much it may unpack to."""
-    size = path.stat().st_size
-    raw = path.open("rb")
-    kind = compression(raw.read(6))
-    raw.seek(0)
-    inner: Any
-    if kind is None:
-        return raw
-    if kind == "gzip":
-        inner = gzip.GzipFile(fileobj=raw)
-    elif kind == "bz2":
-        inner = bz2.BZ2File(raw)
-    elif kind in ("lzma", "xz"):
-        inner = lzma.LZMAFile(raw)  # noqa: SIM115 - closed by the reader around it
-    else:
-        inner = io.BufferedReader(_Zlib(raw))
-    return io.BufferedReader(_Limited(inner, max(FREE_UNPACKED, MAX_RATIO * size)), 1 << 16)
 
 
 _BUILD: Callable[[Any], None] = pickle._Unpickler.dispatch[pickle.BUILD[0]]
@@ -323,53 +288,3 @@ def _missing(module: str, error: ModuleNotFoundError) -> str:
             f"install the {package} version that the model was saved with, or save it again"
         )
     return f"the file needs {package}, which is not installed; pip install {package}"
-
-
-class _Zlib(io.RawIOBase):
-    """A zlib stream as a readable file; the standard library has none."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw, self._inflate, self._left = raw, zlib.decompressobj(), b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._left and not self._inflate.eof:
-            packed = self._inflate.unconsumed_tail or self._raw.read(1 << 16)
-            if not packed:
-                raise EOFError("the compressed data ends too early")
-            self._left = self._inflate.decompress(packed, 1 << 20)
-        part = self._left[: len(buffer)]
-        self._left = self._left[len(part) :]
-        buffer[: len(part)] = part
-        return len(part)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Limited(io.RawIOBase):
-    """A stream that refuses to yield more than `limit` bytes."""
-
-    def __init__(self, inner: Any, limit: int) -> None:
-        self._inner, self._limit, self._left = inner, limit, limit
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        part = self._inner.read(min(len(buffer), 1 << 20))
-        self._left -= len(part)
-        if self._left < 0:
-            raise RefusedModelError(
-                f"the file unpacks to more than {self._limit // 1_000_000} MB, far more than its "
-                "size allows for; save it without compression if it is really that large"
-            )
-        buffer[: len(part)] = part
-        return len(part)
-
-    def close(self) -> None:
-        self._inner.close()
-        super().close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -22,19 +23,23 @@ class SklearnModel:
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
         self.signature = signature
-        self._estimator = estimator
+        # The decoder checked the names; scikit-learn would warn about their absence on each call.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
         if not hasattr(estimator, "predict") and not hasattr(estimator, "transform"):
             raise ModelError(
                 f"a {type(estimator).__name__} has neither predict() nor transform(), so there is "
                 "nothing to serve; save the fitted estimator itself"
             )
         _use_one_thread(estimator)
+        self._before, self._final = _split(estimator)
         self._classes = _class_list(estimator) if hasattr(estimator, "predict_proba") else None
         self._keys = [str(c) for c in self._classes.tolist()] if self._classes is not None else None
-        self._one_call = type(_last(estimator)).__name__ in LABEL_FROM_PROBABILITY
+        self._one_call = type(self._final).__name__ in LABEL_FROM_PROBABILITY
 
     def predict(self, batch: Batch, method: Method) -> Output:
         rows = self._rows(batch)
+        if self._before is not None:  # the steps before the last are shared by both calls
+            rows = self._before.transform(rows)
         if self._classes is None:
             if method == "predict_proba":
                 raise RequestError(
@@ -44,7 +49,7 @@ class SklearnModel:
             return Output(self._values(rows))
         if method == "predict":
             return Output(self._values(rows))
-        probabilities = np.asarray(self._estimator.predict_proba(rows))
+        probabilities = np.asarray(self._final.predict_proba(rows))
         if method == "predict_proba":
             return Output(None, probabilities)
         if self._one_call:
@@ -54,9 +59,9 @@ class SklearnModel:
         return Output(labels, probabilities, self._keys)
 
     def _values(self, rows: Any) -> Any:
-        if hasattr(self._estimator, "predict"):
-            return np.asarray(self._estimator.predict(rows))
-        out = self._estimator.transform(rows)
+        if hasattr(self._final, "predict"):
+            return np.asarray(self._final.predict(rows))
+        out = self._final.transform(rows)
         return np.asarray(out.toarray() if hasattr(out, "toarray") else out)
 
     def _rows(self, batch: Batch) -> Any:
@@ -67,17 +72,24 @@ class SklearnModel:
         return pd.DataFrame(batch.data)
 
 
+def _split(estimator: Any) -> tuple[Any, Any]:
+    """(the steps before the last as one transformer or None, the step that answers)."""
+    from sklearn.pipeline import Pipeline
+
+    if type(estimator) is not Pipeline or len(estimator.steps) < 2:
+        return None, estimator
+    final = estimator.steps[-1][1]
+    if not hasattr(final, "predict"):
+        return None, estimator
+    return estimator[:-1], final
+
+
 def _class_list(estimator: Any) -> Any:
     """The classes in the order of predict_proba's columns; None for several outputs at once."""
     classes = getattr(estimator, "classes_", None)
     if classes is None or isinstance(classes, list):
         return None
     return np.asarray(classes)
-
-
-def _last(estimator: Any) -> Any:
-    steps = getattr(estimator, "steps", None)
-    return steps[-1][1] if steps else estimator
 
 
 def _use_one_thread(estimator: Any) -> None:

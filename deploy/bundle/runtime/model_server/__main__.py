@@ -1,0 +1,106 @@
+"""`python -m model_server serve | batch ... | health`. Without an argument it serves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+
+def main(arguments: list[str]) -> int:
+    """Exit codes: 0 done, 2 wrong input or settings, 1 anything else."""
+    from .errors import ModelError
+
+    command = arguments[0] if arguments else "serve"
+    try:
+        if command == "serve":
+            return serve()
+        if command == "batch":
+            from .batch import main as batch
+
+            return batch(arguments[1:])
+        if command == "health":
+            return health()
+        print(f"{command!r} is no command; use serve, batch or health", file=sys.stderr)
+    except ModelError as wrong:
+        print(str(wrong), file=sys.stderr)
+    return 2
+
+
+def serve() -> int:
+    """Listen until SIGTERM or SIGINT, then finish what has begun (up to DRAIN_S, 25 s)."""
+    from .settings import Settings
+
+    settings = Settings.from_env()
+    _limit_threads(settings.threads)
+
+    import uvicorn
+
+    from .app import App
+    from .errors import ModelError
+    from .service import Service
+
+    failed: list[ModelError] = []
+
+    def stop(wrong: ModelError) -> None:
+        failed.append(wrong)
+        server.should_exit = True
+
+    app = App(Service(settings), stop)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            lifespan="on",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=settings.keep_alive,
+            timeout_graceful_shutdown=settings.drain,
+        )
+    )
+    # uvicorn hands the signal on after draining; taken here, the process ends with 0.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    app.service.log.event("listening", host=settings.host, port=settings.port)
+    try:
+        server.run()
+    except KeyboardInterrupt:  # uvicorn hands Ctrl+C on after it has drained
+        pass
+    except SystemExit as refused:  # the port is taken, and uvicorn has said so
+        return int(refused.code or 0) or 1
+    finally:
+        app.service.log.flush()
+    if failed:
+        print(str(failed[0]), file=sys.stderr)
+        return 1
+    if app.unfinished:  # a thread that does not come to an end would hold the exit back
+        os._exit(1 if app.service.ready else 0)
+    return 0 if server.started else 1
+
+
+def health() -> int:
+    """0 when the server in this container is ready; for HEALTHCHECK."""
+    from http.client import HTTPConnection
+
+    from .settings import Settings
+
+    connection = HTTPConnection("127.0.0.1", Settings.from_env().port, timeout=3)
+    try:
+        connection.request("GET", "/ready")
+        return 0 if connection.getresponse().status == 200 else 1
+    except OSError:
+        return 1
+    finally:
+        connection.close()
+
+
+def _limit_threads(threads: int) -> None:
+    """Numeric libraries read these when they are first imported, so it is done before."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

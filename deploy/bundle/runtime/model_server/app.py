@@ -1,0 +1,353 @@
+"""The ASGI application: every platform's routes in front of one engine.
+
+The prediction path is plain ASGI. The docs pages come from FastAPI, imported when first asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from . import SERVER_VERSION, kserve
+from .errors import ModelError, RequestError
+from .payload import Request
+from .service import Service
+from .values import Output
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+DOCS = ("/docs", "/openapi.json")
+ENCODE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+CLIENT_GONE = 499  # nginx's number for a client that left
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its answer was ready."""
+
+
+class App:
+    """`App(service)` is the ASGI callable. `on_fail` is told when the model cannot be loaded."""
+
+    def __init__(self, service: Service, on_fail: Callable[[ModelError], None] | None = None):
+        self.service = service
+        self._on_fail = on_fail
+        self._docs: Any = None
+        self._loading: asyncio.Task[None] | None = None
+        settings = service.settings
+        name = settings.model_name
+        self._token = settings.token.encode() if settings.token else None
+        self._open = {"/ping", "/ready", "/live", "/v2/health/live", "/v2/health/ready"}
+        self._gets: dict[str, Callable[[], tuple[int, Any]]] = {
+            "/ping": self._ready,
+            "/ready": self._ready,
+            "/live": lambda: (200, {"live": True}),
+            "/v1/models": lambda: (200, {"models": [name]}),
+            f"/v1/models/{name}": self._v1_model,
+            "/v2": self._v2_server,
+            "/v2/health/live": lambda: (200, {"live": True}),
+            "/v2/health/ready": self._ready,
+            f"/v2/models/{name}": self._v2_model,
+            f"/v2/models/{name}/ready": self._ready,
+            "/execution-parameters": self._execution_parameters,
+        }
+        self._posts = {"/invocations", "/predict", "/score", f"/v1/models/{name}:predict"}
+        self._infer = f"/v2/models/{name}/infer"
+        if settings.health_route:
+            self._gets[settings.health_route] = self._ready
+            self._open.add(settings.health_route)
+        if settings.predict_route:
+            self._posts.add(settings.predict_route)
+
+    @property
+    def unfinished(self) -> bool:
+        """The model is being loaded, or a worker thread is predicting."""
+        engine = self.service.engine
+        return engine.busy if engine else self._loading is not None and not self._loading.done()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Load beside listening, so that health checks are answered meanwhile."""
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                if not self.service.ready:
+                    self._loading = asyncio.create_task(self._load())
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                if self.service.engine:
+                    self.service.engine.close()
+                self.service.log.event("stopped")
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _load(self) -> None:
+        try:
+            await asyncio.to_thread(self.service.load)
+        except ModelError as wrong:
+            self.service.log.event("model not loaded", "error", because=str(wrong))
+            if self._on_fail:
+                self._on_fail(wrong)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        path = scope["path"]
+        headers = scope["headers"]
+        request_id, authorization, content_type, accept, length = _pick(headers)
+        rows: int | None = None
+        extra: dict[str, str] = {}
+        kind = JSON
+        try:
+            if self._token and path not in self._open:
+                self._authorize(authorization)
+            method = scope["method"]
+            if method == "POST" and (path in self._posts or path == self._infer):
+                output, request, rows = None, None, None
+                body = await self._body(receive, length)
+                if path == self._infer:
+                    request, own_id = kserve.decode(body, self._decoder())
+                    rows = request.batch.rows
+                    output = await self._predict(request, receive)
+                    answer = kserve.encode(output, self.service.settings.model_name, own_id)
+                    status, reply = 200, orjson.dumps(answer, option=ENCODE)
+                else:
+                    request = self._decoder().decode(body, content_type)
+                    rows = request.batch.rows
+                    output = await self._predict(request, receive)
+                    status, (reply, kind) = 200, _encode(output, request, accept)
+            elif path in DOCS and method in ("GET", "HEAD"):
+                await self._documentation()(scope, receive, send)
+                return
+            else:
+                status, reply, kind = self._get(method, path)
+        except RequestError as wrong:
+            status, extra, kind = wrong.status, wrong.headers, JSON
+            reply = orjson.dumps(
+                {"error": wrong.message, "code": wrong.code, "request_id": request_id}
+            )
+        except ClientGoneError:
+            self.service.metrics.gone.inc()
+            self._account(scope, CLIENT_GONE, started, rows, request_id)
+            return
+        sent = [
+            (b"content-type", kind),
+            (b"content-length", str(len(reply)).encode()),
+            (b"x-request-id", request_id.encode("latin-1")),
+            *((k.encode(), v.encode("latin-1", "replace")) for k, v in extra.items()),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        if scope["method"] == "HEAD":
+            reply = b""
+        await send({"type": "http.response.body", "body": reply})
+        self._account(scope, status, started, rows, request_id)
+
+    def _account(
+        self, scope: Scope, status: int, started: float, rows: int | None, request_id: str
+    ) -> None:
+        if scope["path"] in self._open or scope["path"] == "/metrics":
+            return  # probes come every few seconds and would drown the rest
+        seconds = time.perf_counter() - started
+        self.service.metrics.answered(status, seconds)
+        self.service.log.request(
+            asyncio.get_running_loop(),
+            method=scope["method"],
+            path=scope["path"][:200],
+            status=status,
+            ms=round(seconds * 1000, 2),
+            rows=rows,
+            request_id=request_id,
+        )
+
+    async def _body(self, receive: Receive, length: str) -> bytes:
+        limit = self.service.settings.max_body
+        if length.isdigit() and int(length) > limit:
+            raise _too_large(limit)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            if len(body) > limit:
+                raise _too_large(limit)
+            return body
+        parts, size = [body], len(body)
+        try:
+            async with asyncio.timeout(self.service.settings.body_timeout):
+                while message.get("more_body"):
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGoneError
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > limit:
+                        raise _too_large(limit)
+        except TimeoutError as slow:
+            raise RequestError(
+                408, "slow_body",
+                f"the body did not arrive within {self.service.settings.body_timeout:.0f} s",
+                {"connection": "close"},
+            ) from slow  # fmt: skip
+        return b"".join(parts)
+
+    def _decoder(self) -> Any:
+        if self.service.decoder is None:
+            raise RequestError(
+                503, "loading", "the model is still being loaded; try again", {"retry-after": "1"}
+            )
+        return self.service.decoder
+
+    async def _predict(self, request: Request, receive: Receive) -> Output:
+        engine = self.service.engine
+        if engine is None:
+            raise RequestError(503, "loading", "the model is still being loaded; try again")
+        future = engine.submit(request.batch, request.method)
+        if engine.is_quick(request.batch):
+            return await future
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            waits: set[asyncio.Future[Any]] = {future, gone}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if not future.done():
+                future.cancel()
+                raise ClientGoneError
+            return future.result()
+        finally:
+            gone.cancel()
+
+    def _get(self, method: str, path: str) -> tuple[int, bytes, bytes]:
+        """What is answered without the model, or the error that says what would be."""
+        if path == "/metrics" and method in ("GET", "HEAD"):
+            metrics = self.service.metrics
+            return 200, metrics.text(), metrics.content_type.encode()
+        if (answer := self._gets.get(path)) is not None:
+            if method not in ("GET", "HEAD"):
+                raise _wrong_method(method, path, "GET")
+            status, found = answer()
+            return status, orjson.dumps(found), JSON
+        if path in self._posts or path == self._infer:
+            raise _wrong_method(method, path, "POST")
+        shown = unquote(path)[:100]
+        if path.startswith(("/v1/models/", "/v2/models/")):
+            raise RequestError(
+                404, "model", f"there is no such model at {shown}; it is called "
+                f"{self.service.settings.model_name!r}",
+            )  # fmt: skip
+        raise RequestError(
+            404, "route",
+            f"there is nothing at {shown}; predictions are at /predict and the docs at /docs",
+        )  # fmt: skip
+
+    def _authorize(self, header: bytes) -> None:
+        scheme, _, given = header.partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(
+            given.strip(), self._token or b""
+        ):
+            raise RequestError(
+                401, "token", "a bearer token is needed: send Authorization: Bearer <token>",
+                {"www-authenticate": "Bearer"},
+            )  # fmt: skip
+
+    def _ready(self) -> tuple[int, Any]:
+        if self.service.ready:
+            return 200, {"ready": True}
+        return 503, {"ready": False, "because": "the model is still being loaded"}
+
+    def _v1_model(self) -> tuple[int, Any]:
+        ready = self.service.ready
+        return (200 if ready else 503), {"name": self.service.settings.model_name, "ready": ready}
+
+    def _v2_server(self) -> tuple[int, Any]:
+        return 200, {"name": "model_server", "version": SERVER_VERSION, "extensions": []}
+
+    def _v2_model(self) -> tuple[int, Any]:
+        located = self.service.located
+        if located is None:
+            return self._ready()
+        name = self.service.settings.model_name
+        return 200, kserve.metadata(located.signature, name, located.format)
+
+    def _execution_parameters(self) -> tuple[int, Any]:
+        """SageMaker batch transform asks how it should send."""
+        return 200, {
+            "MaxConcurrentTransforms": self.service.settings.workers,
+            "BatchStrategy": "MULTI_RECORD",
+            "MaxPayloadInMB": 6,
+        }
+
+    def _documentation(self) -> Any:
+        if self._docs is None:
+            from .docs import build
+
+            docs = build(self.service, SERVER_VERSION)
+            if not self.service.ready:  # made again once the signature is known
+                return docs
+            self._docs = docs
+        return self._docs
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _pick(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes, str, str, str]:
+    """(request id, authorization, content type, accept, content length), each once."""
+    request_id = authorization = b""
+    content_type = accept = length = ""
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value.decode("latin-1")
+        elif name == b"content-length":
+            length = value.decode("latin-1")
+        elif name == b"accept":
+            accept = value.decode("latin-1")
+        elif name == b"x-request-id":
+            request_id = value
+        elif name == b"authorization":
+            authorization = value
+    if not request_id or len(request_id) > 128 or not request_id.isascii() or not (
+        request_id.decode().isprintable()
+    ):  # fmt: skip
+        return os.urandom(8).hex(), authorization, content_type, accept, length
+    return request_id.decode(), authorization, content_type, accept, length
+
+
+def _encode(output: Output, request: Request, accept: str) -> tuple[bytes, bytes]:
+    """(body, content type): JSON, or CSV or JSON lines where the client prefers them."""
+    if not request.envelope and accept:
+        if "text/csv" in accept:
+            return output.as_csv(), b"text/csv; charset=utf-8"
+        if "jsonlines" in accept or "ndjson" in accept:
+            lines = [orjson.dumps(item, option=ENCODE) for item in output.as_json()]
+            return b"\n".join(lines) + b"\n", b"application/jsonlines"
+    found: Any = output.as_json()
+    return orjson.dumps({"predictions": found} if request.envelope else found, option=ENCODE), JSON
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(
+        413, "too_large",
+        f"the body is larger than {limit // 1_000_000} MB; send fewer rows, or raise MAX_BODY_MB",
+        {"connection": "close"},
+    )  # fmt: skip
+
+
+def _wrong_method(method: str, path: str, allowed: str) -> RequestError:
+    return RequestError(
+        405, "method", f"{method} is not taken at {path[:100]}; use {allowed}", {"allow": allowed}
+    )

@@ -1,0 +1,257 @@
+"""One first-come queue in front of the workers, with batching that never waits.
+
+A request that finds a free worker starts at once. Requests that arrive while all workers are busy
+wait in one queue; the worker that becomes free takes the first of them and, where the model gains
+from it, those that follow, as one call. No timer holds a request back, so a lone request is never
+slower for it. Calls shorter than `INLINE_SECONDS` run on the event loop itself: handing them to a
+thread would take longer than the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from .errors import RequestError
+from .loaders import Model
+from .telemetry import Metrics
+from .values import Batch, Method, Output, joined
+
+INLINE_SECONDS = 0.002
+WAIT_SECONDS = 5.0  # a queue longer than this answers too late to be worth keeping
+QUEUE_BOUNDS = (16, 4096)
+GAIN_NEEDED = 2.0
+WARM_ROWS = 32
+WARM_BUDGET = 0.5
+
+
+@dataclass
+class Speed:
+    """What warming up measured, in seconds. `gain`: rows a second in a batch over one by one."""
+
+    one_row: float = 0.001
+    each_row: float = 0.0
+    gain: float = 1.0
+    measured: bool = False
+
+    def of(self, rows: int) -> float:
+        return self.one_row + self.each_row * max(rows - 1, 0)
+
+
+@dataclass
+class _Job:
+    batch: Batch
+    method: Method
+    future: asyncio.Future[Output] = field(repr=False)
+
+
+def warm(model: Model, row: Batch | None, budget: float = WARM_BUDGET) -> Speed:
+    """Call the model with one row and with many, as often as the budget (seconds) allows.
+
+    Blocks. `row` is a batch of one row, or None when nobody knows what a row looks like.
+    """
+    if row is None:
+        return Speed()
+    many = None if model.signature.fixed_batch else joined([row] * WARM_ROWS)
+    model.predict(row, "default")  # the first call pays for what libraries put off
+    one = _median_seconds(model, row, budget / 2)
+    if many is None:
+        return Speed(one, one, 1.0, True)
+    model.predict(many, "default")
+    all_rows = _median_seconds(model, many, budget / 2)
+    each = max(0.0, (all_rows - one) / (WARM_ROWS - 1))
+    return Speed(one, each, WARM_ROWS * one / max(all_rows, 1e-9), True)
+
+
+class Engine:
+    """Predictions in order of arrival. All methods but `close` belong to one event loop."""
+
+    def __init__(
+        self,
+        model: Model,
+        speed: Speed,
+        metrics: Metrics,
+        *,
+        workers: int = 1,
+        queue_size: int | None = None,
+        max_batch_rows: int = 64,
+        inline_only: bool = False,
+    ) -> None:
+        self.model, self.speed, self._metrics = model, speed, metrics
+        self.workers = workers
+        self.batching = (
+            speed.gain >= GAIN_NEEDED and max_batch_rows > 1 and not model.signature.fixed_batch
+        )
+        self.queue_size = self._default_queue() if queue_size is None else queue_size
+        self._max_rows = max_batch_rows
+        self._inline_only = inline_only
+        self._jobs: deque[_Job] = deque()
+        self._busy = 0
+        self._woken = False
+        self._pool: ThreadPoolExecutor | None = None
+
+    def submit(self, batch: Batch, method: Method) -> asyncio.Future[Output]:
+        """Queue a batch. Raises RequestError 429 when the queue is full; cancel to give up."""
+        if len(self._jobs) >= self.queue_size + max(self.workers - self._busy, 0):
+            self._metrics.refused.inc()
+            wait = max(1, math.ceil(self._backlog_seconds()))
+            raise RequestError(
+                429, "busy",
+                f"all workers are busy and {len(self._jobs)} requests wait already; "
+                f"try again in {wait} s",
+                {"retry-after": str(wait)},
+            )  # fmt: skip
+        loop = asyncio.get_running_loop()
+        job = _Job(batch, method, loop.create_future())
+        self._jobs.append(job)
+        self._metrics.waiting.set(len(self._jobs))
+        if not self._woken:
+            self._woken = True
+            loop.call_soon(self._next)
+        return job.future
+
+    def is_quick(self, batch: Batch) -> bool:
+        """True when the batch will run on the event loop, so that nobody needs to watch it."""
+        return self._inline_only or self.speed.of(batch.rows) <= INLINE_SECONDS
+
+    def close(self) -> None:
+        """Start nothing more; what runs in a thread is not waited for."""
+        if self._pool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def busy(self) -> bool:
+        """A worker thread is predicting."""
+        return self._busy > 0
+
+    def _default_queue(self) -> int:
+        row = self.speed.one_row / max(self.speed.gain if self.batching else 1.0, 1.0)
+        fits = int(WAIT_SECONDS * self.workers / max(row, 1e-6))
+        return min(max(fits, QUEUE_BOUNDS[0]), QUEUE_BOUNDS[1])
+
+    def _backlog_seconds(self) -> float:
+        rows = sum(job.batch.rows for job in self._jobs)
+        row = self.speed.one_row / (self.speed.gain if self.batching else 1.0)
+        return rows * row / self.workers
+
+    def _next(self) -> None:
+        """Give the first of the queue to a free worker; one batch a turn of the loop."""
+        self._woken = False
+        while self._jobs and self._busy < self.workers:
+            jobs = self._take()
+            if not jobs:
+                continue
+            rows = sum(job.batch.rows for job in jobs)
+            if self._inline_only or self.speed.of(rows) <= INLINE_SECONDS:
+                self._finish(jobs, *self._call(jobs))
+                if self._jobs:  # let the loop read what has arrived meanwhile
+                    self._woken = True
+                    asyncio.get_running_loop().call_soon(self._next)
+                return
+            self._busy += 1
+            self._metrics.running.set(self._busy)
+            self._on_thread(jobs)
+
+    def _take(self) -> list[_Job]:
+        """The first job and, where batching helps, its share of those that follow."""
+        self._drop_cancelled()
+        if not self._jobs:
+            return []
+        first = self._jobs.popleft()
+        taken, rows = [first], first.batch.rows
+        free = max(self.workers - self._busy, 1)
+        share = math.ceil((len(self._jobs) + 1) / free)
+        while self.batching and self._jobs and len(taken) < share:
+            job = self._jobs[0]
+            if job.future.cancelled():
+                self._jobs.popleft()
+                continue
+            if (
+                job.method != first.method
+                or job.batch.kind != first.batch.kind
+                or rows + job.batch.rows > self._max_rows
+                or not _stackable(first.batch, job.batch)
+            ):
+                break
+            taken.append(self._jobs.popleft())
+            rows += job.batch.rows
+        self._metrics.waiting.set(len(self._jobs))
+        return taken
+
+    def _drop_cancelled(self) -> None:
+        while self._jobs and self._jobs[0].future.cancelled():
+            self._jobs.popleft()
+        self._metrics.waiting.set(len(self._jobs))
+
+    def _on_thread(self, jobs: list[_Job]) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="predict")
+        loop = asyncio.get_running_loop()
+
+        def done(future: asyncio.Future[tuple[Output | None, BaseException | None]]) -> None:
+            self._busy -= 1
+            self._metrics.running.set(self._busy)
+            if not future.cancelled():
+                self._finish(jobs, *future.result())
+            self._next()
+
+        loop.run_in_executor(self._pool, self._call, jobs).add_done_callback(done)
+
+    def _call(self, jobs: list[_Job]) -> tuple[Output | None, BaseException | None]:
+        """The model's answer for all jobs, or what it raised."""
+        batch = joined([job.batch for job in jobs])
+        started = time.perf_counter()
+        try:
+            return self.model.predict(batch, jobs[0].method), None
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer
+            return None, error
+        finally:
+            self._metrics.predict_seconds.observe(time.perf_counter() - started)
+            self._metrics.batch_rows.observe(batch.rows)
+
+    def _finish(self, jobs: list[_Job], output: Output | None, error: BaseException | None) -> None:
+        if output is None and len(jobs) > 1:  # one bad request must not spoil its neighbours
+            for job in jobs:
+                self._finish([job], *self._call([job]))
+            return
+        at = 0
+        for job in jobs:
+            end = at + job.batch.rows
+            if not job.future.done():
+                if output is None:
+                    job.future.set_exception(_as_request_error(error))
+                else:
+                    job.future.set_result(output if len(jobs) == 1 else output.part(at, end))
+            at = end
+
+
+def _stackable(first: Batch, other: Batch) -> bool:
+    if first.kind != "array":
+        return True
+    return bool(first.data.shape[1:] == other.data.shape[1:])
+
+
+def _as_request_error(error: BaseException | None) -> RequestError:
+    if isinstance(error, RequestError):
+        return error
+    text = str(error).strip().splitlines()[0][:300] if str(error).strip() else ""
+    # ValueError and its like are what libraries raise for rows they cannot use.
+    if isinstance(error, (ValueError, TypeError, KeyError, IndexError)):
+        return RequestError(422, "model_input", f"the model cannot use these rows: {text}")
+    return RequestError(500, "model", f"the model failed ({type(error).__name__}): {text}")
+
+
+def _median_seconds(model: Model, batch: Batch, budget: float) -> float:
+    times: list[float] = []
+    until = time.perf_counter() + budget
+    while len(times) < 3 or (time.perf_counter() < until and len(times) < 50):
+        started = time.perf_counter()
+        model.predict(batch, "default")
+        times.append(time.perf_counter() - started)
+        if times[-1] > budget:
+            break
+    return sorted(times)[len(times) // 2]

@@ -1,0 +1,79 @@
+"""A model that is being loaded, or is ready: what every entry point (HTTP, Lambda, batch) shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from . import engine as engines
+from .errors import ModelError, RequestError
+from .loaders import Model, load
+from .locate import Located, locate
+from .payload import Decoder
+from .settings import Settings
+from .telemetry import Log, Metrics
+from .values import Batch
+
+
+class Service:
+    """`load()` fills it; until then `engine` is None and `why` says what it waits for."""
+
+    def __init__(self, settings: Settings, log: Log | None = None) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.log = log or Log(access=settings.access_log)
+        self.located: Located | None = None
+        self.decoder: Decoder | None = None
+        self.engine: engines.Engine | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.engine is not None
+
+    def load(
+        self, *, inline_only: bool = False, find: Callable[[], Located] = locate
+    ) -> engines.Engine:
+        """Find, load and warm the model. Blocks; raises ModelError."""
+        started = time.perf_counter()
+        located = find()
+        model = load(located.format, located.path, located.signature, self.settings.threads)
+        decoder = Decoder(located.signature)
+        loaded = time.perf_counter() - started
+        speed = engines.warm(model, self._example(decoder, model))
+        found = engines.Engine(
+            model,
+            speed,
+            self.metrics,
+            workers=self.settings.workers,
+            queue_size=self.settings.queue_size,
+            max_batch_rows=self.settings.max_batch_rows,
+            inline_only=inline_only,
+        )
+        self.located, self.decoder, self.engine = located, decoder, found
+        self.metrics.load_seconds.set(loaded)
+        self.metrics.ready.set(1)
+        self.log.event(
+            "ready",
+            model=located.path.name,
+            format=located.format,
+            load_ms=round(loaded * 1000),
+            one_row_ms=round(speed.one_row * 1000, 3) if speed.measured else None,
+            batch_gain=round(speed.gain, 1),
+            batching=found.batching,
+            workers=found.workers,
+            queue=found.queue_size,
+        )
+        return found
+
+    def _example(self, decoder: Decoder, model: Model) -> Batch | None:
+        """One row that the model answers; None, and a log line, when there is none."""
+        example = model.signature.example
+        if example is None:
+            return None
+        try:
+            row = decoder.batch([example])
+            model.predict(row, "default")
+        except (RequestError, ModelError, ValueError, TypeError, KeyError, IndexError) as wrong:
+            self.log.event("warm-up skipped", "warning", because=str(wrong)[:300])
+            return None
+        return row

@@ -1,0 +1,94 @@
+"""What the environment says. Every setting has a default that is right for a container."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ModelError
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the server; times in seconds, sizes in bytes."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside; HOST overrides it
+    port: int = 8080
+    workers: int = 1  # predictions that run at once
+    threads: int = 1  # processor threads of one prediction
+    queue_size: int | None = None  # requests that may wait; None: what five seconds can serve
+    max_batch_rows: int = 64
+    max_body: int = 100_000_000
+    body_timeout: float = 60.0
+    drain: int = 25
+    keep_alive: int = 620  # longer than any load balancer's idle timeout, so that none is cut off
+    token: str | None = None
+    model_name: str = "model"
+    health_route: str | None = None
+    predict_route: str | None = None
+    access_log: bool = True
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Read HOST, PORT or AIP_HTTP_PORT, WORKERS, MODEL_THREADS, QUEUE_SIZE, MAX_BATCH_ROWS,
+        MAX_BODY_MB, DRAIN_S, KEEP_ALIVE_S, MODEL_SERVER_TOKEN, MODEL_NAME, AIP_HEALTH_ROUTE,
+        AIP_PREDICT_ROUTE and ACCESS_LOG. Raises ModelError for a value that is no number."""
+        env = os.environ if env is None else env
+        queue = env.get("QUEUE_SIZE")
+        return cls(
+            host=env.get("HOST") or cls.host,
+            port=_whole(env, "PORT", _whole(env, "AIP_HTTP_PORT", cls.port, 0, 65535), 0, 65535),
+            workers=_whole(env, "WORKERS", processors(), 1, 512),
+            threads=_whole(env, "MODEL_THREADS", 1, 1, 512),
+            queue_size=_whole(env, "QUEUE_SIZE", 0, 0, 1_000_000) if queue else None,
+            max_batch_rows=_whole(env, "MAX_BATCH_ROWS", cls.max_batch_rows, 1, 100_000),
+            max_body=_whole(env, "MAX_BODY_MB", cls.max_body // 1_000_000, 1, 10_000) * 1_000_000,
+            drain=_whole(env, "DRAIN_S", cls.drain, 0, 3600),
+            keep_alive=_whole(env, "KEEP_ALIVE_S", cls.keep_alive, 1, 86_400),
+            token=env.get("MODEL_SERVER_TOKEN") or None,
+            model_name=env.get("MODEL_NAME") or cls.model_name,
+            health_route=env.get("AIP_HEALTH_ROUTE") or None,
+            predict_route=env.get("AIP_PREDICT_ROUTE") or None,
+            access_log=env.get("ACCESS_LOG", "on").lower() not in ("off", "0", "false", "no"),
+        )
+
+
+def processors(cgroup: Path = CGROUP) -> int:
+    """Processors that this container may use: its cgroup's quota, rounded up, or its affinity."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    available = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = _quota(cgroup)
+    return max(1, min(available, math.ceil(quota) if quota else available))
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Processors of the quota: cgroup v2's cpu.max, else v1's cfs files; None when unlimited."""
+    try:
+        first, period = (cgroup / "cpu.max").read_text().split()
+        return None if first == "max" else int(first) / int(period)
+    except (OSError, ValueError):
+        pass  # no version 2 here
+    try:
+        quota = int((cgroup / "cpu" / "cpu.cfs_quota_us").read_text())
+        period_us = int((cgroup / "cpu" / "cpu.cfs_period_us").read_text())
+        return quota / period_us if quota > 0 else None
+    except (OSError, ValueError):
+        return None
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise ModelError(f"{name} is {text!r}; it is a whole number from {low} to {high}")
+    return value
