@@ -32,8 +32,10 @@ MAX_ROUNDS = 4
 MAX_RELAXATIONS = 3
 # A relaxed number is rounded up this little, so that it clears the limit it was made for.
 CLEARANCE = 1.02
-# Giving up a principle (a cloud, a region, real-time) costs more than stretching a number.
-CATEGORY_COST = 2.0
+# Giving up a principle (a cloud, a private network) weighs as much as stretching a number
+# eightfold; giving up real-time answers, which makes it another product, much more.
+CATEGORY_COST = 3.0
+COST_OF = {"traffic.mode": 8.0}
 
 FLIP_STEPS = (1.25, 1.6, 2, 3, 5, 8, 13, 25, 50, 100, 250, 1000)
 FLIP_PRECISION = 1.05
@@ -89,7 +91,7 @@ def relaxations(
 
     For each option the changes that its exclusions ask for are made, again and again, until it
     fits or no change helps. Fewest and smallest changes win: a number stretched by a factor f
-    counts log2(f), a principle given up counts 2.
+    counts log2(f), a principle given up counts 3, real-time answers 8.
     """
     book = book or load_book()
     rules = load_rules(tuple(policies))
@@ -241,7 +243,11 @@ def _size(changes: Sequence[Change]) -> float:
     for change in changes:
         a, b = change.from_, change.to
         numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (a, b))
-        size += abs(math.log2(b / a)) + 0.25 if numbers and a and b else CATEGORY_COST
+        size += (
+            abs(math.log2(b / a)) + 0.25
+            if numbers and a and b
+            else COST_OF.get(change.field, CATEGORY_COST)
+        )
     return size
 
 

@@ -214,7 +214,7 @@ def machine_fields(machine: Candidates) -> dict[str, Any]:
 
 def _too_slow(option: Option, work: Workload, machines: Candidates, overhead: float) -> Sized:
     service = work.need.service
-    quickest = int(machines.alone_ms.argmin())
+    quickest = int(np.lexsort((machines.usd_per_hour, machines.alone_ms))[0])
     best = float(
         replica_percentile_ms(
             0.0, service.percentile, machines.alone_ms[quickest], machines.busy_ms[quickest],

@@ -120,7 +120,7 @@ def test_with_a_minute_the_options_without_a_payload_limit_fit() -> None:
 
 
 def test_relaxations_name_changes_that_really_help() -> None:
-    asked = need(budget__monthly_usd=5, service__availability_percent=99.9)
+    asked = need(budget__monthly_usd=5, traffic__requests_per_month=5e8)
     answer = whatif.complete(asked, recommend(asked))
     assert answer.winner is None
     for relaxation in answer.relaxations:
