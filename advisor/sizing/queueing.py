@@ -15,11 +15,11 @@ round-robin and least-outstanding balancing do better, which makes these figures
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from advisor.errors import InputError
 from advisor.sizing.response import miss_probability
@@ -28,9 +28,9 @@ from advisor.sizing.service_time import ServiceTime
 
 Floats = NDArray[np.float64]
 
-# Utilisations at which percentiles are tabulated; the second table is for what is rarely asked.
-GRIDS = (0.85, 0.98)
-POINTS = (48, 96)
+RECURSION = 1000  # servers up to which Erlang B is computed by its recursion
+# Utilisations at which percentiles are tabulated; the second part is computed where it is asked.
+GRID = (np.linspace(0.0, 0.85, 48), np.linspace(0.85, 0.98, 24)[1:])
 MAX_CURVES = 4096
 _curves: dict[tuple[float, float, int, int], Floats] = {}
 
@@ -39,21 +39,28 @@ def erlang_b(servers: ArrayLike, load: ArrayLike) -> Floats:
     """Probability that all `servers` are busy when nobody waits (loss system), load in erlang.
 
     B(0) = 1, B(k) = a B(k-1) / (k + a B(k-1)): Erlang 1917; the recursion is numerically stable.
+    Above 1,000 servers its closed form, P(N = c) / P(N <= c) for a Poisson N of mean a.
     """
-    count, a = np.broadcast_arrays(_counts(servers), np.asarray(load, dtype=np.float64))
+    count, a = np.broadcast_arrays(_counts(servers), _floats(load))
     if count.size and (count.min() < 0 or a.min() < 0):
         raise InputError("servers or load is negative; give 0 or more of each")
-    order = np.argsort(-count, axis=None, kind="stable")
-    sorted_count, load_left = count.ravel()[order], a.ravel()[order]
+    many = count > RECURSION
+    order = np.argsort(-np.where(many, 0, count), axis=None, kind="stable")
+    falling, carried_load = np.where(many, 0, count).ravel()[order], a.ravel()[order]
     blocked = np.ones(a.size)
     # Largest first: the elements that still have servers to add are always a leading slice.
-    still = np.searchsorted(-sorted_count, -np.arange(1, int(count.max(initial=0)) + 1), "right")
+    still = np.searchsorted(-falling, -np.arange(1, int(falling.max(initial=0)) + 1), "right")
     for k, n in enumerate(still, start=1):
-        carried = load_left[:n] * blocked[:n]
+        carried = carried_load[:n] * blocked[:n]
         blocked[:n] = carried / (k + carried)
-    out = np.empty(a.size)
-    out[order] = blocked
-    return out.reshape(a.shape)
+    flat = np.empty(a.size)
+    flat[order] = blocked
+    out: Floats = flat.reshape(a.shape)
+    if many.any():
+        c, mean = count[many].astype(np.float64), a[many]
+        exactly = np.exp(special.xlogy(c, mean) - mean - special.gammaln(c + 1))
+        out[many] = exactly / special.gammaincc(c + 1, mean)
+    return out
 
 
 def erlang_c(servers: ArrayLike, utilisation: ArrayLike) -> Floats:
@@ -189,11 +196,12 @@ def replica_percentile_ms(
     rate, alone, busy, count = (x.ravel() for x in (rate, alone, busy, count))
     rho = utilisation(rate, count, alone, busy)
     service = busy_service_ms(rate, count, alone, busy)
-    grid, table = _table(cv, percentile, count, float(rho.max(initial=0.0)))
-    at = np.clip(rho, 0.0, grid[-1]) / grid[1]
-    left = np.minimum(at.astype(np.int64), grid.size - 2)
+    grid, table = _table(cv, percentile, count, float(np.max(rho, initial=0.0)))
+    at = np.clip(rho, 0.0, grid[-1])
+    left = np.minimum(np.searchsorted(grid, at, "right") - 1, grid.size - 2)
+    share = (at - grid[left]) / (grid[left + 1] - grid[left])
     rows = np.arange(rho.size)
-    out = table[rows, left] + (at - left) * (table[rows, left + 1] - table[rows, left])
+    out = table[rows, left] + share * (table[rows, left + 1] - table[rows, left])
     beyond = (rho > grid[-1]) & (rho < 1)
     if beyond.any():
         exact = response_percentile_ms(percentile, rate[beyond], service[beyond], cv, count[beyond])
@@ -206,27 +214,29 @@ def _table(
     cv: float, percentile: float, servers: NDArray[np.int64], top: float
 ) -> tuple[Floats, Floats]:
     """(rho, percentile of T / S): shapes (n,) and (machines, n). Rising along rho."""
-    grid = 0 if top <= GRIDS[0] else 1
+    parts = (0,) if top <= GRID[0][-1] else (0, 1)
     unique, where = np.unique(servers, return_inverse=True)
-    missing = tuple(int(c) for c in unique if (cv, percentile, int(c), grid) not in _curves)
-    if missing:
-        _compute(cv, percentile, missing, grid)
-    curves = np.stack([_curves[cv, percentile, int(c), grid] for c in unique])
-    return _rho(grid), curves[where]
+    columns = []
+    for part in parts:
+        missing = tuple(int(c) for c in unique if (cv, percentile, int(c), part) not in _curves)
+        if missing:
+            _compute(cv, percentile, missing, part)
+        columns.append(np.stack([_curves[cv, percentile, int(c), part] for c in unique]))
+    table = np.maximum.accumulate(np.hstack(columns), axis=1)
+    return np.concatenate([GRID[part] for part in parts]), table[where]
 
 
-def _compute(cv: float, percentile: float, servers: tuple[int, ...], grid: int) -> None:
+def _compute(cv: float, percentile: float, servers: tuple[int, ...], part: int) -> None:
     """Fill the cache for several c at once."""
-    if len(_curves) > MAX_CURVES:
+    if len(_curves) + len(servers) > MAX_CURVES:
         _curves.clear()
-    rho = _rho(grid)
+    rho = GRID[part]
     count = np.repeat(np.array(servers, dtype=np.int64), rho.size)
     every = np.tile(rho, len(servers))
     waits = erlang_c(count, every)
     curves = percentile_ratio(_allowed(percentile), ServiceTime(cv), every, count, waits)
-    curves = np.maximum.accumulate(curves.reshape(len(servers), rho.size), axis=1)
-    for c, curve in zip(servers, curves, strict=True):
-        _curves[cv, percentile, c, grid] = curve
+    for c, curve in zip(servers, curves.reshape(len(servers), rho.size), strict=True):
+        _curves[cv, percentile, c, part] = curve
 
 
 def _crossing(rho: Floats, reach: Floats, target: Floats) -> Floats:
@@ -241,11 +251,6 @@ def _crossing(rho: Floats, reach: Floats, target: Floats) -> Floats:
     step = np.where(high > low, (target - low) / np.where(high > low, high - low, 1.0), 1.0)
     inside = rho[left] + np.clip(step, 0.0, 1.0) * (rho[left + 1] - rho[left])
     return np.where(passed == 0, 0.0, np.where(passed == rho.size, rho[-1], inside))
-
-
-@lru_cache(maxsize=2)
-def _rho(grid: int) -> Floats:
-    return np.linspace(0.0, GRIDS[grid], POINTS[grid])
 
 
 def _allowed(percentile: float) -> float:

@@ -39,13 +39,14 @@ def cold_start_share(
 
     Otherwise an instance serves one request at a time and the busiest instances are preferred
     (newest or most recently used first, which is what lets a platform scale in). Instance n then
-    sees what overflows n - 1 instances: sum over n of (B(n-1) - B(n)) e^(-r(n) T) with Erlang's
-    B(n) of lambda S and r(n) the slowest rate at which overflows come, the smallest eigenvalue of
-    the birth-death chain on 0..n-1 busy instances that is killed by an overflow (for a Poisson
-    overflow it would be lambda B(n-1); the idea follows Mahmoudi and Khazaei's performance model of
-    serverless platforms, 2020). Above a load of 48 erlang the share falls with 1 / sqrt(load): the
-    number of busy instances fluctuates by sqrt(load), and only the instances on that fringe cool
-    down. A platform that spreads requests over all instances would keep them warmer.
+    sees what overflows the n - 1 before it, and is cold after a gap of S + T between overflows.
+    Gaps longer than t come at the rate -d/dt P(no overflow in t) = r(n) e^(-r(n) t), with r(n) the
+    smallest eigenvalue of the birth-death chain on 0..n-1 busy instances that an overflow kills:
+    the share is the sum over n of r(n) / lambda e^(-r(n) (S + T)). Own derivation for T of at least
+    a few S, in the spirit of Mahmoudi and Khazaei's model of serverless platforms (2020). Above a
+    load of 48 erlang the share falls with 1 / sqrt(load): the number of busy instances fluctuates
+    by sqrt(load), and only the instances on that fringe cool down. A platform that spreads
+    requests over all instances keeps them warmer at the price of more of them.
 
     A rate of 0 gives 1: whoever comes first is cold. Raises InputError for negative arguments.
     """
@@ -61,7 +62,7 @@ def cold_start_share(
         return np.asarray(np.exp(-rate * (service_s + keep_alive_s)))
     unique, where = np.unique(rate, return_inverse=True)
     load = unique * service_s
-    share = _ladder(np.minimum(load, LADDER_LOAD), keep_alive_s / service_s)
+    share = _ladder(np.minimum(load, LADDER_LOAD), 1 + keep_alive_s / service_s)
     share = share * np.sqrt(np.minimum(1.0, LADDER_LOAD / np.maximum(load, LADDER_LOAD)))
     return np.asarray(share[where].reshape(rate.shape))
 
@@ -99,12 +100,12 @@ def mixture_percentile_ms(
     return float(root) * service_ms
 
 
-def _ladder(load: Floats, keep_alive: float) -> Floats:
-    """Cold share for each load, keep-alive in units of the service time; flat arrays."""
+def _ladder(load: Floats, gap: float) -> Floats:
+    """Cold share for each load, S + T in units of the service time; flat arrays."""
     if load.size == 0:
         return np.ones(0)
     order = np.argsort(-load)
-    a = np.maximum(load[order], 1e-300)
+    a = np.maximum(load[order], 1e-30)
     rungs = int(a[0] + 9 * math.sqrt(a[0]) + 24)
     share = np.zeros(a.size)
     # Unnormalised over k = 0..n-1 busy: pi(k), its sum, and the expected time H(k) from 0 to k.
@@ -120,7 +121,8 @@ def _ladder(load: Floats, keep_alive: float) -> Floats:
         square = reached * (mean - first) + second
         carried = a * blocked
         passed_on = carried / (n + carried)
-        share[: a.size] += (blocked - passed_on) * np.exp(mean / square * -keep_alive)
+        slowest = mean / square
+        share[: a.size] += slowest / a * np.exp(-gap * slowest)
         left = int((passed_on > NO_OVERFLOW).sum())  # a leading slice: loads are falling
         if left == 0:
             break

@@ -85,9 +85,12 @@ class ServiceTime:
         y = low + half[:, None] * (points + 1)
         time = np.exp(y)
         mass = half[:, None] * weights * self._log_density(y, time)
-        shortest = np.full((upto.size, 1), math.exp(low))
-        share = np.where(upto > shortest[:, 0], LOWEST, 0.0)[:, None]
-        return np.hstack([shortest, time]), np.hstack([share, mass])
+        shortest = np.minimum(upto, math.exp(low))
+        share = np.minimum(1 - self.tail(upto), LOWEST)
+        return (
+            np.concatenate([shortest[:, None], time], axis=1),
+            np.concatenate([share[:, None], mass], axis=1),
+        )
 
     def _log_density(self, y: Floats, time: Floats) -> Floats:
         """Density of log S at y = log(time)."""

@@ -1,0 +1,125 @@
+"""How far the sizing formulas are from simulation: the tables that docs/method.md quotes.
+
+python -m benchmarks.queueing_accuracy            full grid, about five minutes
+python -m benchmarks.queueing_accuracy --quick    a corner of it, seconds
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+
+import numpy as np
+
+from advisor.sizing.queueing import erlang_c, response_percentile_ms
+from advisor.sizing.serverless import cold_start_share
+from benchmarks.simulation import (
+    cold_share_per_request,
+    cold_share_shared,
+    enough,
+    responses,
+)
+
+KINDS = {"det": 0.0, "erl4": 0.5, "exp": 1.0, "h2": 2.0, "logn4": 2.0}
+SERVERS = (1, 2, 4, 8, 16, 32)
+LOADS = (0.3, 0.5, 0.7, 0.85, 0.95)
+COLD = (  # requests/s, service s, keep-alive s
+    (1 / 600, 0.2, 600),
+    (0.02, 2, 600),
+    (0.1, 2, 600),
+    (0.9, 2, 600),
+    (2, 2, 60),
+    (10, 0.5, 60),
+    (10, 2, 60),
+    (50, 0.3, 6),
+    (50, 2, 60),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a corner of the grid")
+    quick = parser.parse_args().quick
+    start = time.perf_counter()
+    percentiles(SERVERS[:3] if quick else SERVERS, LOADS[:3] if quick else LOADS)
+    cold_starts(COLD[:4] if quick else COLD)
+    print(f"\n{time.perf_counter() - start:.0f} s")
+
+
+def percentiles(servers: tuple[int, ...], loads: tuple[float, ...]) -> None:
+    """p95 and p99 of M/G/c: this product's formula and plain M/M/c against simulation."""
+    errors: dict[str, list[tuple[float, float, float]]] = {}
+    print("Error of p95 in %, plain M/M/c / this product\n")
+    print("| service | c | " + " | ".join(f"rho {rho}" for rho in loads) + " |")
+    print("|---|---|" + "---|" * len(loads))
+    for kind, cv in KINDS.items():
+        for c in servers:
+            cells = []
+            for rho in loads:
+                seen = responses(kind, c, rho, seed=c, **enough(rho, cv * cv))
+                p95, p99 = np.quantile(seen, [0.95, 0.99])
+                ours = _error(response_percentile_ms(95, c * rho, 1000, cv, c) / 1000, p95)
+                ours99 = _error(response_percentile_ms(99, c * rho, 1000, cv, c) / 1000, p99)
+                plain = _error(_exponential_p95(c, rho), p95)
+                errors.setdefault(kind, []).append((ours, plain, ours99))
+                cells.append(f"{plain:+.0f} / {ours:+.1f}")
+            print(f"| {kind} | {c} | " + " | ".join(cells) + " |", flush=True)
+    print("\n| service times | p95: median, largest | p95 by M/M/c | p99: median, largest |")
+    print("|---|---|---|---|")
+    groups = {
+        "SCV 0, 0.25, 1": ("det", "erl4", "exp"),
+        "SCV 4 hyperexponential": ("h2",),
+        "SCV 4 lognormal": ("logn4",),
+    }
+    for label, kinds in groups.items():
+        table = np.abs(np.array([e for kind in kinds for e in errors[kind]]))
+        middle, largest = np.median(table, axis=0), table.max(axis=0)
+        print(
+            f"| {label} | {middle[0]:.1f}, {largest[0]:.1f} % | {middle[1]:.0f}, "
+            f"{largest[1]:.0f} % | {middle[2]:.1f}, {largest[2]:.1f} % |"
+        )
+
+
+def cold_starts(points: tuple[tuple[float, float, float], ...]) -> None:
+    """Cold-start shares against simulation."""
+    print(
+        "\n| requests/s | service s | keep-alive s | shared | simulated | own | simulated | off |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for rate, service, keep in points:
+        shared = float(cold_start_share(rate, service, keep, shared=True))
+        own = float(cold_start_share(rate, service, keep))
+        count = int(min(max(4000 / own, 200_000), 4_000_000))
+        seen_shared = cold_share_shared(rate, service, keep, count, seed=1)
+        seen = cold_share_per_request(rate, service, keep, count, seed=2)
+        print(
+            f"| {rate:.3g} | {service:g} | {keep:g} | {shared:.3g} | {seen_shared:.3g} | {own:.3g} "
+            f"| {seen:.3g} | {_error(own, seen):+.0f} % |",
+            flush=True,
+        )
+
+
+def _error(predicted: float, seen: float) -> float:
+    return (float(predicted) / seen - 1) * 100
+
+
+def _exponential_p95(c: int, rho: float) -> float:
+    """p95 of M/M/c in units of the service time, exact, by bisection of the closed form."""
+    waits, drain = float(erlang_c(c, rho)), c * (1 - rho)
+
+    def tail(t: float) -> float:
+        if abs(drain - 1) < 1e-9:
+            return math.exp(-t) * (1 + waits * t)
+        mixed = (math.exp(-t) - math.exp(-drain * t)) / (drain - 1)
+        return math.exp(-t) * (1 - waits) + waits * (math.exp(-drain * t) + drain * mixed)
+
+    low, high = 0.0, 1000.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if tail(middle) > 0.05 else (low, middle)
+    return high
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Cold starts and the warm-and-cold mixture, against simulation and the exact eigenvalues."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import eigh_tridiagonal
+
+from advisor.errors import InputError
+from advisor.sizing.serverless import cold_start_share, concurrency, mixture_percentile_ms
+from benchmarks.simulation import cold_share_per_request, cold_share_shared
+
+
+def test_concurrency_is_littles_law() -> None:
+    assert concurrency([10, 0], 0.25).tolist() == [2.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "service", "keep"), [(1 / 600, 0.2, 600), (0.01, 5, 300), (0.2, 2, 10)]
+)
+def test_share_of_a_shared_instance_is_exact(rate: float, service: float, keep: float) -> None:
+    seen = cold_share_shared(rate, service, keep, 1_000_000, seed=1)
+    assert cold_start_share(rate, service, keep, shared=True) == pytest.approx(seen, rel=0.015)
+
+
+@pytest.mark.parametrize(
+    ("rate", "service", "keep", "rel"),
+    [
+        (1 / 600, 0.2, 600, 0.02),
+        (0.02, 2, 600, 0.05),
+        (0.5, 2, 60, 0.05),
+        (2, 1, 4, 0.05),
+        (5, 1, 30, 0.05),
+        (20, 1, 20, 0.10),
+        (80, 1, 10, 0.10),
+        (300, 1, 5, 0.15),
+    ],
+)
+def test_share_of_instances_of_one_request_each(
+    rate: float, service: float, keep: float, rel: float
+) -> None:
+    seen = cold_share_per_request(rate, service, keep, 250_000, seed=2)
+    assert cold_start_share(rate, service, keep) == pytest.approx(seen, rel=rel)
+
+
+@pytest.mark.parametrize(("load", "keep"), [(0.1, 5), (0.5, 100), (3, 20), (12, 50), (40, 2000)])
+def test_ladder_uses_the_smallest_eigenvalue(load: float, keep: float) -> None:
+    assert cold_start_share(load, 1.0, keep) == pytest.approx(exact_ladder(load, keep), rel=0.03)
+
+
+@pytest.mark.parametrize("load", [100, 400])
+def test_extrapolation_above_the_ladder_follows_the_exact_sum(load: float) -> None:
+    assert cold_start_share(load, 1.0, 100) == pytest.approx(exact_ladder(load, 100), rel=0.12)
+
+
+def exact_ladder(load: float, keep: float) -> float:
+    """The sum with the eigenvalues taken from the matrix itself."""
+    share, blocked, n = 0.0, 1.0, 1
+    while blocked > 1e-12:
+        i = np.arange(n)
+        off = -np.sqrt(load * i[1:])
+        slowest = (
+            eigh_tridiagonal(load + i, off, select="i", select_range=(0, 0))[0][0]
+            if n > 1
+            else load
+        )
+        passed_on = load * blocked / (n + load * blocked)
+        share += slowest / load * math.exp(-slowest * (1 + keep))
+        blocked, n = passed_on, n + 1
+    return share
+
+
+def test_no_traffic_is_cold() -> None:
+    assert cold_start_share([0.0, 0.0], 1, 600).tolist() == [1.0, 1.0]
+    assert cold_start_share(0.0, 1, 600, shared=True) == 1
+    assert cold_start_share(1e-9, 1, 600) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_week_of_rates_from_silence_to_a_flood() -> None:
+    rates = np.concatenate([[0.0], np.geomspace(1e-7, 1e7, 167)])
+    share = cold_start_share(rates.reshape(24, 7), 0.4, 600)
+    assert share.shape == (24, 7)
+    assert ((share >= 0) & (share <= 1)).all()
+    flat = share.ravel()
+    assert flat[-1] < 1e-6
+    assert flat[1] > 0.99
+    assert np.isin(flat[[3, 90]], cold_start_share(rates[[3, 90]], 0.4, 600)).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(rate=st.floats(1e-5, 1e4), service=st.floats(0.005, 30), keep=st.floats(1, 3600))
+def test_longer_keep_alive_never_makes_more_cold_starts(
+    rate: float, service: float, keep: float
+) -> None:
+    for shared in (False, True):
+        short = cold_start_share(rate, service, keep, shared=shared)
+        longer = cold_start_share(rate, service, keep * 1.5, shared=shared)
+        assert longer <= short + 1e-12
+
+
+def test_negative_rates_are_named() -> None:
+    with pytest.raises(InputError, match="-1 requests/s"):
+        cold_start_share([-1.0], 1, 600)
+    with pytest.raises(InputError, match="service_s is 0"):
+        cold_start_share([1.0], 0, 600)
+
+
+def test_cold_starts_show_exactly_when_they_are_frequent_enough() -> None:
+    rare = mixture_percentile_ms(95, 0.01, 100, 3000, 0.3)
+    often = mixture_percentile_ms(95, 0.08, 100, 3000, 0.3)
+    assert rare < 200
+    assert 3000 < often < 3200
+    assert mixture_percentile_ms(95, 0.04, 100, 3000, 0.0) == 100
+    assert mixture_percentile_ms(95, 0.06, 100, 3000, 0.0) == 3100
+    assert mixture_percentile_ms(99, 0.04, 100, 3000, 0.0) == 3100
+
+
+@pytest.mark.parametrize(
+    ("cv", "share", "init"), [(0.3, 0.03, 80), (1.0, 0.2, 500), (2.0, 0.06, 900)]
+)
+def test_mixture_percentile_is_that_of_a_sample(cv: float, share: float, init: float) -> None:
+    rng = np.random.default_rng(4)
+    n = 2_000_000
+    if cv <= 1:
+        service = rng.gamma(cv**-2, 100 * cv**2, n)
+    else:
+        sigma2 = math.log1p(cv * cv)
+        service = 100 * rng.lognormal(-sigma2 / 2, math.sqrt(sigma2), n)
+    sample = service + init * (rng.random(n) < share)
+    assert mixture_percentile_ms(95, share, 100, init, cv) == pytest.approx(
+        np.quantile(sample, 0.95), rel=0.01
+    )
+
+
+def test_mixture_ends_are_all_warm_and_all_cold() -> None:
+    warm = mixture_percentile_ms(95, 0.0, 100, 3000, 0.5)
+    assert mixture_percentile_ms(95, 1.0, 100, 3000, 0.5) == pytest.approx(warm + 3000, rel=1e-6)
+    assert mixture_percentile_ms(95, 0.5, 100, 0, 0.5) == warm
+    with pytest.raises(InputError, match=r"cold_share is 1\.2"):
+        mixture_percentile_ms(95, 1.2, 100, 3000, 0.5)
