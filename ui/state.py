@@ -26,6 +26,8 @@ from ui.answers import (
 
 ANSWERS = "answers"
 NOTES = "link_notes"
+WEEK = "week_numbers"  # the 168 numbers that a file or a link brought
+OWN_WEEK = "168 numbers"  # chosen instead of a named pattern
 _LINK = "link_written"
 _PUT = "answers_put"
 _SEEN = "widget_values"
@@ -60,6 +62,7 @@ def put_requirements(need: Requirements) -> None:
 
 
 def put_changes(changes: Iterable[tuple[str, Any]]) -> None:
+    _absorb()
     put(changed(answers(), changes))
 
 
@@ -70,8 +73,8 @@ def read_address() -> list[str]:
     """
     given = address()
     written = st.session_state.get(_LINK)
-    if st.session_state.pop(_PUT, False) or _widget_changed() or given == written:
-        pass  # the newest answers are the session's; the address follows
+    if st.session_state.pop(_PUT, False) or given == written or _widget_changed():
+        _absorb()  # the newest answers are the session's; the address follows
     elif given or ANSWERS not in st.session_state or _same_page():
         link = decode(given)
         st.session_state[ANSWERS] = link.answers
@@ -104,10 +107,26 @@ def address() -> dict[str, str]:
     return {k: v for k, v in st.query_params.to_dict().items() if k not in _NOT_OURS}
 
 
-def saw(path: str, widget_value: Any, answer: Any) -> None:
-    """Keep an answer that the form just gave."""
+def saw(path: str, widget_value: Any) -> None:
+    """Keep what a widget of the form gave."""
     st.session_state.setdefault(_SEEN, {})[path] = widget_value
-    answers()[path] = answer
+    answers()[path] = _answer(path, widget_value)
+
+
+def _absorb() -> None:
+    """Take over what the widgets say before anything is drawn from the answers."""
+    for path in st.session_state.get(_SEEN, {}):
+        if path in st.session_state:
+            answers()[path] = _answer(path, st.session_state[path])
+
+
+def _answer(path: str, widget_value: Any) -> Any:
+    kind = questions()[path].kind
+    if kind == "text":
+        return (widget_value or "").strip() or None
+    if kind == "week" and widget_value == OWN_WEEK:
+        return st.session_state[WEEK]
+    return list(widget_value) if kind in ("choices", "texts") else widget_value
 
 
 def _widget_changed() -> bool:

@@ -8,6 +8,7 @@ _BOTH = """
 .stMainBlockContainer { max-width: 1440px; }
 .st-key-verdict { border-left: 6px solid var(--verdict, #64748b); }
 .st-key-verdict h2 { padding-top: .2rem; }
+.st-key-answers h2 { font-size: 1.15rem; }
 .st-key-verdict-managed .st-key-verdict { --verdict: #0b5fcc; }
 .st-key-verdict-self-hosted .st-key-verdict { --verdict: #0f766e; }
 .st-key-verdict-none .st-key-verdict { --verdict: #b42318; }

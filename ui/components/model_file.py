@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from ui import format as fmt
 _ARTIFACT = "artifact"
 _SAID = "artifact_error"
 _UPLOAD = "model_file"
+_PENDING = "artifact_pending"
+_PARAM = "model"
+_FOLDER = re.compile(r"^[0-9a-f]{8,64}$")
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 _EXAMPLE_SUFFIXES = (".joblib", ".onnx", ".skops")
 _SUFFIXES = ("joblib", "pkl", "pickle", "skops", "onnx", "pt", "pt2", "ubj", "json", "txt")
@@ -42,7 +47,7 @@ def choose(need: Requirements) -> Artifact | None:
     found = examples()
     if found:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown("No file at hand?")
+            st.markdown("No file at hand?", width="content")
             for path in found:
                 st.button(
                     f"Use the example {path.name}",
@@ -50,6 +55,7 @@ def choose(need: Requirements) -> Artifact | None:
                     on_click=_take_example,
                     args=(path,),
                 )
+    _look()
     said = st.session_state.get(_SAID)
     if said:
         st.error(fmt.escape(said), icon=":material/gpp_bad:")
@@ -69,7 +75,7 @@ def example_request(digest: str) -> str | None:
     for path in examples():
         request = path.with_name(f"{path.stem}_request.json")
         if request.exists() and sha256(path.read_bytes()).hexdigest() == digest:
-            return request.read_text(encoding="utf-8")
+            return json.dumps(json.loads(request.read_text(encoding="utf-8")))
     return None
 
 
@@ -103,21 +109,49 @@ def _size(artifact: Artifact) -> str:
 
 def _take_upload() -> None:
     upload = st.session_state.get(_UPLOAD)
-    if upload is None:
-        st.session_state.pop(_ARTIFACT, None)
-        st.session_state.pop(_SAID, None)
-        return
-    _take(upload.name, upload.getvalue())
+    _forget()
+    if upload is not None:
+        st.session_state[_PENDING] = (upload.name, upload.getvalue())
 
 
 def _take_example(path: Path) -> None:
-    _take(path.name, path.read_bytes())
+    _forget()
+    st.session_state[_PENDING] = (path.name, path.read_bytes())
 
 
-def _take(name: str, data: bytes) -> None:
-    st.session_state.pop(_ARTIFACT, None)
-    st.session_state.pop(_SAID, None)
+def _forget() -> None:
+    for key in (_ARTIFACT, _SAID, _PENDING):
+        st.session_state.pop(key, None)
+    if _PARAM in st.query_params:
+        del st.query_params[_PARAM]
+
+
+def _look() -> None:
+    """Look at a model that was just chosen, or again at the one that the address names."""
+    pending = st.session_state.pop(_PENDING, None)
+    if pending is None and _ARTIFACT not in st.session_state:
+        pending = _named_by_address()
+    if pending is None:
+        return
+    name, data = pending
     try:
-        st.session_state[_ARTIFACT] = inspect_bytes(name, data, home() / "models")
+        with st.spinner("Looking at the model, in a confined process"):
+            artifact = inspect_bytes(name, data, _kept())
     except AdvisorError as error:
         st.session_state[_SAID] = str(error)
+        return
+    st.session_state[_ARTIFACT] = artifact
+    st.query_params[_PARAM] = artifact.path.parent.name
+
+
+def _named_by_address() -> tuple[str, bytes] | None:
+    """A refresh keeps the model: uploads are stored in folders named by their content."""
+    folder = st.query_params.get(_PARAM, "")
+    if not _FOLDER.match(folder):
+        return None
+    files = [path for path in (_kept() / folder).glob("*") if path.is_file()]
+    return (files[0].name, files[0].read_bytes()) if len(files) == 1 else None
+
+
+def _kept() -> Path:
+    return home() / "models"

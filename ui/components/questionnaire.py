@@ -23,7 +23,6 @@ from ui.answers import (
 
 Choices = Mapping[str, Callable[[], Mapping[str, str]]]  # options that are data, with labels
 
-_WEEK_OF_NUMBERS = "168 numbers"
 _SEGMENTS_AT_MOST = 4
 
 
@@ -117,7 +116,7 @@ def _number(question: Question, answer: Any) -> None:
         value: Any = st.slider(
             question.label, 0.0, 5.0, step=0.5, key=question.path, help=question.help, format="%g"
         )
-        state.saw(question.path, value, value)
+        state.saw(question.path, value)
         return
     whole = question.kind == "integer"
     convert: Any = int if whole else float
@@ -137,13 +136,13 @@ def _number(question: Question, answer: Any) -> None:
     )
     if isinstance(value, float) and value >= 100_000:
         st.markdown(f":gray[= {fmt.count(value)}]")
-    state.saw(question.path, value, value)
+    state.saw(question.path, value)
 
 
 def _switch(question: Question, answer: Any) -> None:
     _start(question, bool(answer))
     value = st.toggle(question.label, key=question.path, help=question.help)
-    state.saw(question.path, value, value)
+    state.saw(question.path, value)
 
 
 def _choice(question: Question, answer: Any) -> None:
@@ -166,26 +165,27 @@ def _choice(question: Question, answer: Any) -> None:
             key=question.path,
             help=question.help,
         )
-    state.saw(question.path, value, value)
+    state.saw(question.path, value)
 
 
 def _week(question: Question, answer: Any) -> None:
     """A named pattern, or the 168 numbers that a file or a link brought."""
-    numbers = answer if isinstance(answer, list) else st.session_state.get("week_numbers")
-    options = [*question.options, _WEEK_OF_NUMBERS] if numbers else list(question.options)
     if isinstance(answer, list):
-        st.session_state["week_numbers"] = answer
-    _start(question, _WEEK_OF_NUMBERS if isinstance(answer, list) else answer)
+        st.session_state[state.WEEK] = answer
+    options = list(question.options)
+    if state.WEEK in st.session_state:
+        options.append(state.OWN_WEEK)
+    _start(question, state.OWN_WEEK if isinstance(answer, list) else answer)
     value = st.selectbox(
         question.label,
         options,
         format_func=lambda v: (
-            f"Your {HOURS_IN_WEEK} numbers" if v == _WEEK_OF_NUMBERS else fmt.name(v)
+            f"Your {HOURS_IN_WEEK} numbers" if v == state.OWN_WEEK else fmt.name(v)
         ),
         key=question.path,
         help=question.help + " The numbers come in with a requirements file.",
     )
-    state.saw(question.path, value, numbers if value == _WEEK_OF_NUMBERS else value)
+    state.saw(question.path, value)
 
 
 def _text(question: Question, answer: Any) -> None:
@@ -193,7 +193,7 @@ def _text(question: Question, answer: Any) -> None:
     value = st.text_input(
         question.label, key=question.path, help=question.help, placeholder="not given"
     )
-    state.saw(question.path, value, (value or "").strip() or None)
+    state.saw(question.path, value)
 
 
 def _one_of_data(question: Question, answer: Any, options: Mapping[str, str]) -> None:
@@ -208,7 +208,7 @@ def _one_of_data(question: Question, answer: Any, options: Mapping[str, str]) ->
         help=question.help,
         placeholder="not given",
     )
-    state.saw(question.path, value, value)
+    state.saw(question.path, value)
 
 
 def _several(question: Question, answer: Any, options: tuple[str, ...]) -> None:
@@ -221,7 +221,7 @@ def _several(question: Question, answer: Any, options: tuple[str, ...]) -> None:
         key=question.path,
         help=question.help,
     )
-    state.saw(question.path, value, list(value))
+    state.saw(question.path, value)
 
 
 def _hours(question: Question, answer: Any, choices: Choices) -> None:

@@ -30,7 +30,7 @@ def show() -> None:
     with st.container(key="advice"):
         asked, answered = st.columns([5, 9], gap="medium")
         with asked, st.container(border=True, key="answers"):
-            st.subheader("Your model and workload", anchor="answers")
+            st.header("Your model and workload", anchor="answers")
             choices = catalog.choices()
             questionnaire.essential(choices)
             st.markdown("**More detail** :gray[(all of it has defaults)]")

@@ -42,7 +42,7 @@ def show() -> None:
 
 def _nothing_yet() -> None:
     with st.container(border=True):
-        st.subheader("Nothing is deployed from here", anchor=False)
+        st.header("Nothing is deployed from here", anchor=False)
         st.markdown(
             "Get advice first, then press *Try it on this machine*: within a minute a real "
             "endpoint answers, without an account and without Docker."
@@ -53,7 +53,7 @@ def _nothing_yet() -> None:
 def _card(deployment: Deployment) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(fmt.escape(deployment.name), anchor=False, width="content")
+            st.header(fmt.escape(deployment.name), anchor=False, width="content")
             st.badge(fmt.name(deployment.state), color=_COLORS.get(deployment.state, "orange"))
             st.markdown(f":gray[{fmt.ago(deployment.updated_at)}]", width="content")
         _line(deployment, with_name=False)

@@ -31,11 +31,11 @@ def show() -> None:
     )
     _summary(status)
     price_age.warning(status.as_of)
-    st.subheader("Coverage by service", anchor=False)
+    st.header("Coverage by service", anchor=False)
     st.table(_coverage(status), border="horizontal", hide_index=True, alt="Coverage by service")
-    st.subheader("Unit prices and their sources", anchor=False)
+    st.header("Unit prices and their sources", anchor=False)
     _rates()
-    st.subheader("Renew them", anchor=False)
+    st.header("Renew them", anchor=False)
     st.markdown(
         "A refresh reads the providers' public price lists, is checked as a whole (no price jumps "
         "more than threefold unannounced, no region is lost), and only then replaces the book:"

@@ -1,0 +1,93 @@
+"""Keyboard and axe: our own violations are zero, Streamlit's own are listed by name."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from e2e_server import open_page, settle
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.browser
+
+PAGES = ("", "options", "deployments", "prices", "method", "deploy")
+
+# Violations in markup that Streamlit 1.67 makes itself and that no option of its API changes.
+STREAMLITS_OWN = {
+    "presentation-role-conflict": "the drop zone of st.file_uploader is a section with a role and a label",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_of_ours(app: str, chromium: Browser, path: str, scheme: str) -> None:
+    context = chromium.new_context(viewport={"width": 1360, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    open_page(page, f"{app}/{path}")
+    page.wait_for_timeout(500)
+    found = Axe().run(page).response["violations"]
+    said = {
+        violation["id"]: [node["target"] for node in violation["nodes"]][:5]
+        for violation in found
+        if violation["id"] not in STREAMLITS_OWN
+    }
+    context.close()
+    assert said == {}
+
+
+def test_the_first_answer_is_reached_and_changed_by_keyboard(app: str, page: Page) -> None:
+    open_page(page, app)
+    box = page.get_by_label("Answer within (ms)")
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if box.evaluate("element => element === document.activeElement"):
+            break
+    else:
+        pytest.fail("80 steps with Tab did not reach the latency target")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("220")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/*service.p95_ms=220*")
+    settle(page)
+    button = page.get_by_role("button", name="on this machine")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("on this machine")
+
+
+def test_every_field_has_a_label_and_nothing_scrolls_sideways_on_a_phone(
+    app: str, chromium: Browser
+) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
+    page = context.new_page()
+    for path in PAGES:
+        open_page(page, f"{app}/{path}")
+        wide = page.evaluate(
+            "document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth"
+        )
+        assert wide <= 0, f"/{path} is {wide} px wider than the phone"
+    open_page(page, app)
+    top = page.locator(".st-key-verdict").bounding_box()
+    form = page.locator(".st-key-answers").bounding_box()
+    assert top is not None
+    assert form is not None
+    assert top["y"] < form["y"]  # the answer first
+    context.close()
+
+
+def test_nothing_is_loaded_from_elsewhere_and_nothing_fails(app: str, page: Page) -> None:
+    asked: list[str] = []
+    failed: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.on(
+        "console",
+        lambda message: failed.append(message.text) if message.type == "error" else None,
+    )
+    open_page(page, app)
+    foreign = [
+        url
+        for url in asked
+        if not url.startswith((app, app.replace("http", "ws"), "data:", "blob:"))
+    ]
+    assert foreign == []
+    assert failed == []

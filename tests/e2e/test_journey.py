@@ -1,0 +1,121 @@
+"""The whole way in a real browser: answers, verdict, model, plan, deploy, prediction, destroy."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import psutil
+import pytest
+from e2e_server import ROOT, SLOW_MS, is_open, open_page, settle
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.browser
+
+EXAMPLE = ROOT / "examples" / "breast_cancer.joblib"
+
+
+def choose_example(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+    settle(page)
+
+
+def plan_locally(page: Page, name: str) -> None:
+    """From the verdict to a plan for this machine, with the example model uploaded."""
+    page.get_by_role("button", name=re.compile("on this machine")).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("on this machine")
+    page.locator("input[type=file]").set_input_files(EXAMPLE)
+    expect(page.get_by_text("Allowed")).to_be_visible(timeout=SLOW_MS)
+    box = page.get_by_label("Name of the deployment")
+    box.fill(name)
+    box.press("Enter")
+    expect(page.get_by_text(f"{name} server")).to_be_visible(timeout=SLOW_MS)
+
+
+def start(page: Page) -> None:
+    page.get_by_text("I have read the plan").click()
+    page.get_by_role("button", name="Deploy", exact=True).click()
+    page.wait_for_url(re.compile("run="), timeout=SLOW_MS)
+
+
+def server_process(home: Path, name: str) -> tuple[psutil.Process, int]:
+    record = json.loads((home / "deployments" / name / "server.json").read_text())
+    return psutil.Process(record["pid"]), record["port"]
+
+
+def test_from_the_verdict_to_a_prediction_and_back_to_nothing(
+    app: str, home: Path, page: Page
+) -> None:
+    open_page(page, app)
+    choose_example(page, "Chatbot")
+    choose_example(page, "Fraud detection")
+    verdict = page.locator(".st-key-verdict")
+    expect(verdict.get_by_text("Cloud bill a month")).to_be_visible()
+    assert re.search(r"\$\d", verdict.inner_text())
+
+    plan_locally(page, "journey")
+    expect(page.get_by_text("nothing: listens on 127.0.0.1 only")).to_be_visible()
+    start(page)
+    expect(page.get_by_text("A real prediction came back")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("curl", exact=True)).to_be_visible()
+
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_text("200", exact=True)).to_be_visible(timeout=SLOW_MS)
+
+    process, port = server_process(home, "journey")
+    assert process.is_running()
+    assert is_open(port)
+
+    page.get_by_text("Yes, remove journey").click()
+    page.get_by_role("button", name="Destroy").click()
+    expect(page.get_by_text("Gone: nothing of it runs")).to_be_visible(timeout=SLOW_MS)
+    assert not process.is_running()
+    assert not is_open(port)
+    assert not (home / "deployments" / "journey").exists()
+
+    open_page(page, f"{app}/deployments")
+    expect(page.get_by_text("Nothing is deployed from here")).to_be_visible()
+
+
+def test_a_refresh_keeps_the_progress_and_a_second_viewer_sees_it(
+    app: str, home: Path, page: Page, chromium: Browser
+) -> None:
+    open_page(page, app)
+    plan_locally(page, "refreshed")
+    start(page)
+    page.reload()
+    expect(page.get_by_text("A real prediction came back")).to_be_visible(timeout=SLOW_MS)
+
+    context = chromium.new_context()
+    other = context.new_page()
+    other.goto(page.url)
+    expect(other.get_by_text("A real prediction came back")).to_be_visible(timeout=SLOW_MS)
+    steps = page.locator("[data-testid=stExpander]").count()
+    assert other.locator("[data-testid=stExpander]").count() == steps > 1
+    context.close()
+
+    process, port = server_process(home, "refreshed")
+    page.get_by_text("Yes, remove refreshed").click()
+    page.get_by_role("button", name="Destroy").click()
+    expect(page.get_by_text("Gone: nothing of it runs")).to_be_visible(timeout=SLOW_MS)
+    assert not process.is_running()
+    assert not is_open(port)
+
+
+def test_a_refresh_before_deploying_keeps_the_model(app: str, page: Page) -> None:
+    open_page(page, app)
+    plan_locally(page, "kept")
+    page.reload()
+    expect(page.get_by_text("Allowed")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("I have read the plan")).to_be_visible(timeout=SLOW_MS)
+
+
+def test_a_file_that_is_no_model_is_refused_in_words(app: str, page: Page, tmp_path: Path) -> None:
+    bad = tmp_path / "notes.joblib"
+    bad.write_text("this is not a model")
+    open_page(page, app)
+    page.get_by_role("button", name=re.compile("on this machine")).click()
+    page.locator("input[type=file]").set_input_files(bad)
+    expect(page.get_by_role("alert")).to_contain_text("notes.joblib", timeout=SLOW_MS)
+    assert page.get_by_role("button", name="Deploy", exact=True).count() == 0

@@ -1,0 +1,44 @@
+"""The app under AppTest, with a home of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+LIMIT_S = 60
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("ADVISOR_HOME", str(tmp_path / "home"))
+    before = Path.cwd()
+    os.chdir(ROOT)  # where .streamlit/config.toml is
+    yield
+    os.chdir(before)
+
+
+@pytest.fixture
+def open_app() -> Callable[..., AppTest]:
+    """Open the app at an address; `page` is a file of ui/views."""
+
+    def start(params: dict[str, str] | None = None, page: str | None = None) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "ui" / "main.py"), default_timeout=LIMIT_S)
+        for name, value in (params or {}).items():
+            app.query_params[name] = value
+        app.run()
+        if page is not None:
+            app.switch_page(f"views/{page}.py")
+            app.run()
+        assert not app.exception
+        return app
+
+    return start

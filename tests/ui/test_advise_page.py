@@ -1,0 +1,184 @@
+"""The Advise page: what changes when an answer changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import sample
+from streamlit.testing.v1 import AppTest
+
+from advisor.presets import presets
+from advisor.requirements import dumps
+from ui import advice
+from ui.answers import encode, flatten
+
+Open = Callable[..., AppTest]
+
+
+def texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.error, *app.warning, *app.info, *app.header, *app.subheader]
+    return "\n".join(str(part.value) for part in parts)
+
+
+@pytest.fixture(autouse=True)
+def _flips_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flips ask for a hundred verdicts; they have tests of their own below advisor."""
+    monkeypatch.setattr(advice, "complete", lambda need, answer: answer)
+    advice._futures.clear()
+
+
+def test_a_newcomer_sees_a_verdict_with_its_cost(open_app: Open) -> None:
+    app = open_app()
+    answer = advice.verdict(next(iter(presets().values())).requirements)
+    assert [m.label for m in app.metric][:3] == [
+        "Cloud bill a month",
+        "People's time a month",
+        "Together",
+    ]
+    assert app.metric[0].value.startswith("\\$")
+    assert app.header[1].value == answer.ranking[0].name
+    assert app.query_params == {}
+
+
+@pytest.mark.parametrize("preset_id", list(presets()))
+def test_each_example_gives_its_own_verdict(open_app: Open, preset_id: str) -> None:
+    app = open_app()
+    app.pills(key="preset").set_value(preset_id).run()
+    assert not app.exception
+    need = presets()[preset_id].requirements
+    assert app.header[1].value == advice.verdict(need).ranking[0].name
+    assert app.pills(key="preset").value == preset_id
+    if preset_id != next(iter(presets())):
+        assert dict(app.query_params) == encode(flatten(need))
+
+
+def test_an_answer_changes_the_address_and_the_verdict(open_app: Open) -> None:
+    app = open_app()
+    before = app.metric[0].value
+    app.number_input(key="traffic.requests_per_month").set_value(900_000_000.0).run()
+    assert not app.exception
+    assert app.metric[0].value != before
+    assert app.query_params["traffic.requests_per_month"] == "900000000"
+    assert app.pills(key="preset").value is None
+
+
+def test_a_link_restores_answers(open_app: Open) -> None:
+    need = presets()["custom-app"].requirements
+    app = open_app(encode(flatten(need)))
+    assert app.number_input(key="service.p95_ms").value == 500
+    assert app.pills(key="preset").value == "custom-app"
+    assert not [w for w in app.warning if "link" in w.value]
+
+
+def test_a_link_that_cannot_be_used_says_so(open_app: Open) -> None:
+    link = encode(flatten(presets()["chatbot"].requirements))
+    app = open_app({**link, "model.format": "docx", "colour": "blue"})
+    said = next(w.value for w in app.warning if "this link" in w.value)
+    assert "model.format is 'docx'" in said.replace("\\", "")
+    assert "colour is not a question here" in said
+    assert app.number_input(key="service.p95_ms").value == 1500
+
+
+def test_contradictory_answers_are_said_and_kept(open_app: Open) -> None:
+    app = open_app()
+    app.segmented_control(key="control.hosting").set_value("managed").run()
+    app.multiselect(key="placement.clouds").set_value(["kubernetes"]).run()
+    assert not app.exception
+    said = "\n".join(e.value for e in app.error).replace("\\", "")
+    assert "control.hosting is managed" in said
+    assert app.multiselect(key="placement.clouds").value == ["kubernetes"]
+    app.multiselect(key="placement.clouds").set_value(["aws"]).run()
+    assert not app.error
+    assert app.metric
+
+
+def test_a_question_appears_when_it_makes_sense(open_app: Open) -> None:
+    app = open_app()
+    paths = [n.key for n in app.number_input]
+    assert "model.gpu_memory_gb" not in paths
+    assert "service.p95_ms" in paths
+    app.toggle(key="model.gpu").set_value(True).run()
+    assert "model.gpu_memory_gb" in [n.key for n in app.number_input]
+    app.segmented_control(key="traffic.mode").set_value("batch").run()
+    assert "service.p95_ms" not in [n.key for n in app.number_input]
+
+
+def test_nothing_fits_is_a_state_with_a_way_out(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = advice.verdict
+
+    def verdict(need):
+        return sample.nothing_fits() if need.service.p95_ms < 60 else real(need)
+
+    monkeypatch.setattr(advice, "verdict", verdict)
+    monkeypatch.setattr(advice, "whole", verdict)
+    app = open_app()
+    app.number_input(key="service.p95_ms").set_value(1.0).run()
+    assert not app.exception
+    assert app.header[1].value == "No option meets these answers"
+    assert "8 MB request" in texts(app).replace("\\", "")
+    app.button(key="relax 0").click().run()
+    assert app.number_input(key="service.p95_ms").value == 60
+    assert app.metric
+
+
+def test_a_requirements_file_replaces_the_answers(open_app: Open) -> None:
+    app = open_app()
+    need = presets()["internal-tool"].requirements
+    app.file_uploader(key="requirements_file").upload(
+        "mine.yaml", dumps(need).encode(), "application/yaml"
+    ).run()
+    assert not app.exception
+    assert app.number_input(key="service.p95_ms").value == 8000
+    assert app.pills(key="preset").value == "internal-tool"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"model: {format: docx}", "model.format"),
+        (b"model: [", "is not valid YAML"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_a_bad_file_changes_nothing_and_says_why(
+    open_app: Open, content: bytes, said: str
+) -> None:
+    app = open_app()
+    app.number_input(key="service.p95_ms").set_value(90.0).run()
+    app.file_uploader(key="requirements_file").upload("bad.yaml", content, "text/yaml").run()
+    assert not app.exception
+    assert any(said in e.value.replace("\\", "") for e in app.error)
+    assert app.number_input(key="service.p95_ms").value == 90
+
+
+def test_answers_survive_another_page(open_app: Open) -> None:
+    app = open_app()
+    app.number_input(key="service.p95_ms").set_value(90.0).run()
+    app.switch_page("views/prices.py").run()
+    app.switch_page("views/advise.py").run()
+    assert app.number_input(key="service.p95_ms").value == 90
+
+
+def test_old_prices_are_warned_about(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ui.components import price_age
+
+    assert price_age.sentence(90, "2026-01-01", 90) is None
+    assert "91 days old" in str(price_age.sentence(91, "2026-01-01", 90))
+    assert "no date" in str(price_age.sentence(None, "undated", 90))
+    monkeypatch.setattr(advice, "verdict", lambda need: sample.recommendation())
+    app = open_app()
+    assert any("days old" in w.value for w in app.warning)
+
+
+def test_own_hours_are_taken_and_given_back(open_app: Open) -> None:
+    app = open_app()
+    app.selectbox(key="hours_option").set_value("ecs-fargate").run()
+    app.number_input(key="hours_monthly").set_value(2.0).run()
+    next(b for b in app.button if b.label == "Use these hours").click().run()
+    assert not app.exception
+    assert app.query_params["team.assumptions"] == "ecs-fargate:2:"
+    app.button(key="drop ecs-fargate").click().run()
+    assert "team.assumptions" not in app.query_params
