@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from advisor.errors import CatalogError, InputError
+from advisor.prices import load_book
 from advisor.requirements import Cloud, parse
 from advisor.sizing import performance_data
 from advisor.sizing.performance import (
@@ -158,6 +159,29 @@ def test_gpu_names_of_price_lists_are_known(name: str) -> None:
     assert speed.usable_gb >= 15
 
 
+def test_every_gpu_of_the_price_book_is_known() -> None:
+    book = load_book()
+    names = {
+        spec.gpu_name for cloud in ("aws", "gcp", "azure") for spec in book.specs(cloud).values()
+    }
+    unknown = {name for name in names if name and "is not in the data" in gpu_speed(name).source}
+    assert len(names) > 10
+    assert not unknown
+
+
+def test_most_machines_of_the_price_book_have_a_score() -> None:
+    book = load_book()
+    for cloud, service, region in (
+        ("aws", "ec2", "us-east-1"),
+        ("aws", "sagemaker", "us-east-1"),
+        ("gcp", "gce", "us-central1"),
+        ("azure", "azure-vm", "eastus"),
+    ):
+        families = book.machines(service, region).family
+        confident = [cpu_speed(cloud, str(f)).confidence != "estimate" for f in families]
+        assert np.mean(confident) > 0.7, service
+
+
 def test_gpus_that_no_model_is_sized_for_are_zero_with_a_reason() -> None:
     for name in ("NVIDIA K80", "AWS Inferentia2", "AMD V520", "GPU of the future", ""):
         assert gpu_speed(name).relative == 0
@@ -208,23 +232,10 @@ def test_serverless_speeds_lie_in_their_ranges() -> None:
 
 def test_start_times_are_known_for_every_option() -> None:
     options = [
-        "sagemaker-realtime",
-        "sagemaker-serverless",
-        "sagemaker-async",
-        "sagemaker-batch",
-        "vertex-online",
-        "vertex-batch",
-        "azureml-online",
-        "azureml-batch",
-        "lambda-apigateway",
-        "lambda-url",
-        "ecs-fargate",
-        "ecs-ec2",
-        "eks",
-        "ec2",
-        "aws-batch",
-        "kubernetes",
-        "docker-host",
+        *("sagemaker-realtime", "sagemaker-serverless", "sagemaker-async", "sagemaker-batch"),
+        *("vertex-online", "vertex-batch", "azureml-online", "azureml-batch"),
+        *("lambda-apigateway", "lambda-url", "ecs-fargate", "ecs-ec2", "eks", "ec2"),
+        *("aws-batch", "kubernetes", "docker-host"),
     ]
     assert set(cold_starts().options) == set(options)
     for option in options:
