@@ -8,10 +8,12 @@ cold start.
 from __future__ import annotations
 
 import math
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize
+from scipy import interpolate, optimize
 
 from advisor.errors import InputError
 from advisor.sizing.service_time import ServiceTime
@@ -20,7 +22,9 @@ Floats = NDArray[np.float64]
 
 # Above this load the ladder of instances is not climbed but extrapolated, see cold_start_share.
 LADDER_LOAD = 48.0
-NO_OVERFLOW = 1e-12
+NO_OVERFLOW = 1e-15
+LEAST_LOAD = 1e-7
+LONGEST_GAP = 1e8
 
 
 def concurrency(rate_per_s: ArrayLike, service_s: ArrayLike) -> Floats:
@@ -60,11 +64,15 @@ def cold_start_share(
         )
     if shared:
         return np.asarray(np.exp(-rate * (service_s + keep_alive_s)))
-    unique, where = np.unique(rate, return_inverse=True)
-    load = unique * service_s
-    share = _ladder(np.minimum(load, LADDER_LOAD), 1 + keep_alive_s / service_s)
-    share = share * np.sqrt(np.minimum(1.0, LADDER_LOAD / np.maximum(load, LADDER_LOAD)))
-    return np.asarray(share[where].reshape(rate.shape))
+    load, gap = rate * service_s, 1 + keep_alive_s / service_s
+    if gap > LONGEST_GAP:
+        raise InputError(
+            f"keep_alive_s is {gap:.2g} times service_s; give a service time of at least a "
+            "hundred-millionth of the keep-alive time"
+        )
+    share = _share(np.clip(load, LEAST_LOAD, LADDER_LOAD), gap)
+    share = np.where(load < LEAST_LOAD, np.exp(-load * gap), share)
+    return np.asarray(share * np.sqrt(LADDER_LOAD / np.maximum(load, LADDER_LOAD)))
 
 
 def mixture_percentile_ms(
@@ -100,14 +108,31 @@ def mixture_percentile_ms(
     return float(root) * service_ms
 
 
-def _ladder(load: Floats, gap: float) -> Floats:
-    """Cold share for each load, S + T in units of the service time; flat arrays."""
-    if load.size == 0:
-        return np.ones(0)
-    order = np.argsort(-load)
-    a = np.maximum(load[order], 1e-30)
+def _share(load: Floats, gap: float) -> Floats:
+    """`_ladder` from a table of it, made once: cubic splines in the logarithms.
+
+    Within 2 % for shares above one in 100,000, and within 20 % for any.
+    """
+    height = _surface().ev(np.log(load), np.full(load.shape, math.log(gap)))
+    return np.asarray(np.clip(np.exp(height), 0.0, 1.0))
+
+
+@cache
+def _surface() -> Any:
+    loads = np.geomspace(LEAST_LOAD, LADDER_LOAD, 160)
+    gaps = np.geomspace(1, LONGEST_GAP, 120)
+    height = np.log(np.maximum(_ladder(loads, gaps), 1e-300))
+    return interpolate.RectBivariateSpline(np.log(loads), np.log(gaps), height)
+
+
+def _ladder(loads: Floats, gaps: Floats) -> Floats:
+    """Cold share for every load and S + T in units of the service time: (loads, gaps).
+
+    Loads are above 0 and rising.
+    """
+    a = loads[::-1]
     rungs = int(a[0] + 9 * math.sqrt(a[0]) + 24)
-    share = np.zeros(a.size)
+    share = np.zeros((a.size, gaps.size))
     # Unnormalised over k = 0..n-1 busy: pi(k), its sum, and the expected time H(k) from 0 to k.
     pi, mass = np.ones_like(a), np.ones_like(a)
     hop = 1 / a
@@ -119,10 +144,10 @@ def _ladder(load: Floats, gap: float) -> Floats:
         # smallest eigenvalue that is nearly exact where T is many service times.
         mean = reached * mass - first
         square = reached * (mean - first) + second
+        slowest = (mean / square)[:, None]
+        share[: a.size] += slowest / a[:, None] * np.exp(-slowest * gaps)
         carried = a * blocked
         passed_on = carried / (n + carried)
-        slowest = mean / square
-        share[: a.size] += slowest / a * np.exp(-gap * slowest)
         left = int((passed_on > NO_OVERFLOW).sum())  # a leading slice: loads are falling
         if left == 0:
             break
@@ -136,6 +161,4 @@ def _ladder(load: Floats, gap: float) -> Floats:
         mass = mass + pi
         hop = (1 + n * hop) / a
         reached = reached + hop
-    out = np.empty(load.size)
-    out[order] = share
-    return np.where(load > 0, np.clip(out, 0.0, 1.0), 1.0)
+    return share[::-1]
