@@ -52,8 +52,13 @@ def consider(
     regions: dict[str, tuple[str, ...]],
     rules: RuleSet,
     book: PriceBook,
+    *,
+    ranges: bool = True,
 ) -> Considered:
-    """One option against the rules, the sizing and the prices, in its cheapest region."""
+    """One option against the rules, the sizing and the prices, in its cheapest region.
+
+    Without `ranges` the low and high ends of the bill are left at the expected value.
+    """
     first = rules.evaluate(option, work)
     if first.excluded:
         return Considered(option, fired=tuple(first.excluded))
@@ -72,7 +77,7 @@ def consider(
             refused.append(tuple(rules.evaluate(option, work, facts).excluded))
             continue
         assert not isinstance(made, Sized)  # noqa: S101 - a bare Sized is always infeasible
-        plan = _priced(option, work, region, book, made, sized)
+        plan = _priced(option, work, region, book, made, sized, ranges)
         after = rules.evaluate(option, work, PlanFacts.of(sized, plan.monthly_usd, plan.total_usd))
         if after.excluded:
             refused.append(tuple(after.excluded))
@@ -118,21 +123,18 @@ def regions_by_cloud(
 
 
 def _priced(
-    option: Option, work: Workload, region: str, book: PriceBook, chosen: Sizable, expected: Sized
+    option: Option,
+    work: Workload,
+    region: str,
+    book: PriceBook,
+    chosen: Sizable,
+    expected: Sized,
+    ranges: bool,
 ) -> Plan:
-    # The corners of the cost range: a faster machine and less traffic, a slower one and more.
-    corners = SCALES["cost_range"]["assumed" if work.service_time_assumed else "measured"]
     lines = bill(Bill(option, work, expected, region, book))
     usd, at_least = total(lines)
-    ends = []
-    for factors in (Factors(**corners["low"]), Factors(**corners["high"])):
-        sized = chosen.sized(factors)
-        # Beyond what the machine can carry the range stays open at the known end.
-        ends.append(
-            usd if sized.infeasible is not None
-            else total(bill(Bill(option, work, sized, region, book, factors.volume)))[0]
-        )  # fmt: skip
-    monthly = Range(low=min(usd, *ends), expected=usd, high=max(usd, *ends))
+    ends = _ends(option, work, region, book, chosen, usd) if ranges else [usd]
+    monthly = Range(low=min([usd, *ends]), expected=usd, high=max([usd, *ends]))
     people = people_time(option, work)
     imputed = _imputed_usd(option, expected) if at_least else 0.0
     total_usd = Range(
@@ -157,6 +159,22 @@ def _priced(
         option, region, expected, lines, monthly, at_least, people, total_usd, imputed,
         (), (), measures,
     )  # fmt: skip
+
+
+def _ends(
+    option: Option, work: Workload, region: str, book: PriceBook, chosen: Sizable, usd: float
+) -> list[float]:
+    """The bill on a faster machine with less traffic, and on a slower one with more."""
+    corners = SCALES["cost_range"]["assumed" if work.service_time_assumed else "measured"]
+    out = []
+    for factors in (Factors(**corners["low"]), Factors(**corners["high"])):
+        sized = chosen.sized(factors)
+        if sized.infeasible is not None:
+            # Beyond what the machine can carry the range ends at what is known.
+            out.append(usd)
+        else:
+            out.append(total(bill(Bill(option, work, sized, region, book, factors.volume)))[0])
+    return out
 
 
 def _imputed_usd(option: Option, sized: Sized) -> float:

@@ -88,6 +88,27 @@ def recommend(
     )
 
 
+def winner(
+    need: Requirements, *, policies: Sequence[Path | str] = (), book: PriceBook | None = None
+) -> str | None:
+    """The id of the option that `recommend` ranks first; what-ifs ask this many times over."""
+    book = book or load_book()
+    work = resolve(need)
+    rules = load_rules(tuple(policies))
+    regions, _notes = regions_by_cloud(need, book)
+    scores = []
+    for option in load_options().values():
+        plan = consider(option, work, regions, rules, book, ranges=False).plan
+        if plan is not None:
+            scores.append((-_score(plan, work), option.id))
+    return min(scores)[1] if scores else None
+
+
+def _score(plan: Plan, work: Workload) -> float:
+    utility = utilities(plan.measures, work)
+    return sum(contributions(plan.measures, utility, work.need.priorities).values())
+
+
 def _ranked(plan: Plan, work: Workload, share: float) -> Ranked:
     option, sized = plan.option, plan.sized
     utility = utilities(plan.measures, work)

@@ -16,7 +16,7 @@ from advisor.catalog.loader import load_options
 from advisor.consider import consider, regions_by_cloud
 from advisor.errors import RequirementsError
 from advisor.prices import PriceBook, load_book
-from advisor.recommend import recommend
+from advisor.recommend import winner
 from advisor.recommendation import Change, Flip, Recommendation, Relaxation
 from advisor.requirements import (
     ControlLevel,
@@ -37,7 +37,7 @@ CLEARANCE = 1.02
 CATEGORY_COST = 3.0
 COST_OF = {"traffic.mode": 8.0}
 
-FLIP_STEPS = (1.25, 1.6, 2, 3, 5, 8, 13, 25, 50, 100, 250, 1000)
+FLIP_STEPS = (1.3, 2, 3, 5, 9, 20, 50, 150, 1000)
 FLIP_PRECISION = 1.05
 
 
@@ -133,22 +133,22 @@ def flips(
     """
     book = book or load_book()
 
-    def winner(field: str, value: Any) -> str | None:
+    def wins(field: str, value: Any) -> str | None:
         try:
             changed = with_answer(need, field, value)
         except RequirementsError:
             return answer.winner
-        return recommend(changed, policies=policies, book=book, doubt=False).winner
+        return winner(changed, policies=policies, book=book)
 
     out = [
         flip
         for numeric in NUMERIC_FLIPS
-        for flip in _numeric_flips(need, answer.winner, numeric, winner)
+        for flip in _numeric_flips(need, answer.winner, numeric, wins)
     ]
     for field, values in CATEGORY_FLIPS:
         now = value_of(need, field)
         for value in _nearest_first(values, now):
-            to = winner(field, value)
+            to = wins(field, value)
             if to != answer.winner:
                 out.append(Flip(**{"from": _plain(now)}, field=field, to=_plain(value), winner=to))
                 break
@@ -173,7 +173,7 @@ def _numeric_flips(
     need: Requirements,
     now_wins: str | None,
     numeric: Numeric,
-    winner: Callable[[str, Any], str | None],
+    wins: Callable[[str, Any], str | None],
 ) -> Iterator[Flip]:
     now = value_of(need, numeric.field)
     if not now:
@@ -186,9 +186,9 @@ def _numeric_flips(
             value = now * step if up else now / step
             if not numeric.least <= value <= numeric.most:
                 break
-            to = winner(numeric.field, value)
+            to = wins(numeric.field, value)
             if to != now_wins:
-                value, to = _narrow(same, value, to, now_wins, numeric.field, winner)
+                value, to = _narrow(same, value, to, now_wins, numeric.field, wins)
                 yield Flip(**{"from": now}, field=numeric.field, to=_round(value, up), winner=to)
                 break
             same = value
@@ -200,15 +200,15 @@ def _narrow(
     to: str | None,
     now_wins: str | None,
     field: str,
-    winner: Callable[[str, Any], str | None],
+    wins: Callable[[str, Any], str | None],
 ) -> tuple[float, str | None]:
     while max(same, other) / min(same, other) > FLIP_PRECISION:
         middle = math.sqrt(same * other)
-        wins = winner(field, middle)
-        if wins == now_wins:
+        then = wins(field, middle)
+        if then == now_wins:
             same = middle
         else:
-            other, to = middle, wins
+            other, to = middle, then
     return other, to
 
 

@@ -6,6 +6,8 @@ One LCU covers 25 new connections a second, 3,000 active ones a minute and 1 GB 
 
 from __future__ import annotations
 
+import numpy as np
+
 from advisor.costs.bill import Bill
 from advisor.recommendation import CostLine
 
@@ -29,5 +31,4 @@ def _lcu_hours(bill: Bill) -> float:
     hourly = bill.work.rates * bill.volume
     by_connections = hourly / reuse / LCU_NEW_CONNECTIONS_PER_S
     by_data = hourly * 3600 * mb / 1024 / LCU_GB_PER_HOUR
-    per_hour = [max(a, b) for a, b in zip(by_connections, by_data, strict=True)]
-    return float(sum(per_hour) / len(per_hour) * bill.hours)
+    return float(np.maximum(by_connections, by_data).mean() * bill.hours)

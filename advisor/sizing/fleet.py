@@ -60,7 +60,7 @@ def fleet(option: Option, work: Workload, region: str, book: PriceBook) -> Fleet
         if not (rate > 0).any():
             return _too_slow(option, work, machines, overhead)
         machines, rate = machines.take(rate > 0), rate[rate > 0]
-        hours = _replicas(option, work.rates, rate, least).sum(axis=1) * MONTH_PER_WEEK
+        hours = _replica_hours(option, work.rates, rate, least) * MONTH_PER_WEEK
     cost = _per_replica_hour(option, machines, book, region) * hours
     order = np.lexsort((hours, np.where(np.isnan(cost), np.inf, cost)))
     return Fleet(option, work, machines.take(order[:1]), overhead, least)
@@ -94,17 +94,29 @@ def _max_rates(work: Workload, machines: Candidates, overhead: float) -> Array:
     )  # fmt: skip
 
 
-def _replicas(
-    option: Option, rates: Array, max_rate: Array, least: int
-) -> NDArray[np.int64]:  # fmt: skip
-    """Replicas by machine and hour, shape (machines, 168)."""
-    need = rates[None, :] / max_rate[:, None]
-    # A whisker below an integer is that integer: 3.0000000001 replicas are 3.
-    count = np.maximum(np.ceil(need - 1e-9), least).astype(np.int64)
+def _replicas(option: Option, rates: Array, max_rate: float, least: int) -> NDArray[np.int64]:
+    """Replicas in each hour of the week, shape (168,)."""
+    return np.maximum(_whole(_planned(option, rates) / max_rate), least).astype(np.int64)
+
+
+def _replica_hours(option: Option, rates: Array, max_rate: Array, least: int) -> Array:
+    """Replica-hours a week of many machines; shape (machines,). Equal hours are counted once."""
+    distinct, hours = np.unique(_planned(option, rates), return_counts=True)
+    count = np.maximum(_whole(distinct[None, :] / max_rate[:, None]), least)
+    return np.asarray(count @ hours, dtype=np.float64)
+
+
+def _planned(option: Option, rates: Array) -> Array:
+    """The rate that each hour is planned for: scaling out takes minutes, so the hour before
+    already runs what the next one needs; what does not scale is planned for the busiest hour."""
     if option.scaling == "autoscaled":
-        # Scaling out takes minutes: the hour before already runs what the next hour needs.
-        return np.maximum(count, np.roll(count, -1, axis=1))
-    return np.broadcast_to(count.max(axis=1, keepdims=True), count.shape)
+        return np.maximum(rates, np.roll(rates, -1))
+    return np.full_like(rates, rates.max())
+
+
+def _whole(replicas: Array) -> Array:
+    # A whisker above an integer is that integer: 3.0000000001 replicas are 3.
+    return np.ceil(replicas - 1e-9)
 
 
 def _per_replica_hour(
@@ -125,7 +137,7 @@ def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
     rate = _max_rates(work, machine, plan.overhead_ms)
     if rate[0] <= 0:
         return _too_slow(option, work, machine, plan.overhead_ms)
-    hourly = _replicas(option, rates, rate, plan.min_replicas)[0]
+    hourly = _replicas(option, rates, float(rate[0]), plan.min_replicas)
     per_replica = float((rates / hourly).max())
     alone, busy, servers = machine.alone_ms[0], machine.busy_ms[0], int(machine.servers[0])
     cv, percentile = work.need.model.service_time_cv, work.need.service.percentile

@@ -13,7 +13,7 @@ from advisor import whatif
 from advisor.catalog.loader import load_options
 from advisor.errors import InputError
 from advisor.presets import presets
-from advisor.recommend import recommend
+from advisor.recommend import recommend, winner
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Requirements, parse
 from advisor.whatif import with_answer
@@ -222,3 +222,8 @@ def test_a_tighter_target_is_never_cheaper(p95: float, factor: float, requests: 
         bill = bill_of(loose, ranked.option)
         assert bill is not None, ranked.option
         assert bill <= ranked.monthly_usd.expected * (1 + 1e-9), ranked.option
+
+
+@pytest.mark.parametrize("preset", presets().values(), ids=lambda p: p.id)
+def test_the_quick_winner_is_the_winner(preset) -> None:
+    assert winner(preset.requirements) == recommend(preset.requirements, doubt=False).winner
