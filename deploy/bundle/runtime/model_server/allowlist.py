@@ -35,37 +35,15 @@ class NotAllowedError(Exception):
         super().__init__(f"{name}: {why}")
 
 
-_NUMPY_SCALARS = [
-    "bool",
-    "bool_",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-    "longlong",
-    "ulonglong",
-    "intc",
-    "uintc",
-    "intp",
-    "uintp",
-    "long",
-    "ulong",
-    "complex64",
-    "complex128",
-    "str_",
-    "bytes_",
-    "datetime64",
-    "timedelta64",
-    "object_",
-    "ndarray",
-]
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_NUMPY_SCALARS = _words(
+    "bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 "
+    "float64 longlong ulonglong intc uintc intp uintp long ulong complex64 complex128 "
+    "str_ bytes_ datetime64 timedelta64 object_ ndarray"
+)
 _BIT_GENERATORS = (
     ("numpy.random._mt19937", "MT19937"),
     ("numpy.random._pcg64", "PCG64"),
@@ -74,39 +52,19 @@ _BIT_GENERATORS = (
     ("numpy.random._sfc64", "SFC64"),
 )
 _SPARSE = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
-_SCORE_FUNCTIONS = ["f_classif", "f_regression", "r_regression", "chi2", "f_oneway"]
+_SCORE_FUNCTIONS = _words("f_classif f_regression r_regression chi2 f_oneway")
 _MUTUAL = ["mutual_info_classif", "mutual_info_regression"]
-_KERNELS = [
-    "rbf_kernel",
-    "linear_kernel",
-    "polynomial_kernel",
-    "sigmoid_kernel",
-    "laplacian_kernel",
-    "cosine_similarity",
-    "cosine_distances",
-    "euclidean_distances",
-    "manhattan_distances",
-    "chi2_kernel",
-    "additive_chi2_kernel",
-    "haversine_distances",
-]
+_KERNELS = _words(
+    "rbf_kernel linear_kernel polynomial_kernel sigmoid_kernel laplacian_kernel "
+    "cosine_similarity cosine_distances euclidean_distances manhattan_distances "
+    "chi2_kernel additive_chi2_kernel haversine_distances"
+)
 
 EXACT: dict[tuple[str, str], Use] = {
     # plain Python data
     **{
         ("builtins", n): Use.CALL
-        for n in [
-            "set",
-            "frozenset",
-            "dict",
-            "list",
-            "tuple",
-            "bytearray",
-            "bytes",
-            "complex",
-            "slice",
-            "range",
-        ]
+        for n in _words("set frozenset dict list tuple bytearray bytes complex slice range")
     },
     **{("builtins", n): Use.VALUE for n in ["int", "float", "str", "bool"]},
     ("builtins", "object"): Use.CLASS,
@@ -131,7 +89,7 @@ EXACT: dict[tuple[str, str], Use] = {
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): Use.CLASS,
     ("sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper"): Use.CLASS,
     **{("numpy", n): Use.VALUE for n in _NUMPY_SCALARS},
-    **{("numpy", n): Use.VALUE for n in ["mean", "median", "max", "min", "sum", "std", "var"]},
+    **{("numpy", n): Use.VALUE for n in _words("mean median max min sum std var")},
     ("numpy.ma.core", "_mareconstruct"): Use.CALL,
     ("numpy.ma.core", "MaskedArray"): Use.VALUE,
     ("numpy.ma", "MaskedArray"): Use.VALUE,
@@ -183,14 +141,9 @@ EXACT: dict[tuple[str, str], Use] = {
     # xgboost and lightgbm wrappers
     **{
         ("xgboost.sklearn", n): Use.CLASS
-        for n in [
-            "XGBModel",
-            "XGBClassifier",
-            "XGBRegressor",
-            "XGBRanker",
-            "XGBRFClassifier",
-            "XGBRFRegressor",
-        ]
+        for n in _words(
+            "XGBModel XGBClassifier XGBRegressor XGBRanker XGBRFClassifier XGBRFRegressor"
+        )
     },
     ("xgboost.core", "Booster"): Use.CLASS,
     **{
@@ -201,43 +154,14 @@ EXACT: dict[tuple[str, str], Use] = {
 }
 
 SKLEARN_PACKAGES = frozenset(
-    [
-        "_loss",
-        "base",
-        "calibration",
-        "cluster",
-        "compose",
-        "covariance",
-        "cross_decomposition",
-        "decomposition",
-        "discriminant_analysis",
-        "dummy",
-        "ensemble",
-        "feature_extraction",
-        "feature_selection",
-        "frozen",
-        "gaussian_process",
-        "impute",
-        "isotonic",
-        "kernel_approximation",
-        "kernel_ridge",
-        "linear_model",
-        "manifold",
-        "metrics",
-        "mixture",
-        "model_selection",
-        "multiclass",
-        "multioutput",
-        "naive_bayes",
-        "neighbors",
-        "neural_network",
-        "pipeline",
-        "preprocessing",
-        "random_projection",
-        "semi_supervised",
-        "svm",
-        "tree",
-    ]
+    _words(
+        "_loss base calibration cluster compose covariance cross_decomposition decomposition "
+        "discriminant_analysis dummy ensemble feature_extraction feature_selection frozen "
+        "gaussian_process impute isotonic kernel_approximation kernel_ridge linear_model "
+        "manifold metrics mixture model_selection multiclass multioutput naive_bayes "
+        "neighbors neural_network pipeline preprocessing random_projection semi_supervised "
+        "svm tree"
+    )
 )
 # Helper classes (no estimators) that fitted models hold; their modules run nothing of the file's.
 SKLEARN_HELPERS = (
@@ -286,26 +210,10 @@ DANGERS = {
     "http": "opens network connections", "pip": "installs packages",
 }  # fmt: skip
 _BUILTIN_DANGERS = frozenset(
-    [
-        "eval",
-        "exec",
-        "compile",
-        "open",
-        "getattr",
-        "setattr",
-        "delattr",
-        "__import__",
-        "globals",
-        "locals",
-        "vars",
-        "type",
-        "input",
-        "breakpoint",
-        "map",
-        "filter",
-        "apply",
-        "execfile",
-    ]
+    _words(
+        "eval exec compile open getattr setattr delattr __import__ globals locals vars type "
+        "input breakpoint map filter apply execfile"
+    )
 )
 
 

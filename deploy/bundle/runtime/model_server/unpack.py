@@ -14,9 +14,9 @@ from .errors import RefusedModelError
 
 COMPRESSED = {b"\x78": "zlib", b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00": "lzma",
               b"\xfd7zXZ\x00": "xz"}  # fmt: skip
-# A model that unpacks to more than this many times its file, and to over a gigabyte, is a bomb.
+# A model that unpacks to more than this many times its file, and to over 250 MB, is a bomb.
 MAX_RATIO = 200
-FREE_UNPACKED = 1_000_000_000
+FREE_UNPACKED = 250_000_000
 
 
 def compression(head: bytes) -> str | None:
@@ -51,7 +51,7 @@ class _Zlib(io.RawIOBase):
     """A zlib stream as a readable file; the standard library has none."""
 
     def __init__(self, raw: IO[bytes]) -> None:
-        self._raw, self._inflate, self._left = raw, zlib.decompressobj(), b""
+        self._raw, self._inflate, self._left = raw, zlib.decompressobj(), memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -61,7 +61,7 @@ class _Zlib(io.RawIOBase):
             packed = self._inflate.unconsumed_tail or self._raw.read(1 << 16)
             if not packed:
                 raise EOFError("the compressed data ends too early")
-            self._left = self._inflate.decompress(packed, 1 << 20)
+            self._left = memoryview(self._inflate.decompress(packed, 1 << 20))
         part = self._left[: len(buffer)]
         self._left = self._left[len(part) :]
         buffer[: len(part)] = part

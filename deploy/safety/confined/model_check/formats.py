@@ -7,13 +7,11 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_server import safe_pickle
 from model_server.errors import ModelError, RefusedModelError
+from model_server.unpack import FREE_UNPACKED, MAX_RATIO, compression, open_stream
 
 HEAD = 4096
 MAX_ENTRIES = 20_000
-MAX_RATIO = 200
-FREE_UNPACKED = 1_000_000_000
 SUPPORTED = (
     ".onnx, .joblib, .pkl (scikit-learn), .skops, .pt (TorchScript or torch.export), "
     ".json or .ubj (XGBoost), .txt (LightGBM)"
@@ -72,7 +70,7 @@ def detect(path: Path) -> Found:
             raise ModelError(f"the file is {what}")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return Found(*_zip(path))
-    if (packed := safe_pickle.compression(head)) and _inner_is_pickle(path):
+    if (packed := compression(head)) and _inner_is_pickle(path):
         return Found("joblib", (f"The file is compressed with {packed}.",))
     if head.startswith(b"tree\n"):
         return Found("lightgbm")
@@ -161,7 +159,7 @@ def _checked_names(path: Path) -> list[str]:
 
 def _inner_is_pickle(path: Path) -> bool:
     try:
-        with safe_pickle.open_stream(path) as stream:
+        with open_stream(path) as stream:
             head = stream.read(512)
     except (ModelError, OSError, EOFError, ValueError) as broken:
         raise ModelError(f"the file is compressed and damaged: {str(broken)[:120]}") from broken

@@ -13,6 +13,7 @@ from typing import Any
 from model_server import loaders, safe_pickle, safe_skops
 from model_server.errors import ModelError, RefusedModelError
 from model_server.signature import Signature
+from model_server.unpack import open_stream
 
 from . import describe, formats
 
@@ -195,7 +196,7 @@ def _second_opinion(path: Path, findings: list[str]) -> None:
         from picklescan.scanner import SafetyLevel, scan_pickle_bytes
     except ModuleNotFoundError:
         return
-    with safe_pickle.open_stream(path) as stream:
+    with open_stream(path) as stream:
         result = scan_pickle_bytes(io.BytesIO(stream.read()), path.name)
     dangerous = [g for g in result.globals if g.safety == SafetyLevel.Dangerous]
     if dangerous:
