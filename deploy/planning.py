@@ -84,4 +84,7 @@ def _why_not(chosen: Option, need: Requirements, answer: Recommendation) -> str:
             f"out; add {cloud} to placement.clouds to allow it"
         )
     reasons = [e.because for e in answer.excluded] or [u.because for u in answer.unpriced]
-    return f"{chosen.id} does not fit: {'; '.join(reasons)}"
+    return (
+        f"{chosen.id} does not fit: {'; '.join(reasons)}; change that answer, or choose another "
+        "option"
+    )

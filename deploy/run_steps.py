@@ -233,12 +233,14 @@ def _smoke_test(plan: Plan, emit: Emit) -> dict[str, Any]:
 
 
 def _sample(plan: Plan) -> Sample | None:
-    """The plan's own sample, else one made from the model's signature."""
-    body = plan.parameters.get("sample")
-    if isinstance(body, str):
-        note = str(plan.parameters.get("sample_note") or "the plan's sample")
-        return Sample(body.encode(), "application/json", note)
-    return sample_request(inspect(Path(plan.model_path)).signature)
+    """The plan's own sample; where the target planned none, one made from the model's signature."""
+    if "sample" not in plan.parameters:
+        return sample_request(inspect(Path(plan.model_path)).signature)
+    body = plan.parameters["sample"]
+    if not isinstance(body, str):
+        return None
+    note = str(plan.parameters.get("sample_note") or "the plan's own sample")
+    return Sample(body.encode(), "application/json", note)
 
 
 def _remove(plan: Plan, emit: Emit) -> Outcome:

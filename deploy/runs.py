@@ -56,6 +56,8 @@ POLL_S = 0.2
 
 _changing = threading.RLock()
 _log = logging.getLogger(__name__)
+# DBOS adds a handler of its own unless it finds one; this one follows sys.stderr when it changes.
+logging.getLogger("dbos").addHandler(logging.lastResort or logging.NullHandler())
 
 
 def launch() -> None:

@@ -77,7 +77,8 @@ class LocalTarget(Target):
             raise PreflightError(" — ".join(blocking))
         need, artifact = request.need, request.artifact
         with in_words(), tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
-            bundle_hash = pack(artifact, Path(scratch), BUNDLE_VARIANT).hash
+            bundle_hash = pack(artifact, Path(scratch) / "bundle", variant=BUNDLE_VARIANT).hash
+        local_start.remember(artifact)
         sample = sample_request(artifact.signature)
         own = directory(request.name)
         where = f"{LOOPBACK}:{port}" if port else f"a free port of {LOOPBACK}"

@@ -21,6 +21,7 @@ from advisor.errors import DeployError
 LOOPBACK = "127.0.0.1"
 MODULE = "model_server"
 POLL_S = 0.1
+DRAIN_S = 10  # less than the grace before SIGKILL
 TOLD_EVERY_S = 2.0
 LOG_TAIL_BYTES = 8192
 TOLD_LOG_CHARACTERS = 400
@@ -79,7 +80,7 @@ def start(bundle: Path, port: int, log: Path, home: Path) -> subprocess.Popen[by
         return subprocess.Popen(
             [sys.executable, "-m", MODULE, "serve"],
             cwd=bundle,
-            env=_environment(port, home),
+            env=_environment(bundle, port, home),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -128,9 +129,9 @@ def stop(process: psutil.Process, grace_s: float) -> None:
     """SIGTERM, wait, SIGKILL: this process and its children, never a later owner of the pid."""
     family = _family(process)
     _signal([process], psutil.Process.terminate)
-    _, alive = psutil.wait_procs(family, timeout=grace_s)
+    alive = _alive_after(family, grace_s)
     _signal(alive, psutil.Process.kill)
-    _, alive = psutil.wait_procs(alive, timeout=grace_s)
+    alive = _alive_after(alive, grace_s)
     if alive:
         pids = ", ".join(str(p.pid) for p in alive)
         raise DeployError(f"process {pids} does not end, not even on SIGKILL; restart the machine")
@@ -224,7 +225,7 @@ def log_tail(log: Path) -> str:
     return ": " + (said if len(said) <= TOLD_LOG_CHARACTERS else "…" + said[-TOLD_LOG_CHARACTERS:])
 
 
-def _environment(port: int, home: Path) -> dict[str, str]:
+def _environment(bundle: Path, port: int, home: Path) -> dict[str, str]:
     kept = {k: os.environ[k] for k in ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ") if k in os.environ}
     kept.setdefault("PATH", os.defpath)
     kept.setdefault("LANG", "C.UTF-8")
@@ -235,6 +236,9 @@ def _environment(port: int, home: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",  # a bundle stays byte for byte what was hashed
         "HOST": LOOPBACK,
         "PORT": str(port),
+        "MODEL_DIR": str(bundle / "model"),
+        "DRAIN_S": str(DRAIN_S),
+        "ACCESS_LOG": "off",  # nobody rotates this log
     }
 
 
@@ -243,6 +247,28 @@ def _family(process: psutil.Process) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return [process]
+
+
+def _alive_after(processes: list[psutil.Process], limit_s: float) -> list[psutil.Process]:
+    """Those that still run after the limit; returns as soon as none does.
+
+    A zombie has ended: whether anybody collects its exit code (in a container nobody may) is not
+    waited for, as psutil.wait_procs would.
+    """
+    give_up_at = time.monotonic() + limit_s
+    while True:
+        alive = [p for p in processes if _runs(p)]
+        psutil.wait_procs([p for p in processes if p not in alive], timeout=0)  # our own children
+        if not alive or time.monotonic() >= give_up_at:
+            return alive
+        time.sleep(POLL_S / 2)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(processes: list[psutil.Process], send: Callable[[psutil.Process], None]) -> None:

@@ -11,6 +11,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from advisor.errors import DeployError, InputError
+from deploy.bundle.pack import Variant
 from deploy.files import locked, write_atomically
 from deploy.home import home
 from deploy.target import Emit, Event, Level, Plan
@@ -24,7 +25,7 @@ PACKING = ".packing-"
 STOP_GRACE_S = 15
 LOCK_MARGIN_S = 60
 HASH_CHARACTERS = 16
-BUNDLE_VARIANT = "http"  # the server as it is: no platform's frame around it
+BUNDLE_VARIANT: Variant = "http"  # the server as it is: no platform's frame around it
 
 
 class Parameters(BaseModel):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import OrderedDict
 from pathlib import Path
 
 from advisor.errors import DeployError, PreflightError, StalePlanError
-from deploy.artifact import inspect
+from deploy.artifact import Artifact, inspect
 from deploy.bundle.pack import pack
 from deploy.files import sha256_of
 from deploy.target import Emit, Plan
@@ -31,6 +32,9 @@ from deploy.targets.local_record import (
 )
 
 PORT_TRIES = 3
+MOST_REMEMBERED = 16
+
+_looked_at: OrderedDict[tuple[Path, str], Artifact] = OrderedDict()
 
 
 def replace(plan: Plan, before: Server | None, emit: Emit) -> Server:
@@ -87,6 +91,13 @@ def tidy(name: str, server: Server) -> None:
             shutil.rmtree(path)
 
 
+def remember(artifact: Artifact) -> None:
+    """Spare `apply` in this process a second look at a model file that was just looked at."""
+    _looked_at[artifact.path.resolve(), artifact.digest] = artifact
+    while len(_looked_at) > MOST_REMEMBERED:
+        _looked_at.popitem(last=False)
+
+
 def _bundle(plan: Plan, emit: Emit) -> Path:
     """The plan's bundle in the deployment's directory; packed aside and renamed in whole."""
     model = Path(plan.model_path)
@@ -101,7 +112,8 @@ def _bundle(plan: Plan, emit: Emit) -> Path:
     with tempfile.TemporaryDirectory(
         dir=own, prefix=PACKING, ignore_cleanup_errors=True
     ) as scratch:
-        packed = pack(inspect(model), Path(scratch), BUNDLE_VARIANT)
+        artifact = _looked_at.get((model, plan.model_digest)) or inspect(model)
+        packed = pack(artifact, Path(scratch) / "bundle", variant=BUNDLE_VARIANT)
         if packed.hash != plan.bundle_hash:
             raise StalePlanError(
                 f"the bundle is now {packed.hash[:12]} and the plan says {plan.bundle_hash[:12]}: "

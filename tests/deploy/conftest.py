@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from advisor.recommendation import PeopleTime, Range, Ranked, Replicas, Sizing
 from advisor.requirements import Requirements, parse
-from deploy.artifact import inspect
+from deploy.artifact import Artifact, inspect
 from deploy.requests import PlanRequest
 from deploy.target import Event
 from deploy.targets import local_process
@@ -83,7 +84,7 @@ def local_request(advisor_home: Path, requirements: Requirements) -> Callable[..
     def make(model: Path, name: str = "tiny", **settings: object) -> PlanRequest:
         return PlanRequest(
             name=name,
-            artifact=inspect(model),
+            artifact=looked_at(model, model.stat().st_mtime_ns),
             need=requirements,
             ranked=ranked_docker_host(),
             settings=settings,
@@ -96,6 +97,12 @@ def local_request(advisor_home: Path, requirements: Requirements) -> Callable[..
 def heard() -> list[Event]:
     """Pass `heard.append` as the emit callback."""
     return []
+
+
+@cache
+def looked_at(model: Path, changed_ns: int) -> Artifact:
+    """Look at each model file once a session, not once a test."""
+    return inspect(model)
 
 
 def ranked_docker_host() -> Ranked:

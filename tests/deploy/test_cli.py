@@ -1,4 +1,4 @@
-"""`python -m deploy`, mostly as a process of its own: what it prints, and its exit codes."""
+"""`python -m deploy`: what it prints, its exit codes, and several terminals at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
+from deploy.cli import main
 from deploy.files import locked
 from deploy.targets import local_process
 
@@ -33,24 +35,44 @@ def requirements_file(tmp_path: Path) -> Path:
     return path
 
 
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Deploy = Callable[..., Done]
+
+
 @pytest.fixture
-def plan_file(advisor_home: Path, onnx_model: Path, requirements_file: Path) -> Path:
+def deploy(advisor_home: Path, capsys: pytest.CaptureFixture[str]) -> Deploy:
+    """deploy(*arguments): the command in this process, with nobody at the terminal."""
+
+    def run(*arguments: str | Path) -> Done:
+        capsys.readouterr()
+        try:
+            code = main([str(a) for a in arguments])
+        except SystemExit as stopped:  # argparse
+            code = int(stopped.code or 0)
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def plan_file(deploy: Deploy, onnx_model: Path, requirements_file: Path) -> Path:
     out = requirements_file.with_name("plan.json")
     done = deploy(*plan_arguments("docker-host", onnx_model, requirements_file, out))
     assert done.returncode == 0, done.stderr
     return out
 
 
-def deploy(*arguments: str | Path, feed: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "deploy", *map(str, arguments)],
-        cwd=ROOT,
-        input=feed,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT_S,
-    )
+def terminal(*arguments: str | Path, **streams: Any) -> subprocess.Popen[str]:
+    """The command as a process of its own."""
+    command = [sys.executable, "-m", "deploy", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | streams
+    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
 
 
 def plan_arguments(option: str, model: Path, requirements: Path, out: Path) -> list[str | Path]:
@@ -58,7 +80,7 @@ def plan_arguments(option: str, model: Path, requirements: Path, out: Path) -> l
     return ["plan", *named, "--requirements", requirements, "--out", out]
 
 
-def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
+def one_line(done: Done, code: int) -> str:
     """The single line on stderr of a command that went wrong."""
     assert done.returncode == code, done.stderr
     [line] = done.stderr.strip().splitlines()
@@ -67,7 +89,7 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 def test_the_whole_way(
-    advisor_home: Path, onnx_model: Path, requirements_file: Path, tmp_path: Path
+    deploy: Deploy, advisor_home: Path, onnx_model: Path, requirements_file: Path, tmp_path: Path
 ) -> None:
     out, ask = tmp_path / "plan.json", tmp_path / "ask.json"
     ask.write_text('{"instances": [[1, 1, 1, 1]]}')
@@ -83,7 +105,7 @@ def test_the_whole_way(
 
     applied = deploy("apply", out, "--yes")
     assert applied.returncode == 0, applied.stderr
-    assert "The endpoint answered [[0.0]]" in applied.stdout
+    assert 'The endpoint answered {"predictions": [0.0]}' in applied.stdout
     assert "curl -s -X POST http://127.0.0.1:" in applied.stdout
 
     [listed] = json.loads(deploy("list", "--format", "json").stdout)
@@ -91,7 +113,7 @@ def test_the_whole_way(
     status = json.loads(deploy("status", "weighted-sum", "--format", "json").stdout)
     assert status["endpoint"] == listed["endpoint"]
     answer = deploy("predict", "weighted-sum", "--input", ask)
-    assert json.loads(answer.stdout)["predictions"] == [[10.0]]
+    assert json.loads(answer.stdout)["predictions"] == [10.0]
 
     assert "--yes" in one_line(deploy("destroy", "weighted-sum"), 2)
     destroyed = deploy("destroy", "weighted-sum", "--yes", "--format", "json")
@@ -104,66 +126,54 @@ def test_the_whole_way(
 
 
 def test_two_terminals_at_once_make_one_deployment(plan_file: Path, advisor_home: Path) -> None:
-    terminals = [
-        subprocess.Popen(
-            [sys.executable, "-m", "deploy", "apply", str(plan_file), "--yes"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    said = [terminal.communicate(timeout=LIMIT_S)[0] for terminal in terminals]
-    assert [terminal.returncode for terminal in terminals] == [0, 0], said
+    both = [terminal("apply", plan_file, "--yes") for _ in range(2)]
+    said = [one.communicate(timeout=LIMIT_S)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
     assert len(local_process.strays(advisor_home.resolve())) == 1
 
 
-def test_ctrl_c_takes_the_apply_back(plan_file: Path, advisor_home: Path) -> None:
+def test_a_terminal_is_asked_and_ctrl_c_takes_the_apply_back(
+    deploy: Deploy, plan_file: Path, advisor_home: Path
+) -> None:
+    ours, theirs = pty.openpty()
     with locked(advisor_home / "deployments" / ".weighted-sum.lock", wait_s=5, busy="never"):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deploy", "apply", str(plan_file), "--yes"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        while "Waiting" not in process.stdout.readline():
-            assert process.poll() is None
+        process = terminal("apply", plan_file, stdin=theirs, stderr=subprocess.PIPE)
+        os.write(ours, b"y\n")
+        read_until("Apply weighted-sum? [y/N]", process)
+        read_until("Waiting", process)
         process.send_signal(signal.SIGINT)
-        while "Asked to cancel" not in process.stdout.readline():
-            assert process.poll() is None
+        read_until("Asked to cancel", process)
     _, problem = process.communicate(timeout=LIMIT_S)
+    os.close(ours)
+    os.close(theirs)
     assert process.returncode == 1
     assert "cancelled; what the run made was taken back" in problem
     assert local_process.strays(advisor_home.resolve()) == []
     assert "no deployments" in deploy("list").stdout
 
 
-@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
-def test_a_terminal_is_asked(plan_file: Path, answer: str, code: int, advisor_home: Path) -> None:
+def test_no_on_a_terminal_changes_nothing(plan_file: Path, advisor_home: Path) -> None:
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deploy", "apply", str(plan_file)],
-        cwd=ROOT,
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    os.write(ours, f"{answer}\n".encode())
-    said = process.communicate(timeout=LIMIT_S)[0]
+    process = terminal("apply", plan_file, stdin=theirs)
+    os.write(ours, b"n\n")
+    said, _ = process.communicate(timeout=LIMIT_S)
     os.close(ours)
     os.close(theirs)
-    assert process.returncode == code, said
-    assert "Apply weighted-sum? [y/N]" in said
-    assert ("Nothing was changed." in said) == (answer == "n")
-    assert len(local_process.strays(advisor_home.resolve())) == (1 if answer == "y" else 0)
+    assert process.returncode == 1
+    assert "Nothing was changed." in said
+    assert not (advisor_home / "deployments").exists()
+
+
+def read_until(wanted: str, process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if wanted in line:
+            return
+    raise AssertionError(f"the process ended without saying {wanted!r}")
 
 
 def test_a_changed_model_makes_the_plan_stale(
-    advisor_home: Path, onnx_model: Path, requirements_file: Path, tmp_path: Path
+    deploy: Deploy, advisor_home: Path, onnx_model: Path, requirements_file: Path, tmp_path: Path
 ) -> None:
     mine, out = tmp_path / "mine.onnx", tmp_path / "plan.json"
     mine.write_bytes(onnx_model.read_bytes())
@@ -173,7 +183,7 @@ def test_a_changed_model_makes_the_plan_stale(
 
 
 def test_a_port_can_be_asked_for(
-    advisor_home: Path, onnx_model: Path, requirements_file: Path, tmp_path: Path
+    deploy: Deploy, advisor_home: Path, onnx_model: Path, requirements_file: Path, tmp_path: Path
 ) -> None:
     port, out = local_process.free_port(), tmp_path / "plan.json"
     arguments = plan_arguments("docker-host", onnx_model, requirements_file, out)
@@ -186,13 +196,14 @@ def test_a_port_can_be_asked_for(
     ("option", "changes", "code", "told"),
     [
         ("docker-host", {"placement": {"clouds": ["aws"]}}, 3, "add own-hardware to placement"),
-        ("docker-host", {"control": {"canary": True}}, 3, "canary"),
+        ("docker-host", {"control": {"canary": True}}, 3, "you ask for canaries"),
         ("local", {}, 2, "'local' is a target; name an option that is deployed there: docker-host"),
         ("docker-hots", {}, 2, "did you mean docker-host"),
         ("docker-host", {"traffic": {"mode": "sometimes"}}, 2, "traffic.mode"),
     ],
 )
 def test_a_plan_that_cannot_be(
+    deploy: Deploy,
     option: str,
     changes: dict[str, Any],
     code: int,
@@ -211,7 +222,7 @@ def test_a_plan_that_cannot_be(
 
 
 def test_files_that_are_not_what_they_should_be(
-    advisor_home: Path, onnx_model: Path, requirements_file: Path, tmp_path: Path
+    deploy: Deploy, advisor_home: Path, onnx_model: Path, requirements_file: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "plan.json"
     no_model = tmp_path / "none.onnx"
@@ -233,10 +244,12 @@ def test_files_that_are_not_what_they_should_be(
     "arguments",
     [("status", "nobody"), ("destroy", "nobody", "--yes"), ("predict", "nobody", "--input", "x")],
 )
-def test_an_unknown_deployment(arguments: tuple[str, ...], advisor_home: Path) -> None:
+def test_an_unknown_deployment(
+    deploy: Deploy, arguments: tuple[str, ...], advisor_home: Path
+) -> None:
     assert "'nobody'" in one_line(deploy(*arguments), 2)
 
 
-def test_a_wrong_command_is_one_line(advisor_home: Path) -> None:
+def test_a_wrong_command_is_one_line(deploy: Deploy, advisor_home: Path) -> None:
     assert "--help" in one_line(deploy("measure", "x"), 2)
     assert "PLAN" in one_line(deploy("apply"), 2)

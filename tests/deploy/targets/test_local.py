@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from deploy.bundle.pack import pack
 
 from advisor.errors import DeployError, InputError, PreflightError, StalePlanError
 from deploy.artifact import inspect
+from deploy.bundle.pack import pack
 from deploy.files import sha256_of
 from deploy.requests import PlanRequest
 from deploy.target import Event, Plan, Status
@@ -58,7 +58,7 @@ def test_a_joblib_model_from_plan_to_nothing(
     assert LOCAL.status(plan) == status
 
     answer = LOCAL.predict(plan, b'{"instances": [[9, 9, 9, 9], [-9, -9, -9, -9]]}', JSON)
-    assert answer.body["predictions"] == [1, 0]
+    assert [row["label"] for row in answer.body["predictions"]] == [1, 0]
     assert answer.latency_ms > 0
 
     curl = subprocess.run(
@@ -93,25 +93,17 @@ def running(plan: Plan, heard: list[Event]) -> Status:
     return LOCAL.apply(plan, heard.append)
 
 
-def test_an_onnx_model_answers_and_a_second_apply_finds_it(
-    plan: Plan, running: Status, heard: list[Event]
+def test_a_server_is_found_again_alone_on_the_loopback_and_knows_nothing_of_ours(
+    plan: Plan, heard: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert LOCAL.predict(plan, BODY, JSON).body["predictions"] == [[10.0]]
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for the child")
+    running = LOCAL.apply(plan, heard.append)
+    assert LOCAL.predict(plan, BODY, JSON).body["predictions"] == [10.0]
     assert LOCAL.apply(plan, heard.append) == running
     with pytest.raises(DeployError, match="answered 4"):
         LOCAL.predict(plan, b'{"instances": [["no number"]]}', JSON)
 
-
-def test_the_server_is_alone_on_the_loopback_with_nothing_of_our_environment(
-    local_request: Request,
-    onnx_model: Path,
-    heard: list[Event],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for the child")
-    plan = LOCAL.plan(local_request(onnx_model))
-    status = LOCAL.apply(plan, heard.append)
-    process = psutil.Process(pid_of(status))
+    process = psutil.Process(pid_of(running))
     assert "not for the child" not in process.environ().values()
     assert process.environ()["HOME"] != os.environ.get("HOME")
     assert os.getsid(process.pid) == process.pid  # a session of its own: outlives this one
@@ -206,10 +198,10 @@ def test_a_port_taken_after_the_plan_leaves_nothing(
     assert port_of(LOCAL.apply(plan, heard.append)) == port
 
 
-@pytest.mark.parametrize("port", [80, 70_000, "8080", True])
-def test_a_wrong_port_is_refused(local_request: Request, onnx_model: Path, port: object) -> None:
-    with pytest.raises(InputError, match="1024 to 65535"):
-        LOCAL.plan(local_request(onnx_model, port=port))
+def test_a_wrong_port_is_refused(local_request: Request, onnx_model: Path) -> None:
+    for port in (80, 70_000, "8080", True):
+        with pytest.raises(InputError, match="1024 to 65535"):
+            LOCAL.plan(local_request(onnx_model, port=port))
 
 
 def test_a_model_that_does_not_load_leaves_nothing_and_says_why(
@@ -226,17 +218,19 @@ def test_a_model_that_does_not_load_leaves_nothing_and_says_why(
 def test_an_update_that_fails_leaves_the_old_server_serving(
     local_request: Request,
     onnx_model: Path,
-    joblib_model: Path,
     running: Status,
     plan: Plan,
+    tmp_path: Path,
     heard: list[Event],
 ) -> None:
-    update = LOCAL.plan(local_request(joblib_model))
+    other = tmp_path / "other.onnx"
+    other.write_bytes(with_other_weights(onnx_model))
+    update = LOCAL.plan(local_request(other))
     damage_bundle(update)
     with pytest.raises(DeployError):
         LOCAL.apply(update, heard.append)
     assert LOCAL.status(plan) == running
-    assert LOCAL.predict(plan, BODY, JSON).body["predictions"] == [[10.0]]
+    assert LOCAL.predict(plan, BODY, JSON).body["predictions"] == [10.0]
 
 
 def test_an_update_on_a_fixed_port_replaces_and_a_failed_one_restores(
@@ -251,14 +245,14 @@ def test_an_update_on_a_fixed_port_replaces_and_a_failed_one_restores(
     second = LOCAL.apply(update, heard.append)
     assert port_of(second) == port
     assert is_gone(pid_of(first))
-    assert LOCAL.predict(update, BODY, JSON).body["predictions"] == [[20.0]]
+    assert LOCAL.predict(update, BODY, JSON).body["predictions"] == [20.0]
     assert not Path(first.outputs["bundle"]).exists()
 
     back = LOCAL.plan(local_request(onnx_model, port=port))
     damage_bundle(back)
     with pytest.raises(DeployError):
         LOCAL.apply(back, heard.append)
-    assert LOCAL.predict(update, BODY, JSON).body["predictions"] == [[20.0]]
+    assert LOCAL.predict(update, BODY, JSON).body["predictions"] == [20.0]
     assert port_of(LOCAL.status(update)) == port
 
 
@@ -291,7 +285,7 @@ def damage_bundle(plan: Plan) -> None:
     own = local_record.directory(plan.name)
     own.mkdir(parents=True, exist_ok=True)
     model = Path(plan.model_path)
-    packed = pack(inspect(model), own / "packing", local_record.BUNDLE_VARIANT)
+    packed = pack(inspect(model), own / "packing", variant=local_record.BUNDLE_VARIANT)
     assert packed.hash == plan.bundle_hash
     bundle = packed.path.rename(own / local_record.bundle_name(plan.bundle_hash))
     copies = [p for p in bundle.rglob("*") if p.is_file() and sha256_of(p) == plan.model_digest]
