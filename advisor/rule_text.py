@@ -26,8 +26,8 @@ def stray_brace(template: str) -> bool:
 def render(template: str, values: Mapping[str, Value]) -> str:
     """The sentence with its numbers, for people: 10240.0 is "10,240", true is "yes".
 
-    Numbers have three digits, and more where two different ones would read the same ("100.4 s >
-    100 s", not "100 s > 100 s").
+    Computed numbers have three digits, and more where two different ones would read the same
+    ("100.41 s > 100.4 s", not "100 s > 100 s"); short ones are written out.
     """
     shown = {name: values[name] for name in names_in(template)}
     numbers = {v for v in shown.values() if isinstance(v, float)}
@@ -38,7 +38,7 @@ def render(template: str, values: Mapping[str, Value]) -> str:
 
 
 def plain(value: Value, digits: int = DIGITS[0]) -> str:
-    """A value as people write it; a whole number keeps all its digits."""
+    """A value as people write it; a whole or a short number keeps all its digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
@@ -51,6 +51,8 @@ def plain(value: Value, digits: int = DIGITS[0]) -> str:
         return "unlimited"
     if value == int(value) and abs(value) < 1e15:
         return f"{value:,.0f}"
+    if float(f"{value:.6g}") == value:  # given by a person: 99.95 is not 99.9
+        return f"{value:,.6g}" if abs(value) >= 1e-4 else f"{value:.6g}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     rounded = f"{value:,.{decimals}f}"
     return rounded.rstrip("0").rstrip(".") if "." in rounded else rounded

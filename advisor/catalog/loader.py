@@ -100,7 +100,7 @@ def sources() -> Mapping[str, Source]:
     """Every source by its key."""
     path = FOLDER / "sources.yaml"
     return MappingProxyType(
-        {key: _validated(path, Source, row) for key, row in _yaml(path).items()}
+        {key: _validated(path, Source, row, key) for key, row in _yaml(path).items()}
     )
 
 
@@ -153,7 +153,7 @@ def load_option(path: Path) -> Option:
         missing = "people" if hours is None else "levels"
         raise CatalogError(f"option {name} has no {missing}; add {missing}: to {path.name}")
     own = {
-        key: _validated(path, Assumption, row)
+        key: _validated(path, Assumption, row, f"assumptions.{key}")
         for key, row in (raw.get("assumptions") or {}).items()
     }
     facts = {key: _cited(path, key, row) for key, row in (raw.get("facts") or {}).items()}
@@ -183,9 +183,9 @@ def read(path: Path, schema: type[File]) -> File:
 def _cited(path: Path, name: str, row: Any) -> Fact:
     if not isinstance(row, dict) or "source" not in row:
         raise CatalogError(f"{path.name}: fact {name} has no source; name a key of sources.yaml")
-    fact = _validated(
-        path, Fact, row | {"source_key": row["source"], "source": cite(row["source"])}
-    )
+    key = row["source"]
+    cited = {"source_key": key, "source": cite(key), "also": [cite(k) for k in row.get("also", ())]}
+    fact = _validated(path, Fact, row | cited, f"facts.{name}")
     kind = fact_kinds().get(name)
     if kind is None:
         raise CatalogError(f"{path.name}: {name} is not a fact of facts.yaml")
@@ -230,10 +230,13 @@ def _yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def _validated(path: Path, schema: type[File], data: Any) -> File:
+def _validated(path: Path, schema: type[File], data: Any, inside: str = "") -> File:
     try:
         return schema.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        # Of a value that may be of several types, each type complains; say what is wrong with it.
+        telling = ("value_error", "finite_number")
+        problems = error.errors()
+        first = next((p for p in problems if p["type"] in telling), problems[0])
+        where = ".".join(str(part) for part in (inside, *first["loc"]) if part != "")
         raise CatalogError(f"{path.name}: {where}: {first['msg']}; correct it") from error

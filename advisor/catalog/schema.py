@@ -49,9 +49,10 @@ class Source(Strict):
         return str(value) if isinstance(value, (int, date)) else value
 
     def cite(self) -> str:
-        """One line for people: title, address, the day it was read."""
-        where = f", {self.url}" if self.url else ""
-        return f"{self.title}{where} (read {self.read.isoformat()})"
+        """One line for people: the title, and where it was read and when."""
+        if self.url is None:
+            return self.title
+        return f"{self.title}, {self.url} (read {self.read.isoformat()})"
 
 
 class FactKind(Strict):
@@ -98,6 +99,7 @@ class Fact(Strict):
     confidence: Confidence
     source: str = Field(min_length=1)  # the citation
     source_key: str = ""  # its key in sources.yaml
+    also: tuple[str, ...] = ()  # citations of further texts that say so
     checked: date
     note: str = ""
 
@@ -170,6 +172,7 @@ class Hours(Strict):
     monthly_hours: Estimate
     setup_hours: Estimate
     rationale: str
+    factors: Kind | None = None  # which skill factors hold; left out: those of the option's kind
 
 
 class RuntimeImage(Strict):

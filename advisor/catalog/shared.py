@@ -90,7 +90,7 @@ class PeopleFile(Strict):
         self, option: Option, skill: Skill, existing_cluster: bool
     ) -> tuple[Estimate, Estimate]:
         """(hours a month, hours of set-up) of a team of that skill."""
-        managed = option.kind == "managed"
+        managed = (option.people.factors or option.kind) == "managed"
         factors = self.skill_factors.managed if managed else self.skill_factors.self_hosted
         monthly = setup = factors[skill]
         if existing_cluster and option.id in self.existing_cluster.options:
