@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from advisor.errors import AdvisorError, DeployError, PreflightError
+from advisor.errors import AdvisorError, DeployError, InputError, PreflightError
 from deploy.bundle.pack import pack
 from deploy.requests import PlanRequest, check_name
 from deploy.sample import sample_request
@@ -70,6 +70,11 @@ class LocalTarget(Target):
 
     def plan(self, request: PlanRequest) -> Plan:
         """What apply will start. Keeps nothing on disk. Raises PreflightError, InputError."""
+        if request.public:
+            raise InputError(
+                f"public is true, but this machine listens on {LOOPBACK} only; leave it out, or "
+                "choose an option in a cloud"
+            )
         port = local_checks.asked_port(request)
         findings = self.preflight(request)
         blocking = [f"{f.message}; {f.fix}" for f in findings if f.blocking and not f.ok]

@@ -352,6 +352,18 @@ def test_a_run_of_a_living_process_is_left_to_it(plan: Plan, advisor_home: Path)
         runs.shutdown()
 
 
+def test_a_launched_process_soon_takes_over_what_another_left(
+    plan: Plan, advisor_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "WATCH_EVERY_S", 0.1)
+    runs.launch()
+    try:
+        run_id, _ = open_store().begin("apply", plan, by="", executor="dead")
+        assert finished(run_id).state == "succeeded"
+    finally:
+        runs.shutdown()
+
+
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[str]:
     """URL of a PostgreSQL of our own on a loopback port."""

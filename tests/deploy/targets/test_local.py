@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -198,6 +199,11 @@ def test_a_port_taken_after_the_plan_leaves_nothing(
     assert port_of(LOCAL.apply(plan, heard.append)) == port
 
 
+def test_this_machine_is_never_public(local_request: Request, onnx_model: Path) -> None:
+    with pytest.raises(InputError, match=r"127\.0\.0\.1 only"):
+        LOCAL.plan(replace(local_request(onnx_model), public=True))
+
+
 def test_a_wrong_port_is_refused(local_request: Request, onnx_model: Path) -> None:
     for port in (80, 70_000, "8080", True):
         with pytest.raises(InputError, match="1024 to 65535"):
@@ -267,17 +273,12 @@ def test_a_changed_model_file_makes_the_plan_stale(
         LOCAL.apply(plan, heard.append)
 
 
-def test_too_little_memory_blocks_the_plan(
-    local_request: Request, onnx_model: Path, requirements: object
-) -> None:
+def test_too_little_memory_blocks_the_plan(local_request: Request, onnx_model: Path) -> None:
     request = local_request(onnx_model)
-    need = request.need
-    huge = need.model_copy(
-        update={"model": need.model.model_copy(update={"memory_mb": 3_900_000.0})}
-    )
-    object.__setattr__(request, "need", huge)
+    model = request.need.model.model_copy(update={"memory_mb": 3_900_000.0})
+    huge = request.need.model_copy(update={"model": model})
     with pytest.raises(PreflightError, match="3,900,000 MB of memory"):
-        LOCAL.plan(request)
+        LOCAL.plan(replace(request, need=huge))
 
 
 def damage_bundle(plan: Plan) -> None:
