@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rule_cases import CASES, Case, need
 
-from advisor.catalog.loader import load_options, option, sources
+from advisor.catalog.loader import fact_kinds, load_options, option, sources
 from advisor.recommend import recommend
 from advisor.requirements import Requirements, parse
+from advisor.rule_fields import fields
 from advisor.rules import Fired, Outcome, contradictions, load_rules
 from advisor.workload import resolve
 
+DOCS = Path(__file__).parents[2] / "docs"
 RULES = load_rules()
 BY_ID = {rule.id: rule for rule in RULES.rules}
 # Their relaxation changes the plan, so only a new sizing can tell whether it helped.
@@ -127,3 +131,25 @@ def test_every_exclusion_that_can_be_relaxed_says_how() -> None:
     for rule in RULES.rules:
         if rule.kind == "exclude":
             assert rule.relax, rule.id
+
+
+def test_the_page_on_rules_names_every_field() -> None:
+    page = (DOCS / "rules.md").read_text(encoding="utf-8")
+    facts = {f"option.{name}" for name in fact_kinds()}
+    for name in fields():
+        base = name.removesuffix("_known").removesuffix("_low").removesuffix("_high")
+        if base not in facts and not name.startswith("assume."):
+            assert f"`{base}`" in page, name
+
+
+def test_the_rules_that_the_page_shows_are_good(tmp_path: Path) -> None:
+    page = (DOCS / "rules.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert len(shown) == 2
+    for i, text in enumerate(shown):
+        path = tmp_path / f"{i}.yaml"
+        path.write_text(text, encoding="utf-8")
+        rules = load_rules([path])
+        outcome = rules.evaluate(option("ec2"), resolve(need({"traffic.request_mb": 1})))
+        assert rules.policies
+        assert (fired(outcome, "no-virtual-machines") is not None) == (i == 1)
