@@ -1,0 +1,1 @@
+"""AWS: credentials, the CloudFormation engine, the bootstrap stack and image builds."""

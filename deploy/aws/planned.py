@@ -1,0 +1,146 @@
+"""What a plan for an endpoint says: resources, permissions, cost, and what apply holds on to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.aws.realtime import VARIANT, Realtime, stack_name
+from deploy.aws.stack_models import Change, ChangeSet
+from deploy.aws.templates import load
+from deploy.bundle.pack import image_tag
+from deploy.requests import PlanRequest
+from deploy.sample import sample_request
+from deploy.target import Finding, Plan, PlannedResource, Proof
+
+TARGET = "sagemaker"
+PROVEN_BY: Proof = "emulator"
+PROVEN_ON = "2026-11-22"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was found and made for a plan. A change set is None where there is nothing to change,
+    and the endpoint's also while `is_new_account`: no bootstrap stack to prepare it with."""
+
+    bundle_hash: str
+    findings: list[Finding]
+    account: str
+    change_set_name: str
+    bootstrap: ChangeSet | None
+    endpoint: ChangeSet | None
+    is_new_account: bool
+
+    @property
+    def unchanged(self) -> bool:
+        """Does the endpoint run already as it would be planned?"""
+        return self.endpoint is None and not self.is_new_account
+
+
+def planned(request: PlanRequest, wanted: Realtime, made: Prepared) -> Plan:
+    """The plan document."""
+    ranked, artifact = request.ranked, request.artifact
+    changes = _changes(wanted, made)
+    minutes = 0.0 if made.unchanged else wanted.template.expected_minutes
+    grants = wanted.template.grants()
+    resources = [] if made.unchanged else _image(made.bundle_hash)
+    if made.bootstrap is not None:
+        bootstrap = load("bootstrap.yaml")
+        minutes += bootstrap.expected_minutes
+        grants = bootstrap.grants() + grants
+        resources = [change.planned() for change in made.bootstrap.changes] + resources
+    return Plan(
+        name=request.name,
+        option=ranked.option,
+        target=TARGET,
+        variant=VARIANT,
+        model_path=str(artifact.path.resolve()),
+        model_format=artifact.format,
+        model_digest=artifact.digest,
+        bundle_hash=made.bundle_hash,
+        account=made.account,
+        region=ranked.region,
+        monthly_usd=ranked.monthly_usd.expected,
+        monthly_usd_high=ranked.monthly_usd.high,
+        resources=resources + [_named(change, request, wanted) for change in changes],
+        public=["nothing: the endpoint answers IAM-signed calls only"],
+        permissions=[*grants, "Whoever calls it needs sagemaker:InvokeEndpoint on it."],
+        writes_at_plan_time=_writes(made),
+        expected_minutes=minutes,
+        proven_by=PROVEN_BY,
+        proven_on=PROVEN_ON,
+        parameters=_parameters(request, wanted, made, changes),
+        findings=made.findings,
+    )
+
+
+def _changes(wanted: Realtime, made: Prepared) -> tuple[Change, ...]:
+    """CloudFormation's own preview, or the template's resources where it cannot give one yet."""
+    if not made.is_new_account:
+        return made.endpoint.changes if made.endpoint else ()
+    return tuple(
+        Change("create", kind, logical_id, "", "")
+        for logical_id, kind in wanted.template.resources(wanted.parameters)
+    )
+
+
+def _parameters(
+    request: PlanRequest, wanted: Realtime, made: Prepared, changes: tuple[Change, ...]
+) -> dict[str, Any]:
+    sample = sample_request(request.artifact.signature)
+    return {
+        "template": wanted.template.digest,
+        "stack": wanted.parameters,
+        "tags": wanted.tags,
+        "architecture": wanted.architecture,
+        "unchanged": made.unchanged,
+        "change_set": made.endpoint.arn if made.endpoint else None,
+        "change_set_name": made.change_set_name,
+        "creates": made.endpoint.creates if made.endpoint else True,
+        "changes": [list(change.key) for change in changes],
+        "bootstrap_change_set": made.bootstrap.arn if made.bootstrap else None,
+        "bootstrap_creates": made.bootstrap.creates if made.bootstrap else False,
+        "sample": sample.body.decode() if sample else None,
+        "sample_note": sample.note if sample else "",
+    }
+
+
+def _writes(made: Prepared) -> list[str]:
+    return [
+        f"a change set for the stack {change_set.stack_name}"
+        + (", which waits in REVIEW_IN_PROGRESS and bills nothing" if change_set.creates else "")
+        for change_set in (made.bootstrap, made.endpoint)
+        if change_set is not None
+    ]
+
+
+def _image(bundle_hash: str) -> list[PlannedResource]:
+    return [
+        PlannedResource(
+            action="create",
+            kind="AWS::CodeBuild::Build",
+            name=f"one build of {image_tag(bundle_hash)}",
+            detail="billed by the minute, unless the image is there already",
+        ),
+        PlannedResource(
+            action="create",
+            kind="AWS::ECR::Image",
+            name=image_tag(bundle_hash),
+            detail="the bundle, the model inside, under its hash",
+        ),
+    ]
+
+
+def _named(change: Change, request: PlanRequest, wanted: Realtime) -> PlannedResource:
+    """The change with the names that are known beforehand."""
+    resource = change.planned()
+    replicas, release = request.ranked.replicas, wanted.parameters["ReleaseName"]
+    count = f"{replicas.min}" if replicas.min == replicas.max else f"{replicas.min}–{replicas.max}"
+    known = {
+        "Endpoint": (stack_name(request.name), f"{count} × {request.ranked.machine}"),
+        "Model": (release, "network isolation on"),
+        "EndpointConfig": (release, request.ranked.machine),
+    }
+    name, detail = known.get(change.logical_id, (resource.name, ""))
+    details = "; ".join(text for text in (detail, resource.detail) if text)
+    return resource.model_copy(update={"name": name, "detail": details})

@@ -1,0 +1,205 @@
+"""Carrying out a plan for an endpoint: account, image, stack; and taking a failed try back."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from advisor.errors import AdvisorError, DeployError, StalePlanError
+from deploy.artifact import inspect
+from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
+from deploy.aws.images import Architecture, Images
+from deploy.aws.realtime import TEMPLATE, in_account, stack_name
+from deploy.aws.session import Aws, told
+from deploy.aws.stack_models import ChangeSet
+from deploy.aws.stacks import Stacks
+from deploy.aws.templates import load
+from deploy.bundle.pack import archive, image_tag, pack
+from deploy.files import sha256_of
+from deploy.target import Emit, Event, Plan
+
+Undo = tuple[str, Callable[[], object]]
+
+
+class Rollout:
+    """One apply of one plan. What it makes is taken back, newest first, when it fails."""
+
+    def __init__(self, plan: Plan, aws: Aws, stacks: Stacks, emit: Emit) -> None:
+        self._plan = plan
+        self._aws = aws
+        self._stacks = stacks
+        self._emit = emit
+        self._undo: list[Undo] = []
+
+    def run(self) -> None:
+        """Bootstrap if planned, image if missing, then exactly the planned change set.
+
+        Raises StalePlanError, PreflightError or DeployError; what this run made is then gone
+        again, or named in the message.
+        """
+        self._check_not_stale()
+        try:
+            bootstrap = self._bootstrap()
+            if self._plan.parameters["unchanged"]:
+                self._say("stack", "Nothing differs from what runs", "done")
+                return
+            digest = self._image(bootstrap)
+            self._endpoint(bootstrap, digest)
+        except AdvisorError as error:
+            left = self._take_back()
+            if left:
+                raise DeployError(f"{error}; not taken back: {'; '.join(left)}") from error
+            raise
+
+    def _check_not_stale(self) -> None:
+        plan = self._plan
+        if self._aws.account != plan.account:
+            raise StalePlanError(
+                f"the plan is for account {plan.account} and this machine now works in "
+                f"{self._aws.account}; switch back, or plan again"
+            )
+        if load(TEMPLATE).digest != plan.parameters["template"]:
+            raise StalePlanError(
+                f"the template {TEMPLATE} of this installation changed after the plan; plan again"
+            )
+        if sha256_of(Path(plan.model_path)) != plan.model_digest:
+            raise StalePlanError(f"{plan.model_path} changed after the plan was made; plan again")
+
+    def _bootstrap(self) -> Bootstrap:
+        stack = BootstrapStack(self._stacks)
+        if stack.is_current():
+            return Bootstrap.of(self._stacks.get(STACK_NAME))
+        arn = self._plan.parameters["bootstrap_change_set"]
+        if arn is None:
+            raise StalePlanError("the bootstrap stack is gone since the plan was made; plan again")
+        creates = bool(self._plan.parameters["bootstrap_creates"])
+        change_set = self._stacks.read(arn, creates=creates)
+        if creates:
+            self._undo.append(("the bootstrap stack", lambda: self._remove_bootstrap(stack)))
+        return stack.ensure(change_set, self._emit)
+
+    def _remove_bootstrap(self, stack: BootstrapStack) -> None:
+        """Only while nobody else's deployment has moved in."""
+        if stack.is_empty():
+            stack.remove(self._emit)
+
+    def _image(self, bootstrap: Bootstrap) -> str:
+        images = Images(self._aws, bootstrap)
+        tag = image_tag(self._plan.bundle_hash)
+        digest = images.digest(tag)
+        if digest is not None:
+            self._say("build", f"Image {digest} is in the repository already", "done")
+            return digest
+        with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
+            zipped = self._packed(Path(scratch))
+            self._undo.append(("the uploaded bundle", lambda: images.remove_upload(tag)))
+            upload = images.upload(zipped, tag, self._emit)
+        self._undo.append((f"the image {tag}", lambda: self._remove_image(images, tag)))
+        arch: Architecture = self._plan.parameters["architecture"]
+        digest = images.build(tag, upload, arch, self._emit)
+        images.remove_upload(tag)  # it was needed for this only
+        return digest
+
+    def _remove_image(self, images: Images, tag: str) -> None:
+        """Unless another deployment came to run it meanwhile."""
+        if tag and not BootstrapStack(self._stacks).runs(tag):
+            images.remove_image(tag)
+
+    def _packed(self, scratch: Path) -> Path:
+        """The bundle's archive. Raises StalePlanError when it is not the planned bundle."""
+        self._say("bundle", f"Packing {Path(self._plan.model_path).name} with its server")
+        bundle = pack(inspect(Path(self._plan.model_path)), scratch / "bundle")
+        if bundle.hash != self._plan.bundle_hash:
+            raise StalePlanError(
+                f"the bundle is now {bundle.hash[:12]} and the plan says "
+                f"{self._plan.bundle_hash[:12]}: the model or this installation changed; plan again"
+            )
+        return archive(bundle)
+
+    def _endpoint(self, bootstrap: Bootstrap, digest: str) -> None:
+        change_set = self._change_set(bootstrap)
+        stack = self._stacks.find(change_set.stack_id)
+        former = stack.image_tag if stack and not stack.is_review else ""
+        begins = change_set.is_available or (stack is not None and stack.is_busy)
+        if begins:
+            self._undo.append(
+                (
+                    f"the stack {change_set.stack_name}",
+                    lambda: self._stacks.abandon(change_set, self._emit),
+                )
+            )
+        self._stacks.execute(change_set, self._emit)
+        self._verify(digest)
+        if former != image_tag(self._plan.bundle_hash):
+            self._remove_image(Images(self._aws, bootstrap), former)
+        self._say("stack", f"Endpoint {stack_name(self._plan.name)} is in service", "done")
+
+    def _change_set(self, bootstrap: Bootstrap) -> ChangeSet:
+        """The planned one; where the account had no bootstrap then, one that equals the plan."""
+        parameters, name = self._plan.parameters, stack_name(self._plan.name)
+        creates = bool(parameters["creates"])
+        if parameters["change_set"] is not None:
+            return self._stacks.read(parameters["change_set"], creates=creates)
+        stack = self._stacks.find(name)
+        if stack is not None and not stack.is_review:
+            try:
+                return self._stacks.read(
+                    parameters["change_set_name"], creates=creates, stack=name
+                )
+            except StalePlanError:
+                raise StalePlanError(
+                    f"the stack {name} was made by somebody else since the plan; plan again"
+                ) from None
+        made = self._stacks.prepare(
+            name,
+            load(TEMPLATE).text,
+            in_account(
+                parameters["stack"], image_tag(self._plan.bundle_hash), bootstrap, self._aws
+            ),
+            parameters["tags"],
+            change_set_name=parameters["change_set_name"],
+            role_arn=bootstrap.sagemaker_service_role_arn,
+        )
+        if made is None:
+            raise StalePlanError(f"the stack {name} is there already; plan again")
+        self._undo.append(("the change set", lambda: self._stacks.drop(made.arn)))
+        differs = {c.key for c in made.changes} ^ {tuple(c) for c in parameters["changes"]}
+        if differs:
+            what = ", ".join(sorted(" ".join(change) for change in differs))
+            raise StalePlanError(f"CloudFormation would do other than planned ({what}); plan again")
+        return made
+
+    def _verify(self, digest: str) -> None:
+        """The endpoint runs the image that was built: SageMaker says which digest it resolved."""
+        name = stack_name(self._plan.name)
+        with told(f"look at the endpoint {name}"):
+            seen = self._aws.client("sagemaker").describe_endpoint(EndpointName=name)
+        if seen["EndpointStatus"] != "InService":
+            raise DeployError(
+                f"the endpoint {name} is {seen['EndpointStatus']}: {seen.get('FailureReason', '')}"
+            )
+        running = {
+            image.get("ResolvedImage", "").partition("@")[2]
+            for variant in seen["ProductionVariants"]
+            for image in variant.get("DeployedImages", [])
+        }
+        if running != {digest}:
+            raise DeployError(
+                f"the endpoint {name} runs {', '.join(sorted(running)) or 'no image'} and not the "
+                f"image that was built, {digest}"
+            )
+
+    def _take_back(self) -> list[str]:
+        """What could not be taken back, a sentence each."""
+        left = []
+        while self._undo:
+            what, undo = self._undo.pop()
+            try:
+                undo()
+            except AdvisorError as error:
+                left.append(f"{what} ({error})")
+        return left
+
+    def _say(self, step: str, message: str, level: str = "info") -> None:
+        self._emit(Event.model_validate({"step": step, "message": message, "level": level}))

@@ -1,0 +1,278 @@
+"""The machine's own AWS credentials, and clients that retry what is worth retrying.
+
+Keys are never pasted: botocore's credential chain finds them (environment, profile, SSO, container
+or instance role), and `ADVISOR_AWS_ROLE_ARN` names a role to assume from there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import boto3
+import botocore.session
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+    SSOError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from advisor.errors import DeployError, InputError, PreflightError
+
+USER_AGENT = "model-deployment-advisor"
+ROLE_ARN = re.compile(r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")
+
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidToken"}
+NOT_KNOWN = {
+    "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure",
+    "InvalidAccessKeyId", "MissingAuthenticationToken", "InvalidSignatureException",
+}  # fmt: skip
+DENIED = {
+    "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized",
+    "AuthorizationError", "Forbidden", "403",
+}  # fmt: skip
+THROTTLED = {
+    "Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded",
+    "TooManyRequestsException", "SlowDown", "PriorRequestNotComplete",
+}  # fmt: skip
+REGION_OFF = {"OptInRequired", "RegionDisabledException", "SubscriptionRequiredException"}
+LIMIT = {
+    "LimitExceeded", "LimitExceededException", "ResourceLimitExceeded", "ServiceQuotaExceeded",
+    "ServiceQuotaExceededException", "AccountLimitExceededException",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AwsSettings:
+    """What an operator sets once for this machine, from the environment."""
+
+    role_arn: str = ""
+    external_id: str = ""
+    kms_key_arn: str = ""
+    subnet_ids: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    alarm_topic_arn: str = ""
+    poll_seconds: float = 5.0
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> AwsSettings:
+        """ADVISOR_AWS_ROLE_ARN, _EXTERNAL_ID, _KMS_KEY_ARN, _SUBNET_IDS, _SECURITY_GROUP_IDS
+        (comma-separated), _ALARM_TOPIC_ARN and _POLL_SECONDS. Raises InputError on a wrong one."""
+
+        def given(name: str) -> str:
+            return environ.get(f"ADVISOR_AWS_{name}", "").strip()
+
+        def listed(name: str) -> tuple[str, ...]:
+            return tuple(part.strip() for part in given(name).split(",") if part.strip())
+
+        role = given("ROLE_ARN")
+        if role and not ROLE_ARN.match(role):
+            raise InputError(
+                f"ADVISOR_AWS_ROLE_ARN is {role!r}, which is no role; write it like "
+                "arn:aws:iam::123456789012:role/deploy"
+            )
+        poll = given("POLL_SECONDS")
+        try:
+            poll_seconds = float(poll) if poll else cls.poll_seconds
+        except ValueError:
+            poll_seconds = 0.0
+        if poll_seconds <= 0:
+            raise InputError(
+                f"ADVISOR_AWS_POLL_SECONDS is {poll!r}; give the seconds between two looks"
+            )
+        return cls(
+            role_arn=role,
+            external_id=given("EXTERNAL_ID"),
+            kms_key_arn=given("KMS_KEY_ARN"),
+            subnet_ids=listed("SUBNET_IDS"),
+            security_group_ids=listed("SECURITY_GROUP_IDS"),
+            alarm_topic_arn=given("ALARM_TOPIC_ARN"),
+            poll_seconds=poll_seconds,
+        )
+
+
+class Aws:
+    """One account in one region, as this machine may use it.
+
+    `client(name)` gives a boto3 client with standard retries; nothing is asked of AWS before the
+    first call. Wrap calls in `told(...)`, which turns an AWS error into one sentence.
+    """
+
+    def __init__(self, region: str, settings: AwsSettings | None = None) -> None:
+        self.region = region
+        self.settings = settings or AwsSettings.from_environment()
+        self.client: Callable[[str], Any] = cache(self._client)
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Account and ARN that the credentials belong to. Raises PreflightError."""
+        with told(f"ask AWS who is calling in {self.region}", PreflightError):
+            answer = self.client("sts").get_caller_identity()
+        return {"account": answer["Account"], "arn": answer["Arn"]}
+
+    @property
+    def account(self) -> str:
+        return self.identity["account"]
+
+    def regions(self, service: str) -> list[str]:
+        """Every region in which AWS offers the service, as botocore knows it; no call."""
+        core = botocore.session.get_session()
+        return sorted(
+            region
+            for partition in core.get_available_partitions()
+            for region in core.get_available_regions(service, partition)
+        )
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        with told("read the AWS credentials of this machine", PreflightError):
+            base = boto3.Session(region_name=self.region)
+            if not self.settings.role_arn:
+                return base
+            source = base.get_credentials()
+            if source is None:
+                raise NoCredentialsError
+        return _assumed(base, source, self.settings)
+
+    def _client(self, name: str) -> Any:
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 8},
+            user_agent_extra=USER_AGENT,
+            connect_timeout=10,
+        )
+        with told(f"reach {name} in {self.region}", PreflightError):
+            return self._session.client(name, config=config)  # type: ignore[call-overload]
+
+
+@contextmanager
+def told(doing: str, error: type[DeployError] = DeployError) -> Iterator[None]:
+    """Turn what AWS or botocore raises while `doing` something into one sentence.
+
+    Credentials, permissions and regions are always a PreflightError: nothing was done.
+    """
+    try:
+        yield
+    except ClientError as caught:
+        raise _of_client(caught, doing, error) from caught
+    except Boto3Error as caught:  # a transfer hides the real error behind its own
+        cause = caught.__context__
+        if isinstance(cause, ClientError):
+            raise _of_client(cause, doing, error) from cause
+        raise error(f"this machine could not {doing}: {caught}") from caught
+    except BotoCoreError as caught:
+        raise _of_botocore(caught, doing, error) from caught
+
+
+def code_of(error: BaseException | None) -> str:
+    """The error code that AWS gave, also behind a sentence of `told`; "" for any other error."""
+    caught = _client_error(error)
+    return str(caught.response.get("Error", {}).get("Code", "")) if caught else ""
+
+
+def message_of(error: BaseException | None) -> str:
+    """What AWS itself said, without a final stop; "" for any other error."""
+    caught = _client_error(error)
+    said = str(caught.response.get("Error", {}).get("Message", "")) if caught else ""
+    return said.strip().rstrip(".")
+
+
+def _client_error(error: BaseException | None) -> ClientError | None:
+    if isinstance(error, DeployError):
+        error = error.__cause__
+    return error if isinstance(error, ClientError) else None
+
+
+def _of_client(caught: ClientError, doing: str, error: type[DeployError]) -> DeployError:
+    code, said = code_of(caught), message_of(caught)
+    if code in EXPIRED:
+        return PreflightError(
+            f"the AWS credentials have expired ({code}), so this machine could not {doing}; sign "
+            "in again (aws sso login, or a fresh session) and repeat"
+        )
+    if code in NOT_KNOWN:
+        return PreflightError(
+            f"AWS does not know these credentials ({code}), so this machine could not {doing}; "
+            "check them, and that the region is enabled for the account"
+        )
+    if code in DENIED:
+        return PreflightError(
+            f"AWS denied permission to {doing}: {said or code}; attach the operator policy named "
+            "in the outputs of the bootstrap stack, or ask whoever runs the account"
+        )
+    if code in REGION_OFF:
+        return PreflightError(
+            f"the region or service is not enabled for this account ({code}), so this machine "
+            f"could not {doing}; enable it or choose another region"
+        )
+    if code in THROTTLED:
+        return error(
+            f"AWS asked to slow down ({code}) for longer than the retries last, so this machine "
+            f"could not {doing}; repeat in a minute"
+        )
+    if code in LIMIT:
+        return error(
+            f"a quota of the account is used up ({said or code}), so this machine could not "
+            f"{doing}; ask for more under Service Quotas"
+        )
+    return error(f"AWS would not {doing}: {said or code}")
+
+
+def _of_botocore(caught: BotoCoreError, doing: str, error: type[DeployError]) -> DeployError:
+    if isinstance(caught, NoCredentialsError | PartialCredentialsError):
+        return PreflightError(
+            "no AWS credentials were found on this machine; sign in with 'aws sso login' or "
+            "'aws configure', set AWS_PROFILE, or run where an instance role is attached"
+        )
+    if isinstance(caught, SSOError | TokenRetrievalError | UnauthorizedSSOTokenError):
+        return PreflightError(
+            f"the AWS sign-in has ended ({caught}); run 'aws sso login' and repeat"
+        )
+    if isinstance(caught, CredentialRetrievalError):
+        return PreflightError(f"the AWS credentials could not be read: {caught}; sign in again")
+    if isinstance(caught, ProfileNotFound):
+        return PreflightError(f"{caught}; set AWS_PROFILE to a profile of ~/.aws/config")
+    if isinstance(caught, NoRegionError):
+        return PreflightError("no AWS region was given; choose one in placement.regions")
+    if isinstance(caught, EndpointConnectionError | ConnectTimeoutError):
+        return PreflightError(
+            f"AWS could not be reached to {doing} ({caught}); check the network and the region"
+        )
+    if isinstance(caught, ReadTimeoutError):
+        return error(f"AWS did not answer in time to {doing} ({caught}); repeat")
+    return error(f"this machine could not {doing}: {caught}")
+
+
+def _assumed(base: boto3.Session, source: Any, settings: AwsSettings) -> boto3.Session:
+    """A session of the role, renewed by itself when its hour is over."""
+    core = botocore.session.get_session()
+    extra = {"RoleSessionName": USER_AGENT}
+    if settings.external_id:
+        extra["ExternalId"] = settings.external_id
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=base._session.create_client,
+        source_credentials=source,
+        role_arn=settings.role_arn,
+        extra_args=extra,
+    )
+    core._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]
+        method="assume-role", refresh_using=fetcher.fetch_credentials
+    )
+    return boto3.Session(botocore_session=core, region_name=base.region_name)

@@ -1,0 +1,119 @@
+"""The CloudFormation templates that ship with the product, read as data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from advisor.errors import DeployError
+
+DIRECTORY = Path(__file__).resolve().parent.parent / "templates"
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template: its text as sent, and its content with !Ref and !Sub in the long form."""
+
+    name: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the text, first 12 hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = yaml.load(self.text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return loaded
+
+    @property
+    def expected_minutes(self) -> float:
+        """How long the template itself says that it takes; an assumption, labelled there."""
+        return float(self.content["Metadata"]["ModelDeploymentAdvisor"]["ExpectedMinutes"])
+
+    def grants(self) -> list[str]:
+        """What the template's roles may do, in the words written beside them."""
+        return [
+            " ".join(sentence.split())
+            for resource in self.content["Resources"].values()
+            for sentence in resource.get("Metadata", {}).get("Grants", [])
+        ]
+
+    def bounded(self, parameter: str, value: float) -> int:
+        """The value, kept within the parameter's MinValue and MaxValue, as a whole number."""
+        bounds = self.content["Parameters"][parameter]
+        low, high = float(bounds.get("MinValue", value)), float(bounds.get("MaxValue", value))
+        return round(min(max(value, low), high))
+
+    def resources(self, parameters: dict[str, str]) -> list[tuple[str, str]]:
+        """(logical id, type) of everything the template makes under these parameters."""
+        return [
+            (logical_id, resource["Type"])
+            for logical_id, resource in self.content["Resources"].items()
+            if self._holds(resource.get("Condition"), parameters)
+        ]
+
+    def part_digest(self, *logical_ids: str) -> str:
+        """sha256 of these resources' definitions, hexadecimal."""
+        parts = [self.content["Resources"][logical_id] for logical_id in logical_ids]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _holds(self, condition: str | None, parameters: dict[str, str]) -> bool:
+        if condition is None:
+            return True
+        return bool(self._value(self.content["Conditions"][condition], parameters))
+
+    def _value(self, node: Any, parameters: dict[str, str]) -> Any:
+        """The few functions that the conditions here are made of."""
+        if not isinstance(node, dict):
+            return str(node)
+        ((function, argument),) = node.items()
+        if function == "Ref":
+            default = self.content["Parameters"][argument].get("Default", "")
+            return str(parameters.get(argument, default))
+        if function == "Fn::Equals":
+            left, right = (self._value(a, parameters) for a in argument)
+            return left == right
+        if function == "Fn::Not":
+            return not self._value(argument[0], parameters)
+        raise DeployError(f"{self.name} uses {function} in a condition, which is not known here")
+
+
+def load(name: str) -> Template:
+    """A shipped template by file name. Raises DeployError when the installation lacks it."""
+    path = DIRECTORY / name
+    try:
+        return Template(name, path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DeployError(
+            f"the template {path} cannot be read ({error.strerror}); install the product again"
+        ) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "Ref":
+        return {"Ref": value}
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
