@@ -1,0 +1,83 @@
+"""What the AWS tests share: a listening `emit`, and requests as the advisor itself sizes them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from advisor.recommend import recommend
+from advisor.recommendation import Ranked
+from advisor.requirements import Requirements, parse
+from deploy.artifact import Artifact, inspect
+from deploy.requests import PlanRequest
+from deploy.target import Event
+
+QUICK = 0.03  # seconds between two looks at the emulator
+OPTION = "sagemaker-realtime"
+
+
+class Log(list[Event]):
+    """An `emit` that keeps what it is told."""
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
+
+    @property
+    def messages(self) -> list[str]:
+        return [event.message for event in self]
+
+    def steps(self) -> list[str]:
+        """The steps in order, each once."""
+        return list(dict.fromkeys(event.step for event in self))
+
+
+def need(**sections: dict[str, Any]) -> Requirements:
+    """Requirements of a small model; sections add to or replace these."""
+    given: dict[str, dict[str, Any]] = {
+        "model": {"format": "onnx", "size_mb": 1, "memory_mb": 300, "service_time_ms": 8},
+        "traffic": {"mode": "realtime", "requests_per_month": 2_000_000},
+        "service": {"p95_ms": 100, "availability_percent": 99},
+        "placement": {"arm": False},
+    }
+    for name, answers in sections.items():
+        given[name] = given.get(name, {}) | answers
+    return parse(given)
+
+
+def sized(requirements: Requirements) -> Ranked:
+    """The option as the recommendation sizes it."""
+    return _sized(requirements.model_dump_json())
+
+
+@cache
+def _sized(text: str) -> Ranked:
+    answer = recommend(Requirements.model_validate_json(text), options=[OPTION], doubt=False)
+    found = answer.option(OPTION)
+    assert found is not None, answer.excluded
+    return found
+
+
+@cache
+def looked_at(model: Path) -> Artifact:
+    """The model file inspected once: that takes seconds."""
+    return inspect(model)
+
+
+def asked(
+    model: Path,
+    name: str = "fraud",
+    *,
+    requirements: Requirements | None = None,
+    ranked: Ranked | None = None,
+    **more: Any,
+) -> PlanRequest:
+    """A request to deploy the model as the advisor sizes it."""
+    wanted = requirements or need()
+    return PlanRequest(
+        name=name,
+        artifact=looked_at(model),
+        need=wanted,
+        ranked=ranked or sized(wanted),
+        **more,
+    )

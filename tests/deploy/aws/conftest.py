@@ -1,0 +1,48 @@
+"""One emulated AWS account for the whole session, empty again for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aws_support import QUICK, Log
+from emulator.client import REGION, Emulator
+
+from deploy.aws.session import Aws, AwsSettings
+from deploy.aws.stacks import Stacks
+
+
+@pytest.fixture(scope="session")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    emulator = Emulator(tmp_path_factory.mktemp("emulator"))
+    yield emulator
+    emulator.close()
+
+
+@pytest.fixture
+def emulator(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Emulator:
+    """The emulator, empty, and this process's AWS environment pointing at it."""
+    account.reset()
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in account.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ADVISOR_AWS_POLL_SECONDS", str(QUICK))
+    monkeypatch.setenv("ADVISOR_HOME", str(tmp_path / "home"))
+    return account
+
+
+@pytest.fixture
+def aws(emulator: Emulator) -> Aws:
+    return Aws(REGION, AwsSettings(poll_seconds=QUICK))
+
+
+@pytest.fixture
+def stacks(aws: Aws) -> Stacks:
+    return Stacks(aws)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()

@@ -1,0 +1,317 @@
+"""CloudFormation resource types that MiniStack lacks, and a check of the properties of all."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from containers import Container, Images, healthy, stop
+from faults import FAULTS
+from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
+from ministack.services import cloudwatch, ecr, iam, tagging
+from ministack.services.cloudformation import changesets, engine, provisioners, stacks
+from schema import Schema
+
+ENDPOINT = "AWS::SageMaker::Endpoint"
+CONFIG = "AWS::SageMaker::EndpointConfig"
+MODEL = "AWS::SageMaker::Model"
+TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
+POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
+INSTANCE_TYPES = (
+    ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
+    .shape_for("ProductionVariantInstanceType")
+    .enum
+)
+PREFIX = {ENDPOINT: "endpoint", CONFIG: "endpoint-config", MODEL: "model"}
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+TAGS = "Tags"
+
+
+@dataclass
+class Resource:
+    """One made resource: its type, its properties as sent, and when."""
+
+    type: str
+    name: str
+    arn: str
+    properties: dict[str, Any]
+    created_at: float = field(default_factory=time.time)
+    changed_at: float = field(default_factory=time.time)
+    container: Container | None = None
+    image: tuple[str, str] = ("", "")  # as specified, as resolved
+
+
+class World:
+    """Everything that the added types have made, by type and name, in each account and region."""
+
+    def __init__(self, images: Images, schemas: dict[str, dict[str, Any]]) -> None:
+        self.images = images
+        self.made: Any = AccountRegionScopedDict()
+        self.containers: list[Container] = []
+        self._before: dict[str, Callable[[Resource], None]] = {
+            MODEL: self._model,
+            CONFIG: self._config,
+            ENDPOINT: self._endpoint,
+            TARGET: self._scalable_target,
+            POLICY: self._scaling_policy,
+        }
+        for document in schemas.values():
+            schema = Schema(document)
+            known = provisioners._RESOURCE_HANDLERS.get(schema.type)
+            handlers = self._checked(schema, known) if known else self._added(schema)
+            provisioners._RESOURCE_HANDLERS[schema.type] = handlers
+        _preview_conditions()
+        blocks = stacks._runs_on_worker_thread
+        stacks._runs_on_worker_thread = lambda kind: kind == ENDPOINT or blocks(kind)
+        for service in ("sagemaker", "application-autoscaling"):
+            tagging._COLLECTORS[service] = lambda s=service: self._tagged(s)
+
+    def get(self, kind: str, name: str) -> Resource | None:
+        found: Resource | None = self.made.get(f"{kind}|{name}")
+        return found
+
+    def all(self, kind: str) -> list[Resource]:
+        return [r for r in self.made.values() if r.type == kind]
+
+    def reset(self) -> None:
+        """Stop what runs and forget what was made."""
+        for container in self.containers:
+            stop(container)
+        self.containers.clear()
+        self.made.clear()
+
+    def _checked(self, schema: Schema, known: dict[str, Any]) -> dict[str, Any]:
+        """MiniStack's own handlers, behind the schema check that it leaves out."""
+
+        def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+            _strike("create", schema.type)
+            schema.checked(_without_system_tags(properties))
+            return known["create"](logical_id, properties, stack)
+
+        def delete(*arguments: Any) -> Any:
+            _strike("delete", schema.type)
+            return known["delete"](*arguments)
+
+        return {**known, "create": create, "delete": delete}
+
+    def _added(self, schema: Schema) -> dict[str, Any]:
+        provisioners._REPLACING_PROPERTIES[schema.type] = tuple(schema.create_only)
+        if schema.tag_property:
+            provisioners._STACK_TAG_PROPERTY[schema.type] = (schema.tag_property, "list")
+
+        def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+            _strike("create", schema.type)
+            given = schema.checked(_without_system_tags(properties))
+            resource = self._new(schema, logical_id, given, stack)
+            key = f"{schema.type}|{resource.name}"
+            if key in self.made:
+                raise ValueError(f"{resource.name} already exists")
+            self._before.get(schema.type, lambda _: None)(resource)
+            self.made[key] = resource
+            return _reference(schema, resource), _attributes(schema, resource)
+
+        def update(physical: str, old: dict[str, Any], new: dict[str, Any], stack: str) -> Any:
+            _strike("update", schema.type)
+            given = schema.checked(_without_system_tags(new))
+            resource = self._by_reference(schema, physical)
+            changed = Resource(
+                resource.type, resource.name, resource.arn, given, resource.created_at
+            )
+            self._before.get(schema.type, lambda _: None)(changed)
+            if resource.container:
+                stop(resource.container)
+            self.made[f"{schema.type}|{resource.name}"] = changed
+            return physical, _attributes(schema, changed)
+
+        def delete(physical: str, properties: dict[str, Any]) -> None:
+            _strike("delete", schema.type)
+            resource = self._by_reference(schema, physical)
+            if resource.container:
+                stop(resource.container)
+            del self.made[f"{schema.type}|{resource.name}"]
+
+        return {"create": create, "update": update, "delete": delete}
+
+    def _new(self, schema: Schema, logical_id: str, given: dict[str, Any], stack: str) -> Resource:
+        short = schema.type.rpartition("::")[2]
+        name = given.get(f"{short}Name") or given.get("Name")
+        if schema.type in (TARGET, POLICY):
+            name = "|".join(
+                str(given[p])
+                for p in ("PolicyName", "ResourceId", "ScalableDimension")
+                if p in given
+            )
+        name = name or f"{stack}-{logical_id}-{uuid.uuid4().hex[:12]}"
+        service = schema.type.split("::")[1].lower()
+        path = f"{PREFIX.get(schema.type, short.lower())}/{name}"
+        if schema.type in (TARGET, POLICY):
+            service, path = "application-autoscaling", f"scalable-target/{uuid.uuid4().hex[:24]}"
+        arn = f"arn:aws:{service}:{get_region()}:{get_account_id()}:{path}"
+        return Resource(schema.type, name, arn, given)
+
+    def _by_reference(self, schema: Schema, physical: str) -> Resource:
+        for resource in self.all(schema.type):
+            if _reference(schema, resource) == physical:
+                return resource
+        raise ValueError(f"{schema.type} {physical} does not exist")
+
+    def _model(self, model: Resource) -> None:
+        _role(model.properties["ExecutionRoleArn"])
+        image = model.properties["PrimaryContainer"]["Image"]
+        stored = _image(image)
+        if stored is None:
+            raise ValueError(f"Requested image {image} not found.")
+        if stored["imageManifestMediaType"] != DOCKER_MANIFEST:
+            raise ValueError(
+                f"Unsupported manifest media type {stored['imageManifestMediaType']} for image {image}"
+            )
+        repository = (
+            image.split("@")[0].rpartition(":")[0] if "@" not in image else image.split("@")[0]
+        )
+        model.image = (image, f"{repository}@{stored['imageDigest']}")
+
+    def _config(self, config: Resource) -> None:
+        for variant in config.properties["ProductionVariants"]:
+            if variant["InstanceType"] not in INSTANCE_TYPES:
+                raise ValueError(
+                    f"Value '{variant['InstanceType']}' failed to satisfy enum value set"
+                )
+            if self.get(MODEL, variant["ModelName"]) is None:
+                raise ValueError(f'Could not find model "{variant["ModelName"]}".')
+
+    def _endpoint(self, endpoint: Resource) -> None:
+        config = self.get(CONFIG, endpoint.properties["EndpointConfigName"])
+        if config is None:
+            raise ValueError("Could not find the endpoint configuration.")
+        rollback = endpoint.properties.get("DeploymentConfig", {}).get(
+            "AutoRollbackConfiguration", {}
+        )
+        for alarm in rollback.get("Alarms", []):
+            if alarm["AlarmName"] not in cloudwatch._alarms:
+                raise ValueError(f"Could not find alarm {alarm['AlarmName']}.")
+        variant = config.properties["ProductionVariants"][0]
+        model = self.get(MODEL, variant["ModelName"])
+        assert model is not None
+        stored = _image(model.image[0])
+        if stored is None:
+            raise ValueError(f"Requested image {model.image[0]} not found.")
+        container = self.images.run(_config_digest(stored), endpoint.name, "serve")
+        self.containers.append(container)
+        limit = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 60)
+        why_not = healthy(container, min(limit, 60))
+        if why_not:
+            stop(container)
+            raise ValueError(
+                f"The primary container for production variant {variant['VariantName']} did not pass "
+                f"the ping health check. Please check CloudWatch logs for this endpoint. ({why_not})"
+            )
+        endpoint.container, endpoint.image = container, model.image
+
+    def _scalable_target(self, target: Resource) -> None:
+        given = target.properties
+        if (given["ServiceNamespace"], given["ScalableDimension"]) != (
+            "sagemaker", "sagemaker:variant:DesiredInstanceCount",
+        ):  # fmt: skip
+            raise ValueError(
+                f"Unsupported service namespace, resource type or scalable dimension: {given}"
+            )
+        kind, name, word, variant = given["ResourceId"].split("/")
+        endpoint = self.get(ENDPOINT, name)
+        if (kind, word) != ("endpoint", "variant") or endpoint is None:
+            raise ValueError(f"Could not find endpoint {name}")
+        config = self.get(CONFIG, endpoint.properties["EndpointConfigName"])
+        assert config is not None
+        if variant not in [v["VariantName"] for v in config.properties["ProductionVariants"]]:
+            raise ValueError(f"Could not find variant {variant}")
+        if given["MinCapacity"] > given["MaxCapacity"]:
+            raise ValueError("Maximum capacity cannot be less than minimum capacity")
+
+    def _scaling_policy(self, policy: Resource) -> None:
+        wanted = policy.properties.get("ResourceId")
+        if not any(t.properties["ResourceId"] == wanted for t in self.all(TARGET)):
+            raise ValueError(f"No scalable target registered for resource ID: {wanted}")
+
+    def _tagged(self, service: str) -> Any:
+        for resource in self.made.values():
+            if f":{service}:" in resource.arn:
+                yield resource.arn, resource.properties.get(TAGS, [])
+
+
+def _preview_conditions() -> None:
+    """MiniStack previews resources whose condition does not hold; CloudFormation does not."""
+    resolve = changesets._resolve_props_for_diff
+
+    def resolved(template: dict[str, Any], parameters: Any, name: str, stack_id: str) -> Any:
+        out = resolve(template, parameters, name, stack_id)
+        holds = engine._evaluate_conditions(template, parameters) if template else {}
+        kept = {
+            logical_id: resource
+            for logical_id, resource in out.get("Resources", {}).items()
+            if holds.get(resource.get("Condition"), True)
+        }
+        return out | {"Resources": kept}
+
+    changesets._resolve_props_for_diff = resolved
+
+
+def _strike(verb: str, kind: str) -> None:
+    fault = FAULTS.take(f"{verb} {kind}")
+    if fault:
+        raise ValueError(fault.message)
+
+
+def _reference(schema: Schema, resource: Resource) -> str:
+    """What Ref gives: the primary identifier, parts joined by a bar."""
+    parts = [
+        resource.arn if p.endswith("Arn") else str(resource.properties.get(p, resource.name))
+        for p in schema.identifier
+    ]
+    return "|".join(parts)
+
+
+def _attributes(schema: Schema, resource: Resource) -> dict[str, str]:
+    """What Fn::GetAtt gives: the read-only properties, and the name that AWS adds to them."""
+    short = schema.type.rpartition("::")[2]
+    named = {f"{short}Name": resource.name, "Arn": resource.arn, f"{short}Arn": resource.arn}
+    return {
+        p: resource.arn if p.endswith("Arn") else resource.name for p in schema.read_only
+    } | named
+
+
+def _without_system_tags(properties: dict[str, Any]) -> dict[str, Any]:
+    tags = properties.get(TAGS)
+    if not isinstance(tags, list):
+        return properties
+    return properties | {TAGS: [t for t in tags if not str(t.get("Key", "")).startswith("aws:")]}
+
+
+def _role(arn: str) -> None:
+    if arn.rpartition("/")[2] not in iam._roles:
+        raise ValueError(f"Could not assume role {arn}.")
+
+
+def _image(reference: str) -> dict[str, Any] | None:
+    """An image of this account's registry by tag or digest."""
+    _, _, path = reference.partition("/")
+    if "@" in path:
+        name, _, digest = path.partition("@")
+        wanted = {"imageDigest": digest}
+    else:
+        name, _, tag = path.rpartition(":")
+        wanted = {"imageTag": tag}
+    if name not in ecr._repositories:
+        return None
+    found: dict[str, Any] | None = ecr._find_image(name, wanted)
+    return found
+
+
+def _config_digest(stored: dict[str, Any]) -> str:
+    import json
+
+    digest: str = json.loads(stored["imageManifest"])["config"]["digest"]
+    return digest

@@ -1,0 +1,248 @@
+"""The calls of SageMaker, Application Auto Scaling and Service Quotas that MiniStack lacks.
+
+Requests and answers are both checked against botocore's own service models.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import botocore.loaders
+import botocore.model
+from botocore.validate import ParamValidator
+from containers import invoke
+from ministack.core.responses import get_account_id, get_region
+from resources import CONFIG, ENDPOINT, MODEL, POLICY, TARGET, Resource, World
+
+TARGETS = {
+    "SageMaker": "sagemaker",
+    "AnyScaleFrontendService": "application-autoscaling",
+    "ServiceQuotasV20190624": "service-quotas",
+}
+IAM_NAMES = {
+    "sagemaker": "sagemaker",
+    "sagemaker-runtime": "sagemaker",
+    "application-autoscaling": "application-autoscaling",
+    "service-quotas": "servicequotas",
+}
+QUOTAS_A_PAGE = 2  # so that a caller who reads one page only is found out
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class ServiceError(Exception):
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code, self.message, self.status = code, message, status
+
+
+class Services:
+    """Answers from the state that CloudFormation left."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.quotas: dict[str, float] = {}
+        self.invocations: list[dict[str, str]] = []
+        loader = botocore.loaders.Loader()
+        self._models = {
+            name: botocore.model.ServiceModel(loader.load_service_model(name, "service-2"), name)
+            for name in IAM_NAMES
+        }
+
+    def resource_arn(self, service: str, operation: str, given: dict[str, Any]) -> str:
+        """What IAM checks the call against."""
+        if operation in ("DescribeEndpoint", "InvokeEndpoint"):
+            return self._arn(f"endpoint/{given['EndpointName'].lower()}")
+        return "*"
+
+    def parsed(
+        self, service: str, operation: str, path: str, headers: dict[str, str], body: bytes
+    ) -> dict[str, Any]:
+        """The request's parameters. Raises ServiceError when the service model does not know them."""
+        model = self._models[service].operation_model(operation)
+        if service == "sagemaker-runtime":
+            given: dict[str, Any] = {
+                "EndpointName": unquote(path.split("/")[2]), "Body": body,
+            }  # fmt: skip
+            names = {
+                shape.serialization["name"].lower(): member
+                for member, shape in model.input_shape.members.items()
+                if shape.serialization.get("location") == "header"
+            }
+            for header, value in headers.items():
+                if header in names:
+                    given[names[header]] = value
+                elif header.startswith("x-amzn-sagemaker-"):
+                    raise ServiceError("ValidationError", f"unknown header {header}")
+        else:
+            given = json.loads(body or b"{}")
+        problems = ParamValidator().validate(given, model.input_shape)
+        if problems.has_errors():
+            raise ServiceError("ValidationException", problems.generate_report())
+        return given
+
+    def answer(self, service: str, operation: str, given: dict[str, Any]) -> Answer:
+        if operation == "InvokeEndpoint":
+            return self._invoke(given)
+        verb = getattr(self, f"_{operation}", None)
+        if verb is None:
+            raise ServiceError("UnknownOperationException", f"{operation} is not emulated")
+        out = verb(given)
+        shape = self._models[service].operation_model(operation).output_shape
+        problems = ParamValidator().validate(out, shape)
+        if problems.has_errors():
+            raise AssertionError(f"the emulator answers wrongly: {problems.generate_report()}")
+        return 200, {"content-type": "application/x-amz-json-1.1"}, _json(out)
+
+    def _DescribeEndpoint(self, given: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self._endpoint(given["EndpointName"])
+        config = self.world.get(CONFIG, endpoint.properties["EndpointConfigName"])
+        assert config is not None
+        count = config.properties["ProductionVariants"][0]["InitialInstanceCount"]
+        specified, resolved = endpoint.image
+        alive = endpoint.container is not None and endpoint.container.process.poll() is None
+        return {
+            "EndpointName": endpoint.name,
+            "EndpointArn": endpoint.arn,
+            "EndpointConfigName": config.name,
+            "EndpointStatus": "InService" if alive else "Failed",
+            "ProductionVariants": [{
+                "VariantName": config.properties["ProductionVariants"][0]["VariantName"],
+                "DeployedImages": [{
+                    "SpecifiedImage": specified, "ResolvedImage": resolved,
+                    "ResolutionTime": _time(endpoint.changed_at),
+                }],
+                "CurrentInstanceCount": count, "DesiredInstanceCount": count,
+            }],
+            "CreationTime": _time(endpoint.created_at),
+            "LastModifiedTime": _time(endpoint.changed_at),
+        }  # fmt: skip
+
+    def _ListEndpoints(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"Endpoints": [
+            {"EndpointName": e.name, "EndpointArn": e.arn, "EndpointStatus": "InService",
+             "CreationTime": _time(e.created_at), "LastModifiedTime": _time(e.changed_at)}
+            for e in self._named(ENDPOINT, given)
+        ]}  # fmt: skip
+
+    def _ListEndpointConfigs(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"EndpointConfigs": [
+            {"EndpointConfigName": c.name, "EndpointConfigArn": c.arn,
+             "CreationTime": _time(c.created_at)}
+            for c in self._named(CONFIG, given)
+        ]}  # fmt: skip
+
+    def _ListModels(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"Models": [
+            {"ModelName": m.name, "ModelArn": m.arn, "CreationTime": _time(m.created_at)}
+            for m in self._named(MODEL, given)
+        ]}  # fmt: skip
+
+    def _DescribeScalableTargets(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"ScalableTargets": [
+            {"ServiceNamespace": given["ServiceNamespace"], "ResourceId": t.properties["ResourceId"],
+             "ScalableDimension": t.properties["ScalableDimension"],
+             "MinCapacity": t.properties["MinCapacity"], "MaxCapacity": t.properties["MaxCapacity"],
+             "RoleARN": self._arn("role/scaling").replace("sagemaker", "iam"),
+             "CreationTime": _time(t.created_at)}
+            for t in self.world.all(TARGET)
+            if t.properties["ResourceId"] in given.get("ResourceIds", [t.properties["ResourceId"]])
+        ]}  # fmt: skip
+
+    def _DescribeScalingPolicies(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"ScalingPolicies": [
+            {"PolicyARN": p.arn, "PolicyName": p.properties["PolicyName"],
+             "ServiceNamespace": p.properties["ServiceNamespace"],
+             "ResourceId": p.properties["ResourceId"], "PolicyType": p.properties["PolicyType"],
+             "ScalableDimension": p.properties["ScalableDimension"],
+             "TargetTrackingScalingPolicyConfiguration":
+                 p.properties["TargetTrackingScalingPolicyConfiguration"],
+             "CreationTime": _time(p.created_at)}
+            for p in self.world.all(POLICY)
+        ]}  # fmt: skip
+
+    def _ListServiceQuotas(self, given: dict[str, Any]) -> dict[str, Any]:
+        if given["ServiceCode"] != "sagemaker":
+            raise ServiceError("NoSuchResourceException", "The request failed.")
+        start = int(given.get("NextToken", "0"))
+        names = sorted(self.quotas)
+        page = names[start : start + QUOTAS_A_PAGE]
+        more = {"NextToken": str(start + QUOTAS_A_PAGE)} if names[start + QUOTAS_A_PAGE :] else {}
+        return {"Quotas": [
+            {"ServiceCode": "sagemaker", "QuotaName": name, "Value": self.quotas[name],
+             "QuotaCode": f"L-{abs(hash(name)) % 16**8:08X}", "Adjustable": True,
+             "GlobalQuota": False}
+            for name in page
+        ], **more}  # fmt: skip
+
+    def _invoke(self, given: dict[str, Any]) -> Answer:
+        found = self.world.get(ENDPOINT, given["EndpointName"])
+        if found is None or found.container is None:
+            raise ServiceError(
+                "ValidationError",
+                f"Endpoint {given['EndpointName']} of account {get_account_id()} not found.",
+            )
+        headers = {
+            "Content-Type": given.get("ContentType", "application/octet-stream"),
+            "Accept": given.get("Accept", "*/*"),
+        }
+        status, content_type, body = invoke(found.container, given["Body"], headers)
+        self.invocations.append({"endpoint": found.name, "status": str(status)})
+        if status >= 400:
+            raise ModelError(status, body.decode(errors="replace"), found.name)
+        return 200, {
+            "content-type": content_type,
+            "x-amzn-invoked-production-variant": "AllTraffic",
+        }, body  # fmt: skip
+
+    def _endpoint(self, name: str) -> Resource:
+        found = self.world.get(ENDPOINT, name)
+        if found is None:
+            raise ServiceError(
+                "ValidationException", f'Could not find endpoint "{self._arn(f"endpoint/{name}")}".'
+            )
+        return found
+
+    def _named(self, kind: str, given: dict[str, Any]) -> list[Resource]:
+        return [r for r in self.world.all(kind) if given.get("NameContains", "") in r.name]
+
+    def _arn(self, path: str) -> str:
+        return f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{path}"
+
+
+class ModelError(ServiceError):
+    """The container answered with an error of its own."""
+
+    def __init__(self, status: int, message: str, endpoint: str) -> None:
+        super().__init__("ModelError", message, 424)
+        self.body = {
+            "Message": f'Received client error ({status}) from primary with message "{message}".',
+            "OriginalMessage": message,
+            "OriginalStatusCode": status,
+            "LogStreamArn": f"arn:aws:logs:::log-group:/aws/sagemaker/Endpoints/{endpoint}",
+        }
+
+
+def operation_of(method: str, path: str, headers: dict[str, str]) -> tuple[str, str] | None:
+    """Service and operation of a request that these services answer."""
+    prefix, _, operation = headers.get("x-amz-target", "").partition(".")
+    if prefix in TARGETS and operation:
+        return TARGETS[prefix], operation
+    parts = path.strip("/").split("/")
+    if (
+        method == "POST"
+        and len(parts) == 3
+        and (parts[0], parts[2]) == ("endpoints", "invocations")
+    ):
+        return "sagemaker-runtime", "InvokeEndpoint"
+    return None
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _json(out: dict[str, Any]) -> bytes:
+    return json.dumps(out, default=lambda t: t.timestamp()).encode()

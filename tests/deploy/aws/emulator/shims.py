@@ -1,0 +1,159 @@
+"""Stand-ins for the two programs a build calls: `docker` and `aws`.
+
+They take the arguments the build specification gives them, refuse any others, and do what can be
+done without a Docker engine: an image is the build context, kept under its digest, and pushing it
+puts a manifest with that digest into the emulator's registry.
+
+    python shims.py docker build --output type=docker --tag REPOSITORY:TAG .
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+SINGLE = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def main(arguments: list[str]) -> int:
+    program, *rest = arguments
+    if program == "aws":
+        return login_password(rest)
+    verb, *rest = rest
+    return {"login": login, "build": build, "push": push, "inspect": inspect}[verb](rest)
+
+
+def login_password(rest: list[str]) -> int:
+    parser = argparse.ArgumentParser("aws")
+    parser.add_argument("service", choices=["ecr"])
+    parser.add_argument("operation", choices=["get-login-password"])
+    parser.add_argument("--region", required=True)
+    given = parser.parse_args(rest)
+    answer = _ecr(given.region).get_authorization_token()
+    token = answer["authorizationData"][0]["authorizationToken"]
+    print(base64.b64decode(token).decode().partition(":")[2])
+    return 0
+
+
+def login(rest: list[str]) -> int:
+    parser = argparse.ArgumentParser("docker login")
+    parser.add_argument("--username", required=True, choices=["AWS"])
+    parser.add_argument("--password-stdin", action="store_true", required=True)
+    parser.add_argument("registry")
+    given = parser.parse_args(rest)
+    if not sys.stdin.read().strip():
+        return _fail("Error: Password required")
+    if ".dkr.ecr." not in given.registry or "/" in given.registry:
+        return _fail(f"Error: {given.registry} is not a registry")
+    _store().joinpath("login").write_text(given.registry)
+    print("Login Succeeded")
+    return 0
+
+
+def build(rest: list[str]) -> int:
+    parser = argparse.ArgumentParser("docker build")
+    parser.add_argument("--output", default="")
+    parser.add_argument("--tag", required=True)
+    parser.add_argument("context")
+    given = parser.parse_args(rest)
+    context = Path(given.context).resolve()
+    if not context.joinpath("Dockerfile").is_file():
+        return _fail("ERROR: failed to read dockerfile: open Dockerfile: no such file or directory")
+    print(f"#1 transferring context: {sum(1 for p in context.rglob('*') if p.is_file())} files")
+    digest = bundle_hash(context)
+    if given.tag.rpartition(":")[2] != f"bundle-{digest[:24]}":
+        return _fail(f"ERROR: {given.tag} does not name the bundle {digest[:24]} of this context")
+    target = _store() / digest
+    if not target.exists():
+        shutil.copytree(context, target)
+    # What BuildKit does unless told otherwise: attestations, hence an index instead of one image.
+    plain = "type=docker" in given.output and os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS")
+    _tags({given.tag: [f"sha256:{digest}", SINGLE if plain else INDEX]})
+    print(f"#2 naming to {given.tag} done")
+    return 0
+
+
+def push(rest: list[str]) -> int:
+    (reference,) = rest
+    repository, _, tag = reference.rpartition(":")
+    registry, _, name = repository.partition("/")
+    if (
+        not _store().joinpath("login").exists()
+        or _store().joinpath("login").read_text() != registry
+    ):
+        return _fail("denied: no basic auth credentials")
+    if reference not in _tags():
+        return _fail(f"An image does not exist locally with the tag: {repository}")
+    config, media_type = _tags()[reference]
+    manifest = json.dumps(
+        {"schemaVersion": 2, "mediaType": media_type, "config": {"digest": config, "size": 1}}
+    )
+    region = registry.split(".")[3]
+    answer = _ecr(region).put_image(
+        repositoryName=name,
+        imageManifest=manifest,
+        imageManifestMediaType=media_type,
+        imageTag=tag,
+    )
+    digest = answer["image"]["imageId"]["imageDigest"]
+    _tags({reference: [config, media_type, f"{repository}@{digest}"]})
+    print(f"{tag}: digest: {digest} size: {len(manifest)}")
+    return 0
+
+
+def inspect(rest: list[str]) -> int:
+    parser = argparse.ArgumentParser("docker inspect")
+    parser.add_argument("--format", required=True, choices=["{{index .RepoDigests 0}}"])
+    parser.add_argument("reference")
+    given = parser.parse_args(rest)
+    known = _tags().get(given.reference, [])
+    if len(known) < 3:
+        return _fail(f"Error: No such object: {given.reference}")
+    print(known[2])
+    return 0
+
+
+def bundle_hash(context: Path) -> str:
+    """The hash of a bundle, computed from its files as unpacked here."""
+    total = hashlib.sha256()
+    for name in sorted(
+        p.relative_to(context).as_posix() for p in context.rglob("*") if p.is_file()
+    ):
+        content = hashlib.sha256(context.joinpath(name).read_bytes()).hexdigest()
+        total.update(f"{name}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def _store() -> Path:
+    return Path(os.environ["EMULATOR_IMAGES"])
+
+
+def _tags(add: dict[str, list[str]] | None = None) -> dict[str, list[str]]:
+    path = _store() / "tags.json"
+    known: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
+    if add:
+        known |= add
+        path.write_text(json.dumps(known))
+    return known
+
+
+def _ecr(region: str):  # type: ignore[no-untyped-def]  # botocore has no types in this environment
+    from importlib import import_module  # half a second that most verbs do not need
+
+    return import_module("botocore.session").get_session().create_client("ecr", region_name=region)
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
