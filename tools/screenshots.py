@@ -92,7 +92,7 @@ def _deployment(browser: Browser, app: str, folder: Path) -> None:
         page.get_by_text("I have read the plan").click()
         page.get_by_role("button", name="Deploy", exact=True).click()
         page.get_by_text("A real prediction came back").wait_for(timeout=WAIT_MS)
-        page.get_by_role("button", name="Predict").click()
+        page.get_by_role("button", name="Predict", exact=True).click()
         settle(page)
         _shoot(page, folder / "deployed-light.png", whole=True)
         address = page.url

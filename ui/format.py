@@ -104,8 +104,12 @@ def percent(share: float, digits: int = 0) -> str:
 def hours(amounts: Range) -> str:
     """ "6 h (4–9)" a month of people's time."""
     if amounts.low == amounts.high:
-        return f"{amounts.expected:.3g} h"
-    return f"{amounts.expected:.3g} h ({amounts.low:.3g}–{amounts.high:.3g})"
+        return f"{_hour(amounts.expected)} h"
+    return f"{_hour(amounts.expected)} h ({_hour(amounts.low)}–{_hour(amounts.high)})"
+
+
+def _hour(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
 
 
 def replicas(number: Replicas) -> str:

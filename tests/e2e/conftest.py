@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_server import FLAGS, server
-from playwright.sync_api import Browser, Page, sync_playwright
+from e2e_server import FLAGS, SLOW_MS, server
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from find_browser import HOW_TO_GET_ONE, find_browser
+
+expect.set_options(timeout=SLOW_MS)
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +48,6 @@ def app(home: Path) -> Iterator[str]:
 def page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1360, "height": 900}, locale="en-US")
     shown = context.new_page()
-    shown.set_default_timeout(30_000)
+    shown.set_default_timeout(SLOW_MS)
     yield shown
     context.close()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
@@ -73,6 +73,16 @@ def server(home: Path, port: int | None = None) -> Iterator[str]:
 def open_page(page: Page, url: str) -> None:
     """Go there and wait until the script has run through."""
     page.goto(url)
+    settle(page)
+
+
+def latency_box(page: Page) -> Locator:
+    """The question for the latency target (its help button carries the same label)."""
+    return page.get_by_role("spinbutton", name="Answer within (ms)")
+
+
+def choose_example(page: Page, name: str) -> None:
+    page.locator(".st-key-preset").get_by_text(name, exact=True).click()
     settle(page)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from e2e_server import open_page, settle
+from e2e_server import latency_box, open_page, settle
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -13,7 +13,7 @@ PAGES = ("", "options", "deployments", "prices", "method", "deploy")
 
 # Violations in markup that Streamlit 1.67 makes itself and that no option of its API changes.
 STREAMLITS_OWN = {
-    "presentation-role-conflict": "the drop zone of st.file_uploader is a section with a role and a label",
+    "presentation-role-conflict": "the drop zone of st.file_uploader has a role and a label",
 }
 
 
@@ -36,7 +36,7 @@ def test_axe_finds_nothing_of_ours(app: str, chromium: Browser, path: str, schem
 
 def test_the_first_answer_is_reached_and_changed_by_keyboard(app: str, page: Page) -> None:
     open_page(page, app)
-    box = page.get_by_label("Answer within (ms)")
+    box = latency_box(page)
     for _ in range(80):
         page.keyboard.press("Tab")
         if box.evaluate("element => element === document.activeElement"):

@@ -27,7 +27,7 @@ def side_by_side(need: Requirements, answer: Recommendation) -> None:
     rows = [(label, [cell(r) for r in found]) for label, cell in _cells(need)]
     st.table(
         {
-            "": [label for label, _ in rows],
+            "Compared": [label for label, _ in rows],
             **{name: [cells[i] for _, cells in rows] for i, name in enumerate(names)},
         },
         border="horizontal",
@@ -61,7 +61,7 @@ def _bill(ranked: Ranked) -> str:
 
 def _people(ranked: Ranked) -> str:
     people = ranked.people
-    return fmt.escape(f"{fmt.usd(ranked.people_monthly_usd)} ({fmt.hours(people.monthly_hours)})")
+    return fmt.escape(f"{fmt.usd(ranked.people_monthly_usd)}, {fmt.hours(people.monthly_hours)}")
 
 
 def _together(ranked: Ranked) -> str:

@@ -101,10 +101,9 @@ def sizing(answer: Recommendation) -> None:
         ("Computed with", size.model),
     ]
     st.table(
-        {"": [fmt.escape(name) for name, _ in rows], "Value": [fmt.escape(v) for _, v in rows]},
+        {"What": [fmt.escape(name) for name, _ in rows], "Value": [fmt.escape(v) for _, v in rows]},
         border="horizontal",
         hide_index=True,
-        hide_header=True,
     )
     for note in size.notes:
         st.markdown(f"- {fmt.escape(note)}")
@@ -163,7 +162,7 @@ def changes_line(need: Requirements, names: Names) -> None:
     st.markdown(
         "**Changes if** "
         + "; ".join(
-            f"{fmt.escape(_lower(describe(flip.field)))} {_direction(flip)} "
+            f"*{fmt.escape(describe(flip.field))}* {_direction(flip)} "
             f"{_value(flip.field, flip.to)} → {fmt.escape(_then(flip, names))}"
             for flip in found
         )
@@ -215,11 +214,6 @@ def _value(path: str, value: object) -> str:
     """An answer with its unit, for st.markdown."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return fmt.escape(fmt.plain(value) + (unit(path) if number else ""))
-
-
-def _lower(text: str) -> str:
-    """A question inside a sentence, unless it begins with an abbreviation."""
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _choose(answer: Recommendation, key: str, label: str) -> Ranked:
