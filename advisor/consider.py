@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from advisor.catalog.residency import usable_regions
 from advisor.catalog.schema import Option
 from advisor.costs import Bill, bill, total
 from advisor.costs.people import people_time
@@ -65,7 +66,7 @@ def consider(
     fits: list[Plan] = []
     refused: list[tuple[Fired, ...]] = []
     unpriced = ""
-    for region in regions.get(option.cloud.value, ()):
+    for region in usable_regions(option, work.need, regions.get(option.cloud.value, ())):
         try:
             made = size(option, work, region, book)
         except UnknownPriceError as error:

@@ -60,10 +60,7 @@ def option(chosen: Option) -> str:
         "",
     ]
     for name, fact in chosen.facts.items():
-        unit = f" {fact.unit}" if fact.unit else ""
-        out.append(
-            f"{name}: {fact.shown()}{unit}  [{fact.confidence}; {fact.source}; {fact.checked}]"
-        )
+        out.append(f"{name}: {fact.said()}  [{fact.confidence}; {fact.source}; {fact.checked}]")
         if fact.note:
             out.append(f"    {fact.note}")
     return "\n".join(out)

@@ -64,7 +64,7 @@ def comparison_table() -> list[dict[str, Any]]:
     """All options x all facts, flat: a row for each, ready for a page, a CSV or a terminal.
 
     `value` is plain data (number, bool, text, list, or {low, expected, high}); `shown` is the
-    value for people.
+    value for people, without its unit.
     """
     kinds, groups = fact_kinds(), read(FOLDER / "facts.yaml", FactsFile).groups
     return [

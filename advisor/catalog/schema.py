@@ -120,6 +120,10 @@ class Fact(Strict):
             return ", ".join(value) if value else "none named"
         return f"{value:,.10g}" if isinstance(value, float) else value
 
+    def said(self) -> str:
+        """The value for people with its unit: "25 MB", "no published limit"."""
+        return f"{self.shown()} {self.unit}" if self.unit and not self.text else self.shown()
+
 
 class Assumption(Strict):
     """A figure that nobody publishes: its value, and why it is that."""

@@ -100,6 +100,9 @@ def test_facts_read_well() -> None:
     assert option("ecs-fargate").fact("cold_start_s").shown() == "15 to 90, about 45"
     assert option("sagemaker-realtime").fact("cold_start_s").shown() == "0"
     assert option("kubernetes").fact("compliance").shown() == "none named"
+    assert option("sagemaker-realtime").fact("max_request_mb").said() == "25 MB"
+    assert option("ec2").fact("max_image_gb").said() == "no published limit"
+    assert option("ec2").fact("lock_in").said() == "1 of 5"
 
 
 def test_the_table_is_flat_and_plain() -> None:

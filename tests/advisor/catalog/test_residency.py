@@ -13,6 +13,7 @@ from advisor.catalog.residency import (
     usable_regions,
 )
 from advisor.errors import InputError
+from advisor.recommend import recommend
 from advisor.requirements import Requirements, parse
 
 
@@ -90,3 +91,11 @@ def test_usable_regions_are_resident_and_offered() -> None:
     assert usable_regions(option("lambda-url"), asked) == ("eu-west-1",)
     assert usable_regions(option("ec2"), asked, ["us-east-1"]) == ()
     assert usable_regions(option("kubernetes"), asked, ["your cluster"]) == ("your cluster",)
+
+
+def test_a_cheaper_region_elsewhere_is_not_chosen() -> None:
+    asked = need(regions=["us-east-1", "eu-west-1"])
+    here = need("eu", ["us-east-1", "eu-west-1"])
+    only = ["ec2", "ecs-fargate", "lambda-url"]
+    assert {r.region for r in recommend(asked, options=only, doubt=False).ranking} == {"us-east-1"}
+    assert {r.region for r in recommend(here, options=only, doubt=False).ranking} == {"eu-west-1"}
