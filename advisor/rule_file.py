@@ -76,7 +76,9 @@ class Rule(Strict):
 class PolicyFile(Strict):
     """A file of rules under a name that is shown in the reasons."""
 
-    name: str = Field(min_length=1, max_length=80, description="Shown in the reasons.")
+    name: str = Field(
+        "", max_length=80, description="Shown in the reasons; left out: the name of the file."
+    )
     rules: tuple[Rule, ...] = Field(min_length=1)
 
 
@@ -94,7 +96,8 @@ def read_rules(path: Path) -> PolicyFile:
         where = " ".join(str(error).split())[:200]
         raise RuleError(f"{path.name} is not valid YAML: {where}; correct it") from None
     try:
-        return PolicyFile.model_validate(data)
+        read = PolicyFile.model_validate(data)
+        return read if read.name else read.model_copy(update={"name": path.stem})
     except ValidationError as error:
         raise RuleError(f"{path.name}: {_first_problem(error, data)}") from None
 
