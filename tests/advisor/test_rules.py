@@ -308,6 +308,13 @@ def test_a_policy_is_named_in_the_reason(policy) -> None:
     assert not of(rules.evaluate(option("eks"), work(placement__regions=["eu-west-1"])), "eu-only")
 
 
+def test_a_policy_without_a_name_goes_by_its_file(policy) -> None:
+    rules = load_rules([policy(rule(when="true"), name="", file="no-ec2.yaml")])
+    assert rules.policies == ("no-ec2",)
+    (fired,) = of(rules.evaluate(option("ec2"), work()), "mine")
+    assert fired.because == "so (policy: no-ec2)"
+
+
 def test_several_policies_add_up(policy) -> None:
     one = policy(rule(id="one", when="true"), name="One", file="one.yaml")
     two = policy(rule(id="two", when="true"), name="Two", file="two.yaml")
@@ -339,7 +346,7 @@ def test_contradictions_are_found(policy) -> None:
 
 def test_the_schema_of_policies_is_json() -> None:
     schema = json.loads(json.dumps(PolicyFile.model_json_schema()))
-    assert set(schema["required"]) == {"name", "rules"}
+    assert schema["required"] == ["rules"]
     assert "except" in schema["$defs"]["Rule"]["properties"]
 
 
