@@ -1,0 +1,296 @@
+"""The price book: every unit price the advisor knows, with its source and its date."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from datetime import date
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from advisor.errors import InputError, UnknownPriceError
+from advisor.prices.commitments import Commitment, best, read_commitments
+from advisor.prices.machines import Machine, MachineTable, build_table
+from advisor.prices.rates import (
+    EVERYWHERE,
+    Allowance,
+    Metering,
+    Rate,
+    Sku,
+    read_allowances,
+    read_metering,
+    read_rates,
+    read_skus,
+)
+from advisor.prices.regions import Region, Regions, read_regions
+from advisor.prices.status import PriceStatus, ServiceStatus, summarise
+from advisor.prices.store import (
+    MACHINE_SERVICES,
+    UNDATED,
+    MachinePrices,
+    Spec,
+    read_machine_prices,
+    read_specs,
+)
+
+SHIPPED = Path(__file__).parent / "data"
+BOOK_VARIABLE = "ADVISOR_PRICES"  # a directory with a refreshed book
+
+
+@lru_cache(maxsize=4)
+def load_book(directory: Path | None = None) -> PriceBook:
+    """The price book of `directory`, else of $ADVISOR_PRICES, else the one that ships.
+
+    Reads nothing yet: each table is read when it is first asked for, and then kept. After a
+    refresh call `load_book.cache_clear()`.
+    """
+    return PriceBook(directory or Path(os.environ.get(BOOK_VARIABLE) or SHIPPED))
+
+
+class PriceBook:
+    """Prices by sku and region, machines by service and region. Reading raises PriceBookError."""
+
+    stale_after_days = 90
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._tables: dict[tuple[str, str], MachineTable] = {}
+        self._prices: dict[str, MachinePrices] = {}
+        self._specs: dict[str, dict[str, Spec]] = {}
+
+    # Rates
+
+    def rate(self, sku: str, region: str) -> Rate:
+        """The price of `sku` in `region`; a row that applies everywhere fills a missing region.
+
+        Raises UnknownPriceError naming both.
+        """
+        known = self.skus.get(sku)
+        if known is None:
+            close = difflib.get_close_matches(sku, self.skus, n=3)
+            hint = "did you mean " + " or ".join(close) + "?" if close else "see docs/prices.md"
+            raise UnknownPriceError(f"{sku!r} (asked for in {region}) is not a known sku; {hint}")
+        if region not in self.known_regions:
+            raise UnknownPriceError(
+                f"no price of {sku} in {region!r}, which is not a known region; "
+                + self.known_regions.hint(region)
+            )
+        found = self._rates.get((sku, region))
+        if found:
+            return found
+        everywhere = self._rates.get((sku, EVERYWHERE))
+        if everywhere and self.cloud_of(region) == known.cloud:
+            return Rate(
+                sku, region, everywhere.unit, everywhere.tiers, everywhere.source,
+                everywhere.as_of, everywhere.kind,
+            )  # fmt: skip
+        places = sorted(r for s, r in self._rates if s == sku)
+        where = ", ".join(places[:4]) + (" and others" if len(places) > 4 else "")
+        raise UnknownPriceError(
+            f"the price book has no price of {sku} in {region}, only in {where}; "
+            "choose one of those regions or refresh the prices"
+        )
+
+    @cached_property
+    def skus(self) -> dict[str, Sku]:
+        """Everything that is billed by the unit, by name."""
+        return read_skus(self.directory / "skus.csv")
+
+    @cached_property
+    def rates(self) -> tuple[Rate, ...]:
+        """All rates as stored; `region` is "*" where a row applies everywhere."""
+        return tuple(self._rates.values())
+
+    def metering(self, fact: str) -> Metering:
+        """How usage is counted, such as fargate.ephemeral_included_gb. Raises UnknownPriceError."""
+        try:
+            return self._metering[fact]
+        except KeyError:
+            close = difflib.get_close_matches(fact, self._metering, n=3)
+            hint = "did you mean " + " or ".join(close) + "?" if close else "see docs/prices.md"
+            raise UnknownPriceError(f"{fact!r} is not a known metering fact; {hint}") from None
+
+    @cached_property
+    def allowances(self) -> tuple[Allowance, ...]:
+        """Monthly free quantities that do not end with a trial."""
+        return tuple(read_allowances(self.directory / "allowances.csv").values())
+
+    def allowance_for(self, sku: str) -> Allowance | None:
+        """The free quantity that `sku` draws on, if any."""
+        return next((a for a in self.allowances if sku in a.skus), None)
+
+    @cached_property
+    def metering_facts(self) -> tuple[Metering, ...]:
+        return tuple(self._metering.values())
+
+    # Machines
+
+    def machines(self, service: str, region: str, *, sized: bool = True) -> MachineTable:
+        """The machines of a service (ec2, sagemaker, gce, vertex, azure-vm) sold in a region.
+
+        With `sized`, only those whose vCPU and memory are known. Raises UnknownPriceError for a
+        region without machine prices and InputError for an unknown service.
+        """
+        table = self._table(service, region)
+        return table.select((table.vcpu > 0) & (table.memory_gib > 0)) if sized else table
+
+    def machine(self, service: str, region: str, name: str) -> Machine:
+        """One machine by name, also one whose specification is unknown (vcpu 0).
+
+        Raises UnknownPriceError (no such machine, no such region) and InputError (no such
+        service).
+        """
+        return self._table(service, region).machine(name)
+
+    def knows_machine(self, service: str, name: str) -> bool:
+        """Whether any region sells it. Raises InputError for an unknown service."""
+        return name in self.machine_prices(service).machines
+
+    def similar_machines(self, service: str, name: str) -> list[str]:
+        """Up to three names like this one, for messages."""
+        return difflib.get_close_matches(name, self.machine_prices(service).machines, n=3)
+
+    def machine_prices(self, service: str) -> MachinePrices:
+        """All prices of a service as stored. Raises InputError for an unknown service."""
+        if service not in MACHINE_SERVICES:
+            raise InputError(
+                f"{service!r} is not a service with machines; use " + ", ".join(MACHINE_SERVICES)
+            )
+        if service not in self._prices:
+            path = self.directory / "machines" / f"{service}.npz"
+            self._prices[service] = read_machine_prices(path)
+        return self._prices[service]
+
+    def specs(self, cloud: str) -> dict[str, Spec]:
+        """Machine name to specification. Raises InputError for an unknown cloud."""
+        if cloud not in MACHINE_SERVICES.values():
+            raise InputError(
+                f"cloud {cloud!r} has no machines in the price book; use "
+                + ", ".join(dict.fromkeys(MACHINE_SERVICES.values()))
+            )
+        if cloud not in self._specs:
+            self._specs[cloud] = read_specs(self.directory / "specs" / f"{cloud}.csv")
+        return self._specs[cloud]
+
+    # Commitments
+
+    @cached_property
+    def commitments(self) -> tuple[Commitment, ...]:
+        """Every published discount, also the "up to" figures that must not be applied."""
+        return read_commitments(self.directory / "commitments.csv")
+
+    def commitment(
+        self, service: str, term: str, *, family: str = "", machine: str = "", region: str = ""
+    ) -> Commitment | None:
+        """The discount to apply: `term` is 1y, 3y, spot or automatic; `service` is a machine
+        service, fargate or lambda. None where no applicable figure was published."""
+        return best(
+            [
+                c
+                for c in self.commitments
+                if c.service == service and c.term == term and c.matches(family, machine, region)
+            ]
+        )
+
+    # Regions
+
+    @cached_property
+    def known_regions(self) -> Regions:
+        return read_regions(self.directory / "regions.csv")
+
+    def regions(self, cloud: str) -> tuple[str, ...]:
+        """The regions of aws, gcp or azure. Raises InputError for another cloud."""
+        return self.known_regions.of(cloud)
+
+    def region(self, region: str) -> Region:
+        """Raises InputError naming close matches for a misspelt region."""
+        return self.known_regions.get(region)
+
+    def cloud_of(self, region: str) -> str:
+        """Raises InputError naming close matches for a misspelt region."""
+        return self.known_regions.get(region).cloud
+
+    def default_region(self, cloud: str) -> str:
+        """Raises InputError for a cloud without prices."""
+        return self.known_regions.default(cloud)
+
+    # Age
+
+    @cached_property
+    def as_of(self) -> str:
+        """The date of the newest price in the book, YYYY-MM-DD."""
+        dates = {rate.as_of for rate in self.rates}
+        for service in MACHINE_SERVICES:
+            dates.update(self.machine_prices(service).as_ofs)
+        return max(dates - {UNDATED})
+
+    def age_days(self, today: date) -> int:
+        """Days since the newest price was read."""
+        return (today - date.fromisoformat(self.as_of)).days
+
+    def oldest(self, as_ofs: Iterable[str]) -> str:
+        """The oldest of these dates; "undated" when one of them is, "" when there are none."""
+        dates = set(as_ofs) - {""}
+        return UNDATED if UNDATED in dates else min(dates, default="")
+
+    def is_stale(self, as_of: str, today: date) -> bool:
+        """Older than 90 days, or of unknown age."""
+        if as_of == UNDATED:
+            return True
+        return (today - date.fromisoformat(as_of)).days > self.stale_after_days
+
+    def status(self, today: date) -> PriceStatus:
+        """How many prices there are of each service and how old they are."""
+        age_days = self.age_days(today)
+        return PriceStatus(
+            as_of=self.as_of,
+            age_days=age_days,
+            stale_after_days=self.stale_after_days,
+            stale=age_days > self.stale_after_days,
+            services=tuple(self._service_statuses(today)),
+        )
+
+    def _service_statuses(self, today: date) -> Iterable[ServiceStatus]:
+        def stale(as_of: str) -> bool:
+            return self.is_stale(as_of, today)
+
+        for service, cloud in MACHINE_SERVICES.items():
+            prices = self.machine_prices(service)
+            as_ofs = [prices.as_ofs[i] for i in prices.as_of]
+            yield summarise(cloud, service, prices.regions, as_ofs, stale)
+        groups: dict[tuple[str, str], list[Rate]] = {}
+        for rate in self.rates:
+            key = (self.skus[rate.sku].cloud, rate.sku.split(".")[0])
+            groups.setdefault(key, []).append(rate)
+        for (cloud, service), rates in sorted(groups.items()):
+            regions = {r.region for r in rates}
+            yield summarise(cloud, service, regions, [r.as_of for r in rates], stale)
+
+    def _table(self, service: str, region: str) -> MachineTable:
+        key = (service, region)
+        if key not in self._tables:
+            prices = self.machine_prices(service)
+            try:
+                table = build_table(service, region, prices, self.specs(MACHINE_SERVICES[service]))
+            except KeyError:
+                if region not in self.known_regions:
+                    problem = f"{region!r} is not a known region; {self.known_regions.hint(region)}"
+                else:
+                    sold = ", ".join(
+                        difflib.get_close_matches(region, prices.regions, n=3, cutoff=0)
+                    )
+                    problem = f"it has none in {region}; regions with prices include {sold}"
+                raise UnknownPriceError(
+                    f"the price book holds {service} machines by region, and {problem}"
+                ) from None
+            self._tables[key] = table
+        return self._tables[key]
+
+    @cached_property
+    def _rates(self) -> dict[tuple[str, str], Rate]:
+        return read_rates(self.directory / "rates.csv", self.skus)
+
+    @cached_property
+    def _metering(self) -> dict[str, Metering]:
+        return read_metering(self.directory / "metering.csv")
