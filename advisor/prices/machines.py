@@ -86,8 +86,8 @@ class MachineTable:
 
     def row(self, i: int) -> Machine:
         """Row `i` as a Machine."""
-        values = {c: getattr(self, c)[i].item() if hasattr(getattr(self, c)[i], "item")
-                  else getattr(self, c)[i] for c in COLUMNS}  # fmt: skip
+        cells = {column: getattr(self, column)[i] for column in COLUMNS}
+        values = {c: v.item() if isinstance(v, np.generic) else v for c, v in cells.items()}
         for name in ("spot_usd_per_hour", "commit_1y_usd_per_hour", "commit_3y_usd_per_hour"):
             if math.isnan(values[name]):
                 values[name] = None

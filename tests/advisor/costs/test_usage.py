@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.costs.usage import Usage, load_usage, parse_usage, price_usage
@@ -276,6 +276,7 @@ def test_missing_file() -> None:
         load_usage("no-such-file.yaml")
 
 
+@settings(deadline=None)
 @given(
     requests=st.floats(0, 1e12),
     more=st.floats(1, 1e12),

@@ -128,7 +128,10 @@ def test_the_price_book_needs_no_pandas_and_no_pyarrow() -> None:
         "b.machines('ec2', 'us-east-1'); b.rate('nat.hour', 'us-east-1'); "
         "print({'pandas', 'pyarrow'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert done.stdout.strip() == "set()"
 
 

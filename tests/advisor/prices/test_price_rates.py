@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.errors import InputError, PriceBookError, UnknownPriceError
@@ -32,6 +32,7 @@ def rates(draw: st.DrawFn) -> Rate:
 quantities = st.floats(0, 1e12)
 
 
+@settings(deadline=None)
 @given(rates(), quantities, quantities)
 def test_shares_add_up_to_the_quantity(some: Rate, quantity: float, after: float) -> None:
     shares = some.split(quantity, after)
@@ -39,11 +40,13 @@ def test_shares_add_up_to_the_quantity(some: Rate, quantity: float, after: float
     assert all(share > 0 for share, _ in shares)
 
 
+@settings(deadline=None)
 @given(rates(), quantities, quantities)
 def test_more_never_costs_less(some: Rate, quantity: float, more: float) -> None:
     assert some.usd(quantity + more) >= some.usd(quantity) * (1 - 1e-9)
 
 
+@settings(deadline=None)
 @given(rates(), quantities)
 def test_the_price_is_continuous_where_a_tier_begins(some: Rate, quantity: float) -> None:
     for tier in some.tiers:
@@ -53,6 +56,7 @@ def test_the_price_is_continuous_where_a_tier_begins(some: Rate, quantity: float
         assert behind - before <= 2 * step * dearest * 1.1 + 1e-9 * behind
 
 
+@settings(deadline=None)
 @given(rates(), quantities, quantities)
 def test_two_parts_cost_what_the_whole_costs(some: Rate, first: float, second: float) -> None:
     whole = some.usd(first + second)
