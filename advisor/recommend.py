@@ -29,7 +29,7 @@ from advisor.recommendation import (
     Unpriced,
 )  # fmt: skip
 from advisor.requirements import Requirements
-from advisor.rules import Fired, load_rules
+from advisor.rules import Fired, load_rules, team_policies
 from advisor.workload import Workload, resolve
 
 
@@ -84,7 +84,7 @@ def recommend(
         ),
         warnings=(*notes, *_warnings(need, work, book, ranking)),
         prices_as_of=book.as_of,
-        policies=tuple(str(p) for p in policies),
+        policies=tuple(dict.fromkeys(str(p) for p in (*team_policies(), *policies))),
     )
 
 

@@ -7,6 +7,7 @@ loaded, so a misspelt name is an error of the file and never a rule that silentl
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -136,11 +137,18 @@ class _Asked:
 
 
 def load_rules(extra: Sequence[Path | str] = ()) -> RuleSet:
-    """The built-in rules with the policy files of a team on top.
+    """The built-in rules with a team's policy files on top: those of $ADVISOR_POLICIES, then extra.
 
     Compiled once for the same files. Raises RuleError naming the file, the rule and the place.
     """
-    return _load(tuple(_stamp(Path(path)) for path in (BUILT_IN, *extra)))
+    paths = dict.fromkeys(Path(path).resolve() for path in (*team_policies(), *extra))
+    return _load(tuple(_stamp(path) for path in (BUILT_IN, *paths)))
+
+
+def team_policies() -> tuple[Path, ...]:
+    """The policy files that $ADVISOR_POLICIES lists, separated as in $PATH."""
+    listed = os.environ.get("ADVISOR_POLICIES", "")
+    return tuple(Path(part) for part in listed.split(os.pathsep) if part.strip())
 
 
 def contradictions(rules: RuleSet) -> list[tuple[str, str, str]]:

@@ -157,3 +157,16 @@ def test_as_a_module_from_a_shell(file) -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     assert "Ranked" in done.stdout
+
+
+def test_policies_of_the_environment_count(file, capsys, monkeypatch) -> None:
+    policy = file(
+        "rules: [{id: no-ec2, kind: exclude, phase: need, options: [ec2], when: 'true',\n"
+        "         because: no bare machines, source: platform handbook}]\n",
+        "team.yaml",
+    )
+    monkeypatch.setenv("ADVISOR_POLICIES", policy)
+    assert main(["recommend", file(GOOD), "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "ec2" in {e["option"] for e in answer["excluded"] if e["rule"] == "no-ec2"}
+    assert answer["policies"] == [policy]
