@@ -10,13 +10,11 @@ import math
 from advisor.costs.bill import Bill
 from advisor.recommendation import CostLine
 
-METER_KB = 512
-
 
 def lines(bill: Bill) -> list[CostLine]:
     traffic = bill.work.need.traffic
     if bill.is_private:
         return bill.line("REST API requests", "apigw.rest_request", bill.requests)
     largest_kb = max(traffic.request_mb, traffic.response_mb) * 1024
-    steps = max(1, math.ceil(largest_kb / METER_KB))
+    steps = max(1, math.ceil(largest_kb / bill.metered("apigw.http_step_kb")))
     return bill.line("HTTP API requests", "apigw.http_request", bill.requests * steps)

@@ -71,9 +71,9 @@ class Bill:
             for i, (part, unit_price) in enumerate(parts, start=1)
         ]
 
-    def first_price(self, sku: str) -> float:
-        """The first tier's unit price. Raises UnknownPriceError."""
-        return self.book.rate(sku, self.region).tiers[0].unit_price_usd
+    def metered(self, fact: str) -> float:
+        """How usage is counted (512 KB steps, connections per LCU). Raises UnknownPriceError."""
+        return self.book.metering(fact).value
 
 
 def bill(given: Bill) -> tuple[CostLine, ...]:

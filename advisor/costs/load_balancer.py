@@ -11,9 +11,6 @@ import numpy as np
 from advisor.costs.bill import Bill
 from advisor.recommendation import CostLine
 
-LCU_NEW_CONNECTIONS_PER_S = 25
-LCU_GB_PER_HOUR = 1.0
-
 
 def lines(bill: Bill) -> list[CostLine]:
     if bill.sized.replicas_max < 2 and not bill.option.flag("always_balanced"):
@@ -29,6 +26,6 @@ def _lcu_hours(bill: Bill) -> float:
     mb = traffic.request_mb + traffic.response_mb
     reuse = bill.option.number("requests_per_connection")
     hourly = bill.work.rates * bill.volume
-    by_connections = hourly / reuse / LCU_NEW_CONNECTIONS_PER_S
-    by_data = hourly * 3600 * mb / 1024 / LCU_GB_PER_HOUR
+    by_connections = hourly / reuse / bill.metered("alb.lcu_new_connections_per_second")
+    by_data = hourly * 3600 * mb / 1024 / bill.metered("alb.lcu_gb_per_hour.ec2")
     return float(np.maximum(by_connections, by_data).mean() * bill.hours)

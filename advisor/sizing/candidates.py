@@ -139,7 +139,7 @@ def _fargate(option: Option, work: Workload, region: str, book: PriceBook) -> Ca
             label = f"{size.vcpu:g} vCPU, {size.memory_gb:g} GB" + (" ARM" if arch == "arm" else "")
             rows.append(
                 (label, "arm64" if arch == "arm" else "x86_64", size.vcpu, size.memory_gb, usd,
-                 cpu.source, min(cpu.as_of, memory.as_of), speed.alone, speed.busy)
+                 cpu.source, book.oldest((cpu.as_of, memory.as_of)), speed.alone, speed.busy)
             )  # fmt: skip
     name, arch_, vcpu, memory_gib, usd_, source, as_of, alone_, busy_ = (
         np.array(column) for column in zip(*rows, strict=True)
