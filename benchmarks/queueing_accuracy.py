@@ -1,6 +1,6 @@
 """How far the sizing formulas are from simulation: the tables that docs/method.md quotes.
 
-python -m benchmarks.queueing_accuracy            full grid, about five minutes
+python -m benchmarks.queueing_accuracy            full grid, five to fifteen minutes
 python -m benchmarks.queueing_accuracy --quick    a corner of it, seconds
 """
 

@@ -22,6 +22,7 @@ from advisor.sizing.queueing import (
     response_percentile_ms,
     utilisation,
 )
+from advisor.sizing.response import wait_moments
 from benchmarks.simulation import draw, enough, responses
 
 CVS = st.one_of(st.just(0.0), st.floats(0.02, 10))
@@ -82,6 +83,15 @@ def test_mean_response_of_one_server_is_pollaczek_khinchine(cv: float) -> None:
     t = np.linspace(0, 200, 40_001)
     tail = response_miss_probability(t * 1000, rho, 1000, cv, 1)
     assert np.trapezoid(tail, t) == pytest.approx(exact, rel=5e-3)
+
+
+@pytest.mark.parametrize(("kind", "cv", "c", "rho"), [("det", 0.0, 8, 0.7), ("erl4", 0.5, 4, 0.6)])
+def test_mean_wait_of_many_servers_is_that_of_the_simulation(
+    kind: str, cv: float, c: int, rho: float
+) -> None:
+    seen = responses(kind, c, rho, seed=9, **enough(rho, cv * cv)).mean() - 1
+    _, mean = wait_moments(cv, rho, c)
+    assert erlang_c(c, rho) * mean == pytest.approx(seen, rel=0.04)
 
 
 def test_simulator_agrees_with_an_event_based_one() -> None:
@@ -189,14 +199,17 @@ def test_service_time_grows_to_the_busy_one_at_capacity() -> None:
 
 
 def test_max_rate_is_where_the_target_is_just_kept() -> None:
-    alone, busy, c = np.array([20.0, 20, 35, 8]), np.array([20.0, 30, 52, 8]), [1, 4, 16, 64]
-    rate = max_rate_per_replica(120, 95, alone, busy, 0.4, c, 0.85)
+    alone, busy, c = np.array([20.0, 20, 30, 8]), np.array([20.0, 30, 45, 8]), [1, 4, 16, 64]
+    rate = max_rate_per_replica(75, 95, alone, busy, 0.4, c, 0.85)
     service = busy_service_ms(rate, c, alone, busy)
-    miss = response_miss_probability(120, rate, service, 0.4, c)
+    miss = response_miss_probability(75, rate, service, 0.4, c)
     at_cap = utilisation(rate, c, alone, busy) > 0.849
-    assert (at_cap | (np.abs(miss - 0.05) < 0.002)).all()
-    assert (miss < 0.0505).all()
-    assert (replica_percentile_ms(rate, 95, alone, busy, 0.4, c) <= 120 + 1e-6).all()
+    assert at_cap.tolist() == [False, False, False, True]
+    assert miss[:3] == pytest.approx(0.05, rel=0.03)
+    assert miss[3] < 0.05
+    percentile = replica_percentile_ms(rate, 95, alone, busy, 0.4, c)
+    assert (percentile <= 75 + 1e-6).all()
+    assert percentile[:3] == pytest.approx(75, rel=0.01)
 
 
 def test_max_rate_is_zero_where_an_idle_replica_misses() -> None:
