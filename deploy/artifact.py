@@ -100,7 +100,7 @@ def inspect(
     size = _check_file(path, max_mb)
     label = name or path.name
     digest = _digest(path)
-    limits = limits or Limits(memory_mb=int(3_000 + 6 * size / BYTES_IN_MB))
+    limits = limits or _limits(label, size)
     try:
         answer = confined(
             "model_check.look",
@@ -156,6 +156,12 @@ def safe_name(name: str) -> str:
     clean = re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".-")
     stem, dot, ending = clean.rpartition(".")
     return f"{stem[:80]}.{ending[:10]}" if dot and stem else clean[:90] or "model"
+
+
+def _limits(name: str, size: int) -> Limits:
+    """Address space for the libraries and for the model unpacked; torch maps most of itself."""
+    torch = Path(name).suffix.lower() in (".pt", ".pth", ".pt2", ".ts")
+    return Limits(memory_mb=int((12_000 if torch else 3_000) + 6 * size / BYTES_IN_MB))
 
 
 def _check_file(path: Path, max_mb: float) -> int:

@@ -99,6 +99,7 @@ def _environment(own: str, threads: int) -> dict[str, str]:
     """Nothing of ours: a secret that is not there cannot leak."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     env = {"LANG": "C.UTF-8", "HOME": own, "TMPDIR": own, **{n: str(threads) for n in names}}
+    env["TORCHINDUCTOR_CACHE_DIR"] = own  # torch makes the folder unless it is there
     if sys.platform == "win32":
         env["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
     return env

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -43,7 +44,7 @@ class App:
         self.service = service
         self._on_fail = on_fail
         self._docs: Any = None
-        self._loading: asyncio.Task[None] | None = None
+        self._loading: threading.Thread | None = None
         settings = service.settings
         name = settings.model_name
         self._token = settings.token.encode() if settings.token else None
@@ -73,7 +74,7 @@ class App:
     def unfinished(self) -> bool:
         """The model is being loaded, or a worker thread is predicting."""
         engine = self.service.engine
-        return engine.busy if engine else self._loading is not None and not self._loading.done()
+        return engine.busy if engine else self._loading is not None and self._loading.is_alive()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -87,7 +88,7 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 if not self.service.ready:
-                    self._loading = asyncio.create_task(self._load())
+                    self._start_loading()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 if self.service.engine:
@@ -96,13 +97,26 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _load(self) -> None:
-        try:
-            await asyncio.to_thread(self.service.load)
-        except ModelError as wrong:
-            self.service.log.event("model not loaded", "error", because=str(wrong))
-            if self._on_fail:
-                self._on_fail(wrong)
+    def _start_loading(self) -> None:
+        """In a daemon thread: a stop that comes meanwhile does not wait for it."""
+        loop = asyncio.get_running_loop()
+
+        def load() -> None:
+            try:
+                self.service.load()
+            except ModelError as wrong:
+                loop.call_soon_threadsafe(self._failed, wrong)
+            except Exception as error:  # noqa: BLE001 - libraries raise anything; it is told
+                told = ModelError(f"the model does not load ({type(error).__name__}): {error}")
+                loop.call_soon_threadsafe(self._failed, told)
+
+        self._loading = threading.Thread(target=load, name="load", daemon=True)
+        self._loading.start()
+
+    def _failed(self, wrong: ModelError) -> None:
+        self.service.log.event("model not loaded", "error", because=str(wrong))
+        if self._on_fail:
+            self._on_fail(wrong)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()

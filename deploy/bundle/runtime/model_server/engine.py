@@ -116,7 +116,7 @@ class Engine:
 
     def is_quick(self, batch: Batch) -> bool:
         """True when the batch will run on the event loop, so that nobody needs to watch it."""
-        return self._inline_only or self.speed.of(batch.rows) <= INLINE_SECONDS
+        return self._inline(batch.rows)
 
     def close(self) -> None:
         """Start nothing more; what runs in a thread is not waited for."""
@@ -127,6 +127,10 @@ class Engine:
     def busy(self) -> bool:
         """A worker thread is predicting."""
         return self._busy > 0
+
+    def _inline(self, rows: int) -> bool:
+        known_quick = self.speed.measured and self.speed.of(rows) <= INLINE_SECONDS
+        return self._inline_only or known_quick
 
     def _default_queue(self) -> int:
         row = self.speed.one_row / max(self.speed.gain if self.batching else 1.0, 1.0)
@@ -146,7 +150,7 @@ class Engine:
             if not jobs:
                 continue
             rows = sum(job.batch.rows for job in jobs)
-            if self._inline_only or self.speed.of(rows) <= INLINE_SECONDS:
+            if self._inline(rows):
                 self._finish(jobs, *self._call(jobs))
                 if self._jobs:  # let the loop read what has arrived meanwhile
                     self._woken = True
@@ -210,7 +214,10 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer
             return None, error
         finally:
-            self._metrics.predict_seconds.observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            if not self.speed.measured:  # nobody knew a row to warm up with: learn from this one
+                self.speed = Speed(seconds / batch.rows, seconds / batch.rows, 1.0, True)
+            self._metrics.predict_seconds.observe(seconds)
             self._metrics.batch_rows.observe(batch.rows)
 
     def _finish(self, jobs: list[_Job], output: Output | None, error: BaseException | None) -> None:

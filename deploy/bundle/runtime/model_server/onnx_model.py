@@ -96,6 +96,14 @@ class OnnxModel:
         return Output(values, scores, parts[0].keys)
 
 
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """ONNX Runtime's own errors have no common base but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [v for v in vars(state).values() if isinstance(v, type) and issubclass(v, Exception)]
+    return (*own, RuntimeError, ValueError)
+
+
 def _roles(outputs: list[Any], signature: Signature) -> tuple[str, str | None]:
     """(the output that answers, the one with probabilities or None)."""
     label = outputs[0].name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -214,7 +214,7 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
 
 
 def _defaultdict(factory: Any = None, *rest: Any) -> Any:
-    if factory not in (None, int, float, str, list, dict, set, tuple, bool):
+    if factory not in (None, int, float, str, list, dict, set, tuple, bool, OrderedDict):
         raise RefusedModelError("the pickle makes a defaultdict with a factory of its own")
     return defaultdict(factory, *rest)
 

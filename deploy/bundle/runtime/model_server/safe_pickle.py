@@ -24,8 +24,8 @@ from .errors import ModelError, RefusedModelError
 from .unpack import open_stream
 
 WRAPPER = "NumpyArrayWrapper"
-# Protocols up to 2 keep the module names that Python 2 had.
-PYTHON_2_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+# Protocols up to 2 keep the names that Python 2 had.
+PYTHON_2_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 
 class Names(Protocol):
@@ -89,7 +89,9 @@ class Walker(pickle._Unpickler):
         self.stored_elsewhere = stored_elsewhere
 
     def find_class(self, module: str, name: str) -> Any:
-        return self.names.find(PYTHON_2_NAMES.get(module, module), name)
+        if (module, name) == ("__builtin__", "xrange"):
+            name = "range"
+        return self.names.find(PYTHON_2_MODULES.get(module, module), name)
 
     def persistent_load(self, pid: Any) -> Any:
         if self.stored_elsewhere:  # torch keeps tensors beside the pickle
@@ -223,6 +225,8 @@ class LiveNames:
         except ModuleNotFoundError as missing:
             raise ModelError(_missing(module, missing)) from missing
         except (ImportError, AttributeError) as gone:
+            if "failed to map segment" in str(gone):  # how a library without room is reported
+                raise MemoryError(str(gone)) from gone
             raise ModelError(
                 f"the file needs {module}.{name}, which the installed {module.split('.')[0]} does "
                 "not have; install the version that the model was saved with, or save it again"

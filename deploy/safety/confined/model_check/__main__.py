@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a library or a model prints is no answer
     sys.path[:0] = [str(Path(__file__).resolve().parents[1]), *job["sys_path"]]
     sys.dont_write_bytecode = True
+    tempfile.tempdir = str(Path.cwd())  # libraries ask for its name; finding one out means writing
 
     from model_check.lockdown import lock_down
 

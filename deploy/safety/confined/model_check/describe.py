@@ -188,7 +188,8 @@ def _columns(transformer: Any, names: list[str]) -> tuple[list[tuple[str, str]],
             elif filled is not None and i < len(filled) and isinstance(filled[i], str):
                 kinds[name] = ("str", filled[i])
             else:
-                value = means[i] if means is not None and i < len(means) else 0.0
+                known = means if means is not None else filled
+                value = known[i] if known is not None and i < len(known) else 0.0
                 kinds[name] = ("float64", float(value))
     columns = [(n, kinds.get(n, ("any", 0))[0]) for n in names]
     return columns, {n: kinds.get(n, ("any", 0))[1] for n in names}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,12 +163,8 @@ def _inner_is_pickle(path: Path) -> bool:
     try:
         with open_stream(path) as stream:
             head = stream.read(512)
-    except (ModelError, OSError, EOFError, ValueError) as broken:
+    except (ModelError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as broken:
         raise ModelError(f"the file is compressed and damaged: {str(broken)[:120]}") from broken
-    except Exception as broken:  # zlib.error and LZMAError have no common base
-        if type(broken).__name__ in ("error", "LZMAError"):
-            raise ModelError(f"the file is compressed and damaged: {broken}") from broken
-        raise
     if head[257:262] == b"ustar":
         raise ModelError("the file is a compressed tar archive; give the model file inside")
     if not _pickle_start(head):

@@ -1,0 +1,111 @@
+"""Wrong input: the status, and a sentence that names what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from serving import Server
+
+GOOD = [float(i) for i in range(30)]
+BAD: list[tuple[str, str, Any, int, str, str]] = [
+    # form, content type, body, status, code, words
+    ("onnx", "application/json", b"", 400, "empty_body", "empty"),
+    ("onnx", "application/json", b"   ", 400, "empty_body", "empty"),
+    ("onnx", "application/json", b"[1, 2", 400, "json", "position 5"),
+    ("onnx", "application/json", b'{"instances": [[NaN]]}', 400, "json", "malformed"),
+    ("onnx", "application/xml", b"<a/>", 415, "content_type", "application/xml"),
+    ("onnx", "application/x-www-form-urlencoded", b"[]", 415, "content_type", "curl"),
+    ("onnx", "application/json", b"\x1f\x8b\x08\x00", 415, "compressed", "compressed"),
+    ("onnx", "application/json", [], 422, "no_rows", "empty"),
+    ("onnx", "application/json", {"instances": []}, 422, "no_rows", "empty"),
+    ("onnx", "application/json", {"instances": 3}, 422, "instances", "a number"),
+    ("onnx", "application/json", "text", 422, "shape", "a text"),
+    ("onnx", "application/json", [GOOD[:29]], 422, "features", "has 29 features"),
+    ("joblib", "application/json", [[*GOOD, 1]], 422, "features", "takes 30: mean radius"),
+    ("onnx", "application/json", [GOOD, GOOD[:5]], 422, "features", "row 1 has 5"),
+    ("onnx", "application/json", [[*GOOD[:29], None]], 422, "missing", "feature 29"),
+    ("onnx", "application/json", [[*GOOD[:29], "7"]], 422, "type", "a text ('7')"),
+    ("onnx", "application/json", [[*GOOD[:29], 1e300]], 422, "not_finite", "too large"),
+    ("onnx", "application/json", [[*GOOD[:29], [1]]], 422, "type", "a list"),
+    ("onnx", "application/json", [[GOOD]], 422, "features", "has 1"),
+    ("onnx", "application/json", [{"a": 1}], 422, "names", "does not know feature names"),
+    ("joblib", "application/json", [{"mean radius": 1, "x": 2}], 422, "names", "lacks 29"),
+    ("joblib", "application/json", [{"mean radius": 1, "x": 2}], 422, "names", "'x'"),
+    ("onnx", "application/json", {"instances": [GOOD], "parameters": {"method": "guess"}},
+     422, "parameters", "guess"),
+    ("onnx", "application/json", {"instances": [GOOD], "parameters": 3}, 422, "parameters", ""),
+    ("onnx", "text/csv", b"\xff\xfe", 400, "csv", "UTF-8"),
+    ("onnx", "text/csv", b'1,2,"3', 400, "csv", "cannot be read"),
+    ("onnx", "text/csv", b"1,2,abc", 422, "type", "'abc'"),
+    ("onnx", "text/csv", b"1,2", 422, "features", "has 2 features"),
+    ("onnx", "application/jsonlines", b"[1]\n[2", 400, "json", "line 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "kind", "body", "status", "code", "words"), BAD)
+def test_wrong_input_is_named(
+    form: str, kind: str, body: Any, status: int, code: str, words: str, servers: dict[str, Server]
+) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer = servers[form].client.post("/predict", content=content, headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert words in answer.json()["error"]
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({}, 400, "inputs"),
+        ({"inputs": [{"name": "x", "shape": [1, 30]}]}, 400, "data"),
+        ({"inputs": [{"name": "x", "data": GOOD}]}, 400, "shape"),
+        ({"inputs": [{"name": "x", "shape": [2, 30], "data": GOOD}]}, 422, "needs 60"),
+        ({"inputs": [{"name": "x", "shape": [1, 3], "data": [1, 2, 3]}]}, 422, "3 features"),
+    ],
+)
+def test_wrong_tensors_are_named(
+    body: Any, status: int, words: str, servers: dict[str, Server]
+) -> None:
+    answer = servers["onnx"].client.post("/v2/models/model/infer", json=body)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/predict", 405, "use POST"),
+        ("POST", "/ready", 405, "use GET"),
+        ("GET", "/nothing", 404, "/predict"),
+        ("POST", "/v1/models/other:predict", 404, "'model'"),
+        ("POST", "/v2/models/other/infer", 404, "'model'"),
+    ],
+)
+def test_wrong_routes_are_told(
+    method: str, path: str, status: int, words: str, servers: dict[str, Server]
+) -> None:
+    answer = servers["onnx"].client.request(method, path)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+    if status == 405:
+        assert answer.headers["allow"] in words
+
+
+def test_an_empty_csv_cell_is_a_missing_value(servers: dict[str, Server]) -> None:
+    text = ",".join(["1"] * 29 + [""])
+    answer = servers["onnx"].client.post(
+        "/predict", content=text, headers={"content-type": "text/csv"}
+    )
+    assert answer.json()["code"] == "missing"
+
+
+def test_a_bad_request_does_not_spoil_its_neighbours(servers: dict[str, Server]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    client = servers["joblib"].client
+    bodies = [[GOOD] if i % 3 else [GOOD[:7]] for i in range(30)]
+    with ThreadPoolExecutor(10) as pool:
+        found = list(pool.map(lambda b: client.post("/predict", json=b).status_code, bodies))
+    assert found == [200 if i % 3 else 422 for i in range(30)]
