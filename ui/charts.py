@@ -6,10 +6,11 @@ Text and grid colours are left to the page's theme; what is drawn here is readab
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
-from advisor.recommendation import Ranked
+from advisor.recommendation import CostLine, Ranked
 from ui import format as fmt
 from ui.tables import CRITERIA_LABELS
 
@@ -24,10 +25,13 @@ PALETTE_DARK = (
 PEOPLE = "People's time"
 OTHER = "Everything else"
 _SEGMENTS = 7  # more would not be told apart
+_LEGEND = {"orientation": "h", "yref": "container", "y": 0, "x": 0, "traceorder": "normal"}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def costs(ranking: Sequence[Ranked], *, dark: bool = False, options: int = 8) -> go.Figure:
+def costs(
+    ranking: Sequence[Ranked], *, people: bool = True, dark: bool = False, options: int = 8
+) -> go.Figure:
     """Stacked bars, an option a bar, best on top: the bill by line, then people's time (USD)."""
     shown = list(ranking[:options])
     names = _largest_lines(shown)
@@ -40,23 +44,14 @@ def costs(ranking: Sequence[Ranked], *, dark: bool = False, options: int = 8) ->
             marker_color=_palette(dark)[index % 9],
             hovertemplate=f"%{{y}}<br>{name}: $%{{x:,.2f}}<extra></extra>",
         )  # fmt: skip
-    figure.add_bar(
-        y=rows,
-        x=[ranked.people_monthly_usd for ranked in shown],
-        name=PEOPLE,
-        orientation="h",
-        marker={
-            "color": _palette(dark)[9],
-            "pattern": {"shape": "/", "fgcolor": "#0f1624" if dark else "#ffffff", "solidity": 0.3},
-        },
-        hovertemplate=f"%{{y}}<br>{PEOPLE}: $%{{x:,.2f}}<extra></extra>",
-    )
+    if people:
+        figure.add_bar(**_people_bar(shown, rows, dark))
     figure.update_layout(
         barmode="stack",
-        height=130 + 38 * len(shown),
+        height=150 + 38 * len(shown),
         margin={"l": 0, "r": 8, "t": 8, "b": 0},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.12, "x": 0, "traceorder": "normal"},
-        xaxis={"title": "USD a month", "tickprefix": "$", "tickformat": ",.0f"},
+        legend=_LEGEND,
+        xaxis={"tickprefix": "$", "tickformat": ",.0f"},
         yaxis={"autorange": "reversed", "automargin": True},
     )
     return figure
@@ -79,10 +74,9 @@ def scores(ranking: Sequence[Ranked], *, dark: bool = False) -> go.Figure:
         )
     figure.update_layout(
         barmode="relative",
-        height=130 + 38 * len(rows),
+        height=150 + 38 * len(rows),
         margin={"l": 0, "r": 8, "t": 8, "b": 0},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.12, "x": 0, "traceorder": "normal"},
-        xaxis={"title": "Score"},
+        legend=_LEGEND,
         yaxis={"autorange": "reversed", "automargin": True},
     )
     return figure
@@ -136,6 +130,27 @@ def replicas_said(ranked: Ranked) -> str:
     )
 
 
+def _people_bar(shown: Sequence[Ranked], rows: Sequence[str], dark: bool) -> dict[str, Any]:
+    return {
+        "y": rows,
+        "x": [ranked.people_monthly_usd for ranked in shown],
+        "name": PEOPLE,
+        "orientation": "h",
+        "hovertemplate": f"%{{y}}<br>{PEOPLE}: $%{{x:,.2f}}<extra></extra>",
+        "marker": {
+            "color": _palette(dark)[9],
+            # A pattern as well as a colour: this is assumed, the rest is billed.
+            "pattern": {
+                "shape": "/",
+                "fillmode": "overlay",
+                "fgcolor": "#0f1624" if dark else "#ffffff",
+                "fgopacity": 0.5,
+                "solidity": 0.25,
+            },
+        },
+    }
+
+
 def _palette(dark: bool) -> tuple[str, ...]:
     return PALETTE_DARK if dark else PALETTE_LIGHT
 
@@ -145,15 +160,20 @@ def _largest_lines(shown: Sequence[Ranked]) -> list[str]:
     sums: dict[str, float] = {}
     for ranked in shown:
         for line in ranked.lines:
-            sums[line.name] = sums.get(line.name, 0.0) + line.usd
+            sums[_segment(line)] = sums.get(_segment(line), 0.0) + line.usd
     names = sorted((name for name in sums if sums[name] > 0), key=lambda name: -sums[name])
     return names if len(names) <= _SEGMENTS else [*names[: _SEGMENTS - 1], OTHER]
 
 
 def _line_usd(ranked: Ranked, name: str, names: Sequence[str]) -> float:
     if name == OTHER:
-        return sum(line.usd for line in ranked.lines if line.name not in names)
-    return sum(line.usd for line in ranked.lines if line.name == name)
+        return sum(line.usd for line in ranked.lines if _segment(line) not in names)
+    return sum(line.usd for line in ranked.lines if _segment(line) == name)
+
+
+def _segment(line: CostLine) -> str:
+    """The colour a line belongs to: machines are machines, whatever their type."""
+    return "Machines" if line.name.endswith(" machines") else line.name
 
 
 def _tick(most: int) -> int:

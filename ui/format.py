@@ -11,6 +11,14 @@ from advisor.recommendation import Range, Ranked, Replicas
 
 STALE_AFTER_DAYS = 90
 
+_DURATIONS = (
+    (1, 1e-3, "ms"),
+    (120, 1, "s"),
+    (7200, 60, "min"),
+    (172_800, 3600, "h"),
+    (math.inf, 86_400, "days"),
+)
+
 _TITLED = re.compile(r"^(.+?),? (https://[^\s)]+)( .*|)$")
 
 _NAMES = {
@@ -19,6 +27,7 @@ _NAMES = {
     "azure": "Azure",
     "1y": "1 year",
     "3y": "3 years",
+    "self-hosted": "Self-hosted",
     "async": "Async",
     "realtime": "Real-time",
     "onnx": "ONNX",
@@ -39,6 +48,8 @@ def usd(amount: float | None, *, at_least: bool = False) -> str:
     if amount is None:
         return "unknown"
     prefix = "at least " if at_least else ""
+    if amount == 0:
+        return f"{prefix}$0"
     if abs(amount) < 10:
         return f"{prefix}${amount:,.2f}"
     return f"{prefix}${amount:,.0f}"
@@ -70,7 +81,7 @@ def count(number: float) -> str:
             return f"{number / limit:.3g} {word}"
     if size >= 100 or number == int(number):
         return f"{number:,.0f}"
-    return f"{number:.3g}"
+    return f"{number:.4g}"
 
 
 def milliseconds(value: float | None) -> str:
@@ -85,12 +96,9 @@ def milliseconds(value: float | None) -> str:
 
 def duration_s(seconds: float) -> str:
     """Seconds in the unit people would use."""
-    for limit, size, word in ((1, 1e-3, "ms"), (120, 1, "s"), (7200, 60, "min")):
-        if seconds < limit:
-            return f"{seconds / size:.3g} {word}"
-    if seconds < 172_800:
-        return f"{seconds / 3600:.3g} h"
-    return f"{seconds / 86_400:.3g} days"
+    size, word = next((size, word) for limit, size, word in _DURATIONS if seconds < limit)
+    value = seconds / size
+    return f"{value:.0f} {word}" if value >= 10 else f"{value:.1f} {word}".replace(".0 ", " ")
 
 
 def percent(share: float, digits: int = 0) -> str:

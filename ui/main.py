@@ -8,14 +8,17 @@ import streamlit as st
 
 from ui import nav, state, theme
 
+ICON = Path(__file__).parent / "assets" / "icon.svg"
+
 st.set_page_config(
     page_title="Model Deployment Advisor",
-    page_icon=Path(__file__).parent / "assets" / "icon.svg",
+    page_icon=ICON,
     layout="wide",
     menu_items={
         "About": "Managed or self-hosted, which service, how big, at what monthly cost, and why."
     },
 )
+st.logo(ICON, size="large")
 page = st.navigation(nav.pages(), position="top")
 state.turn_to(page.url_path or nav.ADVISE)
 theme.apply()

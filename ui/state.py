@@ -81,10 +81,8 @@ def read_address() -> list[str]:
         _forget_widgets()
         notes = [f"{sentence}; it was left out." for sentence in link.dropped]
         if given and link.filled:
-            names = ", ".join(describe(path) for path in link.filled)
-            notes.append(
-                f"The link does not answer: {names}; the first example's answers are used."
-            )
+            names = ", ".join(f"“{describe(path)}”" for path in link.filled)
+            notes.append(f"It does not answer {names}: taken from the first example.")
         st.session_state[NOTES] = notes
     shown: list[str] = st.session_state.setdefault(NOTES, [])
     return shown

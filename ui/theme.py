@@ -13,7 +13,10 @@ _BOTH = """
 .st-key-verdict-self-hosted .st-key-verdict { --verdict: #0f766e; }
 .st-key-verdict-none .st-key-verdict { --verdict: #b42318; }
 [data-testid="stTable"] td { vertical-align: top; }
-@media (min-width: 641px) { .st-key-to-answers { display: none; } }
+.st-key-prose { max-width: 56rem; }
+@media (min-width: 641px) {
+  [data-testid="stLayoutWrapper"]:has(> .st-key-to-answers) { display: none; }
+}
 @media (min-width: 1000px) {
   .st-key-answers {
     position: sticky; top: 4.25rem; max-height: calc(100vh - 5rem); overflow-y: auto;

@@ -18,7 +18,8 @@ Open = Callable[..., AppTest]
 
 def texts(app: AppTest) -> str:
     parts = [*app.markdown, *app.error, *app.warning, *app.info, *app.header, *app.subheader]
-    return "\n".join(str(part.value) for part in parts)
+    tables = [" ".join(str(cell) for cell in t.value.to_numpy().ravel()) for t in app.table]
+    return "\n".join([*(str(part.value) for part in parts), *tables])
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def test_a_newcomer_sees_a_verdict_with_its_cost(open_app: Open) -> None:
     assert [m.label for m in app.metric][:3] == [
         "Cloud bill a month",
         "People's time a month",
-        "Together",
+        "Total a month",
     ]
     assert app.metric[0].value.startswith("\\$")
     assert app.header[1].value == answer.ranking[0].name
@@ -68,13 +69,13 @@ def test_a_link_restores_answers(open_app: Open) -> None:
     app = open_app(encode(flatten(need)))
     assert app.number_input(key="service.p95_ms").value == 500
     assert app.pills(key="preset").value == "custom-app"
-    assert not [w for w in app.warning if "link" in w.value]
+    assert not [w for w in app.warning if "the link you" in w.value]
 
 
 def test_a_link_that_cannot_be_used_says_so(open_app: Open) -> None:
     link = encode(flatten(presets()["chatbot"].requirements))
     app = open_app({**link, "model.format": "docx", "colour": "blue"})
-    said = next(w.value for w in app.warning if "this link" in w.value)
+    said = next(w.value for w in app.warning if "the link you" in w.value)
     assert "model.format is 'docx'" in said.replace("\\", "")
     assert "colour is not a question here" in said
     assert app.number_input(key="service.p95_ms").value == 1500
@@ -143,9 +144,7 @@ def test_a_requirements_file_replaces_the_answers(open_app: Open) -> None:
         (b"\xff\xfe", "not UTF-8"),
     ],
 )
-def test_a_bad_file_changes_nothing_and_says_why(
-    open_app: Open, content: bytes, said: str
-) -> None:
+def test_a_bad_file_changes_nothing_and_says_why(open_app: Open, content: bytes, said: str) -> None:
     app = open_app()
     app.number_input(key="service.p95_ms").set_value(90.0).run()
     app.file_uploader(key="requirements_file").upload("bad.yaml", content, "text/yaml").run()

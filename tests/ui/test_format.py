@@ -12,7 +12,7 @@ from ui import format as fmt
 
 @pytest.mark.parametrize(
     ("amount", "said"),
-    [(None, "unknown"), (0, "$0.00"), (4.5, "$4.50"), (9.994, "$9.99"), (1234.5, "$1,234")],
+    [(None, "unknown"), (0, "$0"), (4.5, "$4.50"), (9.994, "$9.99"), (1234.5, "$1,234")],
 )
 def test_usd(amount: float | None, said: str) -> None:
     assert fmt.usd(amount) == said
@@ -40,7 +40,14 @@ def test_unit_prices_keep_the_digits_that_matter(price: float | None, said: str)
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(2e7, "20 million"), (1.5e9, "1.5 billion"), (12345, "12,345"), (0.003, "0.003"), (5, "5")],
+    [
+        (2e7, "20 million"),
+        (1.5e9, "1.5 billion"),
+        (12345, "12,345"),
+        (0.003, "0.003"),
+        (5, "5"),
+        (99.95, "99.95"),
+    ],
 )
 def test_counts(number: float, said: str) -> None:
     assert fmt.count(number) == said
@@ -56,6 +63,14 @@ def test_ranges_and_replicas() -> None:
 def test_a_share_below_all_is_never_shown_as_all() -> None:
     assert fmt.percent(0.9999) == "over 99 %"
     assert fmt.percent(1.0) == "100 %"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.65, "650 ms"), (7.52, "7.5 s"), (13.2, "13 s"), (7200, "2 h"), (86400 * 30, "30 days")],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert fmt.duration_s(seconds) == said
 
 
 def test_age_of_prices() -> None:

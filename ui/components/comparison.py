@@ -42,7 +42,7 @@ def _cells(need: Requirements) -> list[tuple[str, Callable[[Ranked], str]]]:
     return [
         ("Cloud bill a month", _bill),
         ("People's time a month", _people),
-        ("Together", lambda r: f"**{fmt.escape(_together(r))}**"),
+        ("Total a month", lambda r: f"**{fmt.escape(_together(r))}**"),
         (speed, (lambda r: fmt.milliseconds(r.p95_ms)) if waits else _finish),
         ("Control", lambda r: _level(r, "control")),
         ("The provider takes care of", lambda r: _list(catalog_option(r.option).operates.provider)),

@@ -56,8 +56,10 @@ def ranked(need: Requirements, answer: Recommendation) -> None:
 
 def cost(answer: Recommendation) -> None:
     """The bills side by side, then one option's bill line by line."""
+    people = st.toggle("With people's time", value=True, key="cost_people")
+    st.markdown("**USD a month**")
     st.plotly_chart(
-        charts.costs(answer.ranking, dark=theme.is_dark()),
+        charts.costs(answer.ranking, people=people, dark=theme.is_dark()),
         config={"displayModeBar": False},
         key="costs",
         alt=charts.costs_said(answer.ranking),
@@ -75,13 +77,13 @@ def cost(answer: Recommendation) -> None:
             "A unit price is unknown, so the bill is at least this much. The line says which.",
             icon=":material/help:",
         )
-    people = shown.people
+    time = shown.people
     st.markdown(
         fmt.escape(
-            f"People's time is assumed, not billed: {fmt.hours(people.monthly_hours)} a month to "
-            f"run it and {fmt.hours(people.setup_hours)} to set it up, spread over a year, at "
-            f"{fmt.usd(people.hourly_usd)} an hour"
-            f"{' (your own hours)' if people.changed_by_user else ''}."
+            f"People's time is assumed, not billed: {fmt.hours(time.monthly_hours)} a month to "
+            f"run it and {fmt.hours(time.setup_hours)} to set it up, spread over a year, at "
+            f"{fmt.usd(time.hourly_usd)} an hour"
+            f"{' (your own hours)' if time.changed_by_user else ''}."
         )
     )
 
@@ -178,14 +180,28 @@ def _wait_for_changes(need: Requirements) -> None:
 
 def ruled_out(answer: Recommendation, names: Names) -> None:
     """Every option that is out: the rule with its numbers, and the source of the limit."""
-    for option, found in tables.ruled_out(answer).items():
-        st.markdown(f"**{fmt.escape(names.get(option, option))}**")
-        st.markdown(
-            "\n".join(
-                f"- {fmt.escape(item.because)}  \n  :gray[{fmt.linked(item.source)} · rule "
-                f"{fmt.escape(item.rule)}]"
-                for item in found
-            )
+    if not answer.excluded and not answer.unpriced:
+        st.info("Nothing was ruled out: every option fits these answers.")
+        return
+    rows = [
+        (
+            f"**{fmt.escape(names.get(option, option))}**" if first else "",
+            fmt.escape(item.because),
+            f"{fmt.linked(item.source)}  \n:gray[rule {fmt.escape(item.rule)}]",
+        )
+        for option, found in tables.ruled_out(answer).items()
+        for first, item in zip([True] + [False] * len(found), found, strict=False)
+    ]
+    if rows:
+        st.table(
+            {
+                "Option": [row[0] for row in rows],
+                "Ruled out because": [row[1] for row in rows],
+                "Source": [row[2] for row in rows],
+            },
+            border="horizontal",
+            hide_index=True,
+            alt="Options that are ruled out, with the reason and its source",
         )
     if answer.unpriced:
         st.markdown("**Not priced, so not ranked**")
@@ -195,8 +211,6 @@ def ruled_out(answer: Recommendation, names: Names) -> None:
                 for item in answer.unpriced
             )
         )
-    if not answer.excluded and not answer.unpriced:
-        st.info("Nothing was ruled out: every option fits these answers.")
 
 
 def _then(flip: Flip, names: Names) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
@@ -76,7 +77,7 @@ def figures(need: Requirements, ranked: Ranked) -> None:
         "part of the bill; the hours can be changed under *Team*.",
     )
     grid.metric(
-        "Together",
+        "Total a month",
         fmt.escape(fmt.usd(ranked.total_monthly_usd)),
         delta=_at_least(ranked) + "bill and people",
         delta_color="off",
@@ -96,7 +97,7 @@ def reasons(ranked: Ranked) -> None:
         st.markdown(f":orange[**But**] {fmt.escape(ranked.warnings[0].because)}")
 
 
-def nothing_fits(answer: Recommendation) -> None:
+def nothing_fits(answer: Recommendation, names: Mapping[str, str]) -> None:
     """The state in which no option meets the answers: say so, and what would help."""
     st.badge("NOTHING FITS", color="red")
     st.header("No option meets these answers", anchor=False)
@@ -104,29 +105,35 @@ def nothing_fits(answer: Recommendation) -> None:
         f"All {answer.considered} options were looked at. Each is ruled out below with the rule, "
         "its numbers and where the limit comes from."
     )
-    if not answer.relaxations:
-        return
-    st.markdown("**The smallest changes that would make something fit**")
-    for number, relaxation in enumerate(answer.relaxations):
-        _relaxation(number, relaxation)
+    ways: dict[str, list[Relaxation]] = {}
+    for relaxation in answer.relaxations:
+        ways.setdefault("\n".join(_changes(relaxation)), []).append(relaxation)
+    if ways:
+        st.markdown("**The smallest changes that would make something fit**")
+    for number, (changes, same) in enumerate(ways.items()):
+        _way_out(number, changes, same, names)
 
 
-def _relaxation(number: int, relaxation: Relaxation) -> None:
+def _way_out(number: int, changes: str, same: list[Relaxation], names: Mapping[str, str]) -> None:
+    """One set of changes, with the options that would fit then."""
+    options = " or ".join(fmt.escape(names.get(r.option, r.option)) for r in same)
+    several = len(same[0].changes) > 1
     with st.container(border=True):
-        st.markdown(fmt.escape(relaxation.because))
-        for change in relaxation.changes:
-            st.markdown(
-                f"- {fmt.escape(describe(change.field))}: "
-                f"{_value(change.field, change.from_)} → **{_value(change.field, change.to)}**"
-            )
+        st.markdown(f"**{options}** would fit with\n{changes}")
         st.button(
-            "Change these answers" if len(relaxation.changes) > 1 else "Change this answer",
+            "Change these answers" if several else "Change this answer",
             key=f"relax {number}",
             type="primary" if number == 0 else "secondary",
-            on_click=partial(
-                state.put_changes, [(change.field, change.to) for change in relaxation.changes]
-            ),
+            on_click=partial(state.put_changes, [(c.field, c.to) for c in same[0].changes]),
         )
+
+
+def _changes(relaxation: Relaxation) -> list[str]:
+    return [
+        f"- *{fmt.escape(describe(change.field))}* {_value(change.field, change.from_)} → "
+        f"**{_value(change.field, change.to)}**"
+        for change in relaxation.changes
+    ]
 
 
 def _value(path: str, value: object) -> str:

@@ -74,7 +74,7 @@ def _nothing_fits(need: Requirements) -> None:
     with st.spinner("Looking for the smallest change that would make something fit"):
         answer = advice.whole(need)
     with st.container(key="verdict-none"), st.container(border=True, key="verdict"):
-        verdict.nothing_fits(answer)
+        verdict.nothing_fits(answer, catalog.names())
     st.subheader("Ruled out", anchor=False)
     details.ruled_out(answer, catalog.names())
 
@@ -131,7 +131,7 @@ def _notes(notes: list[str]) -> None:
     exchange.file_problems()
     if notes:
         st.warning(
-            "**Not everything in this link could be used.**\n"
+            "**About the link you opened**\n"
             + "\n".join(f"- {fmt.escape(note)}" for note in notes),
             icon=":material/link_off:",
         )

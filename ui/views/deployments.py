@@ -11,6 +11,7 @@ from deploy.run_models import Deployment
 from ui import catalog, nav
 from ui import format as fmt
 from ui.components import run_page
+from ui.components.launch import LOCAL
 
 _COLORS: dict[str, Literal["green", "blue", "red", "gray"]] = {
     "running": "green",
@@ -67,12 +68,12 @@ def _line(deployment: Deployment, *, with_name: bool = True) -> None:
     plan = deployment.plan
     name = f"**{fmt.escape(deployment.name)}** · " if with_name else ""
     option = catalog.names().get(deployment.option, deployment.option)
-    place = (
-        "on this machine" if plan.account == plan.region else f"in {plan.account}, {plan.region}"
-    )
+    if deployment.target == LOCAL:
+        what = f"On this machine, for the advice {option}"
+    else:
+        what = f"{option}, in {plan.account}, {plan.region}"
     st.markdown(
-        f"{name}{fmt.escape(option)}, {fmt.escape(place)} · cloud bill "
-        f"{fmt.escape(fmt.usd(plan.monthly_usd))} a month"
+        f"{name}{fmt.escape(what)} · cloud bill {fmt.escape(fmt.usd(plan.monthly_usd))} a month"
     )
     st.page_link(
         nav.DEPLOYMENTS_VIEW,
