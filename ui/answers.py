@@ -23,6 +23,9 @@ from advisor.presets import presets
 from advisor.requirements import Pattern, Requirements, parse
 
 Answers = dict[str, Any]
+
+# One of the two has to be answered; see the contradictions of the requirements.
+_TIME, _CLASS = "model.service_time_ms", "model.model_class"
 Kind = Literal["number", "integer", "switch", "choice", "choices", "texts", "text", "week", "hours"]
 
 
@@ -158,7 +161,12 @@ def decode(params: Mapping[str, str]) -> Link:
             answers[path] = _validated(question, _from_text(question, text))
         except (ValidationError, ValueError) as error:
             dropped.append(f"{path} is {_short(text)}; {_said(error)}")
+    if not params.keys() & questions().keys():
+        return Link(start, dropped)
     filled = [p for p, q in questions().items() if q.required and p not in params]
+    if answers[_TIME] is None and answers[_CLASS] is None:
+        answers[_TIME] = start[_TIME]
+        filled.append(_TIME)
     return Link(answers, dropped, filled)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from e2e_server import ROOT, choose_example, is_open, open_page
+from e2e_server import ROOT, choose_example, is_open, open_page, violations
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -65,6 +65,8 @@ def test_from_the_verdict_to_a_prediction_and_back_to_nothing(
 
     page.get_by_role("button", name="Predict", exact=True).click()
     expect(page.get_by_text("200", exact=True)).to_be_visible()
+
+    assert violations(page) == {}
 
     process, port = server_process(home, "journey")
     assert process.is_running()

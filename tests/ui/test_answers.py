@@ -81,6 +81,13 @@ def test_a_bare_link_is_the_first_example_and_a_partial_one_says_what_it_took() 
     assert link.answers["service.cold_starts_ok"] is True  # its default, not the example's answer
 
 
+@pytest.mark.parametrize(
+    "params", [{"utm": "x"}, {"traffic.mode": "batch"}, {"team.hourly_usd": "50"}]
+)
+def test_no_link_leaves_the_page_without_advice(params: dict[str, str]) -> None:
+    assert flat.problems(flat.decode(params).answers) == []
+
+
 def test_a_question_that_is_not_asked_has_its_default() -> None:
     held = flat.starting_answers() | {"model.gpu": False, "model.gpu_memory_gb": 24.0}
     assert flat.to_requirements(held).model.gpu_memory_gb is None

@@ -16,6 +16,7 @@ from ui import format as fmt
 from ui import guard
 from ui.components.model_file import example_request
 
+_ERROR = "endpoint_error"
 _CALLED = "prediction_of"
 _MOST_SHOWN = 2000
 _LANGUAGE = {"curl": "bash", "python": "python"}
@@ -71,6 +72,22 @@ def call(deployment: Deployment) -> None:
         st.error(fmt.escape(str(answer)), icon=":material/error:")
 
 
+def cancel(run: RunState) -> None:
+    """Stop an active apply; what it made is taken back."""
+    if run.cancel_requested:
+        st.markdown(":orange[Asked to cancel: what was made is being taken back.]")
+        return
+    st.button(
+        "Cancel",
+        icon=":material/cancel:",
+        disabled=guard.refusal() is not None,
+        help="Stops at the next step and takes back what this run made.",
+        on_click=_cancel,
+        args=(run.run_id,),
+    )
+    _said()
+
+
 def destroy(deployment: Deployment, *, show_run: str) -> None:
     """Destroy with a confirmation; afterwards the page follows the run that removes it."""
     refused = guard.refusal()
@@ -88,6 +105,7 @@ def destroy(deployment: Deployment, *, show_run: str) -> None:
         icon=":material/delete:",
         on_click=partial(_destroy, deployment.name, show_run),
     )
+    _said()
 
 
 def _predict(deployment: Deployment, body: str) -> Prediction | str:
@@ -99,13 +117,27 @@ def _predict(deployment: Deployment, body: str) -> Prediction | str:
 
 
 def _destroy(name: str, show_run: str) -> None:
+    st.session_state.pop(_ERROR, None)
     try:
         guard.require()
         st.session_state[show_run] = runs.start_destroy(name)
     except AdvisorError as error:
-        st.session_state["destroy_error"] = str(error)
-    else:
-        st.session_state.pop("destroy_error", None)
+        st.session_state[_ERROR] = str(error)
+
+
+def _cancel(run_id: str) -> None:
+    st.session_state.pop(_ERROR, None)
+    try:
+        guard.require()
+        runs.cancel(run_id)
+    except AdvisorError as error:
+        st.session_state[_ERROR] = str(error)
+
+
+def _said() -> None:
+    """What the last click could not do."""
+    if _ERROR in st.session_state:
+        st.error(fmt.escape(st.session_state[_ERROR]), icon=":material/error:")
 
 
 def _body(prediction: Prediction) -> None:

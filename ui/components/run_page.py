@@ -40,6 +40,8 @@ def show(run_id: str) -> None:
             st.info(
                 "This page can be closed or refreshed; the run goes on.", icon=":material/info:"
             )
+            if run.kind == "apply":
+                endpoint.cancel(run)
             return
         if run.kind == "destroy":
             _gone(run.result.get("removed", []), failed=run.state != "succeeded")
@@ -61,9 +63,6 @@ def manage(deployment: Deployment) -> None:
         endpoint.call(deployment)
     if deployment.state != "destroyed":
         endpoint.destroy(deployment, show_run=_NEXT_RUN)
-    said = st.session_state.get("destroy_error")
-    if said:
-        st.error(fmt.escape(said), icon=":material/error:")
 
 
 def _state(status: Status) -> str:

@@ -1,0 +1,114 @@
+"""The Deploy page up to the click: model, plan, confirmation, refusals. Nothing is started here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from advisor.presets import presets
+from deploy import runs
+from ui import guard
+from ui.answers import encode, flatten
+from ui.components import endpoint, model_file
+
+Open = Callable[..., AppTest]
+REFUSED = "Deploying is refused: somebody else could reach this."
+
+
+def at_deploy(open_app: Open, to: str = "local") -> AppTest:
+    need = presets()["fraud-detection"].requirements
+    packed = urlencode(encode(flatten(need)))
+    app = open_app({"option": "sagemaker-realtime", "to": to, "answers": packed}, page="deploy")
+    example = next(p.name for p in model_file.examples() if p.suffix == ".joblib")
+    app.button(key=f"example {example}").click().run()
+    assert not app.exception
+    return app
+
+
+def button(app: AppTest, label: str):
+    return next(b for b in app.button if b.label == label)
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(e.value for e in app.error).replace("\\", "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _examples() -> None:
+    if not any(p.suffix == ".joblib" for p in model_file.examples()):
+        pytest.fail("the example models are missing; run python examples/make_examples.py")
+
+
+def test_nothing_starts_before_the_plan_is_agreed_to(open_app: Open) -> None:
+    app = at_deploy(open_app)
+    assert not app.error
+    shown = "\n".join(m.value for m in app.markdown)
+    assert "Allowed" in shown
+    assert "listens on 127.0.0.1 only" in shown
+    assert {m.label for m in app.metric} == {"Where", "Cloud bill a month", "Takes about"}
+    assert button(app, "Deploy").disabled
+    app.checkbox[0].check().run()
+    assert not button(app, "Deploy").disabled
+
+
+def test_another_name_is_another_plan_and_needs_agreeing_again(open_app: Open) -> None:
+    app = at_deploy(open_app)
+    app.checkbox[0].check().run()
+    app.text_input[0].set_value("second-one").run()
+    assert "second-one" in app.checkbox[0].label
+    assert button(app, "Deploy").disabled
+
+
+def test_a_name_that_does_not_fit_is_said_with_a_better_one(open_app: Open) -> None:
+    app = at_deploy(open_app)
+    app.text_input[0].set_value("My Model!").run()
+    assert not app.exception
+    assert "'my-model'" in said(app)
+    assert not [b for b in app.button if b.label == "Deploy"]
+
+
+def test_a_cloud_without_credentials_is_said_and_nothing_is_made(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    app = at_deploy(open_app, to="sagemaker")
+    button(app, "Make the plan").click().run()
+    assert not app.exception
+    assert "nothing was made" in said(app)
+    assert "credentials" in said(app)
+    assert not [b for b in app.button if b.label == "Deploy"]
+
+
+def test_a_refusal_is_shown_and_holds_in_the_handlers(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(guard, "refusal", lambda: REFUSED)
+    monkeypatch.setattr(runs, "start_apply", lambda plan, **_: started.append(plan.name))
+    monkeypatch.setattr(runs, "start_destroy", lambda name, **_: started.append(name))
+    app = at_deploy(open_app)
+    assert REFUSED in said(app)
+    assert not [b for b in app.button if b.label == "Deploy"]
+    endpoint._destroy("anything", "next")  # as if the disabled button had been clicked
+    assert started == []
+
+
+def test_a_model_that_is_none_is_refused_in_words(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app({"to": "local"}, page="deploy")
+    app.file_uploader(key="model_file").upload("notes.joblib", b"no model", None).run()
+    assert not app.exception
+    assert "notes.joblib" in said(app)
+
+
+def test_an_unknown_run_is_said(open_app: Open) -> None:
+    app = open_app({"run": "no-such-run"}, page="deploy")
+    assert "no run 'no-such-run'" in said(app)
