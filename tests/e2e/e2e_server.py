@@ -113,11 +113,7 @@ def settle(page: Page) -> None:
 
 
 def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    end = time.monotonic() + # Violations in markup that Streamlit 1.67 makes itself and that no option of its API changes.
-STREAMLITS_OWN = {
-    "presentation-role-conflict": "the drop zone of st.file_uploader has a role and a label",
-}
-START_LIMIT_S
+    end = time.monotonic() + START_LIMIT_S
     while time.monotonic() < end:
         if process.poll() is not None:
             break
