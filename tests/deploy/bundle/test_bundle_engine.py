@@ -91,6 +91,23 @@ def test_quick_calls_run_on_the_loop_and_still_batch() -> None:
     asyncio.run(scenario())
 
 
+def test_a_lone_quick_request_is_answered_at_once_and_never_before_others() -> None:
+    async def scenario() -> None:
+        model = Doubler()
+        quick = engine(model, QUICK)
+        found = quick.now(row(4), "default")
+        assert found is not None
+        assert found.values.tolist() == [8]
+        waiting = quick.submit(row(1), "default")
+        assert quick.now(row(5), "default") is None  # it would overtake
+        await waiting
+        with pytest.raises(RequestError, match="negative"):
+            quick.now(row(-1), "default")
+        assert engine(model, SLOW).now(row(1), "default") is None
+
+    asyncio.run(scenario())
+
+
 def test_methods_are_never_mixed_and_the_row_limit_holds() -> None:
     async def scenario() -> None:
         model = Doubler()

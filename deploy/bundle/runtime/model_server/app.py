@@ -45,6 +45,7 @@ class App:
         self._on_fail = on_fail
         self._docs: Any = None
         self._loading: threading.Thread | None = None
+        self._asking = 0  # requests that are being read or answered
         settings = service.settings
         name = settings.model_name
         self._token = settings.token.encode() if settings.token else None
@@ -78,7 +79,11 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            self._asking += 1
+            try:
+                await self._http(scope, receive, send)
+            finally:
+                self._asking -= 1
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
@@ -229,6 +234,10 @@ class App:
         engine = self.service.engine
         if engine is None:
             raise RequestError(503, "loading", "the model is still being loaded; try again")
+        if self._asking == 1:  # nobody else could share the call: no queue to go through
+            output = engine.now(request.batch, request.method)
+            if output is not None:
+                return output
         future = engine.submit(request.batch, request.method)
         if engine.is_quick(request.batch):
             return await future

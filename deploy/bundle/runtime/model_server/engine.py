@@ -114,6 +114,15 @@ class Engine:
             loop.call_soon(self._next)
         return job.future
 
+    def now(self, batch: Batch, method: Method) -> Output | None:
+        """The answer at once, when nothing waits or runs and the call is short; else None."""
+        if self._jobs or self._busy or not self._inline(batch.rows):
+            return None
+        output, error = self._call(batch, method)
+        if output is None:
+            raise _as_request_error(error)
+        return output
+
     def is_quick(self, batch: Batch) -> bool:
         """True when the batch will run on the event loop, so that nobody needs to watch it."""
         return self._inline(batch.rows)
@@ -151,7 +160,7 @@ class Engine:
                 continue
             rows = sum(job.batch.rows for job in jobs)
             if self._inline(rows):
-                self._finish(jobs, *self._call(jobs))
+                self._finish(jobs, *self._call_all(jobs))
                 if self._jobs:  # let the loop read what has arrived meanwhile
                     self._woken = True
                     asyncio.get_running_loop().call_soon(self._next)
@@ -203,14 +212,16 @@ class Engine:
                 self._finish(jobs, *future.result())
             self._next()
 
-        loop.run_in_executor(self._pool, self._call, jobs).add_done_callback(done)
+        loop.run_in_executor(self._pool, self._call_all, jobs).add_done_callback(done)
 
-    def _call(self, jobs: list[_Job]) -> tuple[Output | None, BaseException | None]:
-        """The model's answer for all jobs, or what it raised."""
-        batch = joined([job.batch for job in jobs])
+    def _call_all(self, jobs: list[_Job]) -> tuple[Output | None, BaseException | None]:
+        return self._call(joined([job.batch for job in jobs]), jobs[0].method)
+
+    def _call(self, batch: Batch, method: Method) -> tuple[Output | None, BaseException | None]:
+        """The model's answer, or what it raised."""
         started = time.perf_counter()
         try:
-            return self.model.predict(batch, jobs[0].method), None
+            return self.model.predict(batch, method), None
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer
             return None, error
         finally:
@@ -223,7 +234,7 @@ class Engine:
     def _finish(self, jobs: list[_Job], output: Output | None, error: BaseException | None) -> None:
         if output is None and len(jobs) > 1:  # one bad request must not spoil its neighbours
             for job in jobs:
-                self._finish([job], *self._call([job]))
+                self._finish([job], *self._call(job.batch, job.method))
             return
         at = 0
         for job in jobs:

@@ -40,6 +40,7 @@ class Decoder:
         shape = signature.input_shape
         self._row_shape = tuple(shape[1:]) if shape and len(shape) > 1 else None
         self._rank = len(shape) if shape else None
+        self._exact = self._row_shape if self._row_shape and None not in self._row_shape else None
         self._names = signature.feature_names
         self._index = {n: i for i, n in enumerate(self._names)} if self._names else {}
 
@@ -137,18 +138,22 @@ class Decoder:
             found = None
         if found is None or found.dtype.kind not in "fiub" or found.ndim != (self._rank or 2):
             found = self._array_slowly(rows)
-        self._check_shape(found)
+        if found.shape[1:] != self._exact:
+            self._check_shape(found)
         dtype = cast("np.dtype[Any]", self._dtype)
         if found.dtype == dtype:
             array = found
-        elif dtype.kind in "iu" and found.dtype.kind == "f" and (found % 1 != 0).any():
+        elif dtype.kind == "f":
+            with np.errstate(over="ignore"):  # what overflows is told below
+                array = found.astype(dtype)
+        elif found.dtype.kind == "f" and (found % 1 != 0).any():
             raise RequestError(
                 422, "type", f"the model takes whole numbers ({dtype}) and a value has a fraction"
             )
         else:
-            with np.errstate(over="ignore", invalid="ignore"):
-                array = found.astype(dtype)
-        if dtype.kind == "f" and not np.isfinite(array).all():
+            array = found.astype(dtype)
+        # A finite sum means finite values; an infinite one may still be rounding up.
+        if dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
             self._check_finite(array)
         return array
 
@@ -210,9 +215,9 @@ class Decoder:
 
     def _check_finite(self, array: np.ndarray) -> None:
         """Missing values pass where the model takes them; infinity never does."""
-        if self.signature.allows_missing and not np.isinf(array).any():
-            return
         bad = np.isinf(array) if self.signature.allows_missing else ~np.isfinite(array)
+        if not bad.any():
+            return
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         where = self._feature(at[1]) if len(at) == 2 else f"position {at[1:]}"
         what = "missing (NaN)" if np.isnan(array[at]) else "infinite or too large"
