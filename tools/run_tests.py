@@ -7,6 +7,7 @@ ADVISOR_STRICT=1 (as in CI) it means failure. Exit code 0 only when everything t
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -37,7 +38,14 @@ def main() -> int:
             "pip can reach a package index, then run: python tools/emulator_venv.py"
         )
 
+    if importlib.util.find_spec("torch") is None:
+        not_run.append(
+            "PyTorch's tests: it is an extra. Install it: .venv/bin/python -m pip install torch"
+        )
+
     skipped = [] if browser else ["browser"]
+    if importlib.util.find_spec("torch") is None:
+        skipped.append("torch")
     if emulator.returncode != 0:
         skipped.append("emulator")
     if not arguments.all:

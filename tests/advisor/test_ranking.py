@@ -84,7 +84,12 @@ def test_points_of_rules_move_the_score() -> None:
 
 @pytest.mark.parametrize(
     ("scores", "share", "close"),
-    [([0.8, 0.5], 0.9, False), ([0.8, 0.75], 0.9, True), ([0.8, 0.5], 0.5, True), ([0.8], 1, False)],
+    [
+        ([0.8, 0.5], 0.9, False),
+        ([0.8, 0.75], 0.9, True),
+        ([0.8, 0.5], 0.5, True),
+        ([0.8], 1, False),
+    ],
 )
 def test_close_calls(scores: list[float], share: float, close: bool) -> None:
     assert is_close(scores, share) is close

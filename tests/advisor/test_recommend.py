@@ -166,9 +166,7 @@ def test_hosting_and_cloud_are_kept_to() -> None:
 
 
 def test_own_hardware_without_a_price_is_at_least() -> None:
-    answer = recommend(
-        need(placement__clouds=["own-hardware"], service__availability_percent=99)
-    )
+    answer = recommend(need(placement__clouds=["own-hardware"], service__availability_percent=99))
     assert answer.ranking[0].at_least
     assert any(line.unit_price_usd is None for line in answer.ranking[0].lines)
 

@@ -149,8 +149,10 @@ def test_every_field_carries_its_question() -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=20),
-        lambda children: st.lists(children, max_size=4)
-        | st.dictionaries(st.text(max_size=12), children, max_size=4),
+        lambda children: (
+            st.lists(children, max_size=4)
+            | st.dictionaries(st.text(max_size=12), children, max_size=4)
+        ),
         max_leaves=12,
     )
 )

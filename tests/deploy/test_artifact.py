@@ -125,8 +125,10 @@ def test_torch_without_torch_names_the_extra(tmp_path: Path) -> None:
             inspect(path)
 
 
+@pytest.mark.torch
 def test_torchscript_and_exported_programs(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     model = torch.nn.Linear(3, 1).eval()
     scripted, exported = tmp_path / "model.pt", tmp_path / "model.pt2"
     torch.jit.trace(model, torch.zeros(1, 3)).save(str(scripted))

@@ -148,6 +148,7 @@ def runtime_api() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is built for Linux alone")
 def test_the_image_s_entry_point_serves_an_event(
     bundle: Bundle, runtime_api: str, tmp_path: Path
 ) -> None:
