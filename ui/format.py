@@ -50,6 +50,8 @@ def usd(amount: float | None, *, at_least: bool = False) -> str:
     prefix = "at least " if at_least else ""
     if amount == 0:
         return f"{prefix}$0"
+    if 0 < amount < 0.005:
+        return "under $0.01"
     if abs(amount) < 10:
         return f"{prefix}${amount:,.2f}"
     return f"{prefix}${amount:,.0f}"

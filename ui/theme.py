@@ -14,6 +14,8 @@ _BOTH = """
 .st-key-verdict-none .st-key-verdict { --verdict: #b42318; }
 [data-testid="stTable"] td { vertical-align: top; }
 .st-key-prose { max-width: 56rem; }
+.st-key-prose table { display: block; overflow-x: auto; }
+.st-key-prose :is(p, li) code { overflow-wrap: anywhere; white-space: normal; }
 @media (min-width: 641px) {
   [data-testid="stLayoutWrapper"]:has(> .st-key-to-answers) { display: none; }
 }

@@ -12,7 +12,14 @@ from ui import format as fmt
 
 @pytest.mark.parametrize(
     ("amount", "said"),
-    [(None, "unknown"), (0, "$0"), (4.5, "$4.50"), (9.994, "$9.99"), (1234.5, "$1,234")],
+    [
+        (None, "unknown"),
+        (0, "$0"),
+        (0.002, "under $0.01"),
+        (4.5, "$4.50"),
+        (9.994, "$9.99"),
+        (1234.5, "$1,234"),
+    ],
 )
 def test_usd(amount: float | None, said: str) -> None:
     assert fmt.usd(amount) == said
@@ -31,6 +38,7 @@ def test_a_sum_with_unknown_parts_says_at_least() -> None:
         (0.0225, "$0.0225"),
         (350, "$350.00"),
         (0, "$0"),
+        (0.002, "under $0.01"),
         (None, "unit price unknown"),
     ],
 )

@@ -19,7 +19,6 @@ from ui.components.model_file import example_request
 _ERROR = "endpoint_error"
 _CALLED = "prediction_of"
 _MOST_SHOWN = 2000
-_LANGUAGE = {"curl": "bash", "python": "python"}
 
 
 def proof(run: RunState) -> None:
@@ -44,7 +43,8 @@ def snippets(status: Status) -> None:
     for tab, (name, text) in zip(
         st.tabs([fmt.name(name) for name in status.snippets]), status.snippets.items(), strict=True
     ):
-        tab.code(text, language=_LANGUAGE.get(name), wrap_lines=True)
+        # No language: the highlighter's colours are too pale to read in either theme.
+        tab.code(text, language=None, wrap_lines=True)
 
 
 def call(deployment: Deployment) -> None:
@@ -142,4 +142,5 @@ def _said() -> None:
 
 def _body(prediction: Prediction) -> None:
     text = json.dumps(prediction.body)
-    st.code(text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + " …", wrap_lines=True)
+    short = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + " …"
+    st.code(short, language=None, wrap_lines=True)

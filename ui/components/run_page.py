@@ -33,7 +33,7 @@ def show(run_id: str) -> None:
     st.title(f"{verb if run.is_active else ''} {fmt.escape(run.name)}".strip(), anchor=False)
     followed, shown = st.columns([5, 7], gap="large")
     with followed:
-        st.subheader("Progress", anchor=False)
+        st.header("Progress", anchor=False)
         run = progress.follow(run_id)
     with shown:
         if run.is_active:

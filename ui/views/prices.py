@@ -44,7 +44,7 @@ def show() -> None:
         "python -m advisor prices refresh --provider aws\n"
         "python -m advisor prices refresh --provider azure\n"
         "python -m advisor prices refresh --provider gcp",
-        language="bash",
+        language=None,
     )
 
 
