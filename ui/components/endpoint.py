@@ -40,9 +40,8 @@ def snippets(status: Status) -> None:
     if not status.snippets:
         return
     st.markdown("**Call it yourself**")
-    for tab, (name, text) in zip(
-        st.tabs([fmt.name(name) for name in status.snippets]), status.snippets.items(), strict=True
-    ):
+    tabs = st.tabs([fmt.name(name) for name in status.snippets])
+    for tab, text in zip(tabs, status.snippets.values(), strict=True):
         # No language: the highlighter's colours are too pale to read in either theme.
         tab.code(text, language=None, wrap_lines=True)
 
