@@ -5,6 +5,7 @@ Once for each account and region. It bills nothing while it is empty, and goes w
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +97,7 @@ class BootstrapStack:
             self.template.text,
             chosen,
             MANAGED_BY | {TEMPLATE_TAG: self.template.digest},
-            change_set_name=f"bootstrap-{self.template.digest}",
+            change_set_name=f"bootstrap-{uuid.uuid4().hex[:12]}",
         )
 
     def ensure(self, change_set: ChangeSet, emit: Emit) -> Bootstrap:

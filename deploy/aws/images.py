@@ -127,9 +127,8 @@ class Images:
         emit(Event(step=STEP, message=f"Build {build['id']} started", resource=build["arn"]))
         try:
             build, lines = self._followed(build["id"], emit)
-        except AdvisorError:
-            with told("stop the image build"):
-                self._aws.client("codebuild").stop_build(id=build["id"])
+        except AdvisorError as error:
+            self._stop(build["id"], error)
             raise
         digest = self.digest(tag)
         if build["buildStatus"] != "SUCCEEDED":
@@ -144,6 +143,13 @@ class Images:
             )
         emit(Event(step=STEP, level="done", message=f"Image {digest} is in the repository"))
         return digest
+
+    def _stop(self, build_id: str, because: AdvisorError) -> None:
+        try:
+            with told("stop the image build"):
+                self._aws.client("codebuild").stop_build(id=build_id)
+        except DeployError as error:
+            raise DeployError(f"{because}; and the build still runs: {error}") from because
 
     def remove_image(self, tag: str) -> bool:
         """Delete the image under the tag; False when there was none."""

@@ -106,19 +106,15 @@ def in_account(
 def invocations_target(need: Requirements, ranked: Ranked) -> float:
     """Requests a minute and replica that target tracking should hold.
 
-    The least load for each replica among the hours in which the sizing runs more than the minimum:
-    with it, ceil(load / target) is at least the replicas sized for, in every such hour. Where the
-    count never moves, the load at the busiest hour.
+    The most that any replica gets in any hour of the sized week. The sizing runs ceil(load / r)
+    replicas, r being the most that one can take, so this is at most r, and ceil(load / target)
+    replicas are never fewer than sized. It reacts within minutes; it does not foresee.
     """
     rates = weekly_rates(need.traffic) * SECONDS_IN_MINUTE
-    replicas = ranked.sizing.hourly_replicas or (ranked.replicas.max,) * len(rates)
-    loads = [
-        rate / count
-        for rate, count in zip(rates.tolist(), replicas, strict=True)
-        if count > ranked.replicas.min and rate > 0
-    ]
-    busiest = ranked.sizing.arrival_peak_per_s * SECONDS_IN_MINUTE / ranked.replicas.max
-    return min(loads) if loads else busiest
+    replicas = ranked.sizing.hourly_replicas
+    if not replicas:
+        return ranked.sizing.arrival_peak_per_s * SECONDS_IN_MINUTE / ranked.replicas.max
+    return float(max(rate / count for rate, count in zip(rates, replicas, strict=True)))
 
 
 def saturation(ranked: Ranked) -> float:

@@ -74,7 +74,7 @@ class Rollout:
         if arn is None:
             raise StalePlanError("the bootstrap stack is gone since the plan was made; plan again")
         creates = bool(self._plan.parameters["bootstrap_creates"])
-        change_set = self._stacks.read(arn, creates=creates)
+        change_set = self._stacks.read(STACK_NAME, arn, creates=creates)
         if creates:
             self._undo.append(("the bootstrap stack", lambda: self._remove_bootstrap(stack)))
         return stack.ensure(change_set, self._emit)
@@ -140,13 +140,11 @@ class Rollout:
         parameters, name = self._plan.parameters, stack_name(self._plan.name)
         creates = bool(parameters["creates"])
         if parameters["change_set"] is not None:
-            return self._stacks.read(parameters["change_set"], creates=creates)
+            return self._stacks.read(name, parameters["change_set"], creates=creates)
         stack = self._stacks.find(name)
         if stack is not None and not stack.is_review:
             try:
-                return self._stacks.read(
-                    parameters["change_set_name"], creates=creates, stack=name
-                )
+                return self._stacks.read(name, parameters["change_set_name"], creates=creates)
             except StalePlanError:
                 raise StalePlanError(
                     f"the stack {name} was made by somebody else since the plan; plan again"
@@ -163,7 +161,7 @@ class Rollout:
         )
         if made is None:
             raise StalePlanError(f"the stack {name} is there already; plan again")
-        self._undo.append(("the change set", lambda: self._stacks.drop(made.arn)))
+        self._undo.append(("the change set", lambda: self._stacks.drop(name, made.arn)))
         differs = {c.key for c in made.changes} ^ {tuple(c) for c in parameters["changes"]}
         if differs:
             what = ", ".join(sorted(" ".join(change) for change in differs))

@@ -34,6 +34,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from botocore.loaders import Loader, create_loader
 
 from advisor.errors import DeployError, InputError, PreflightError
 
@@ -144,7 +145,7 @@ class Aws:
     @cached_property
     def _session(self) -> boto3.Session:
         with told("read the AWS credentials of this machine", PreflightError):
-            base = boto3.Session(region_name=self.region)
+            base = boto3.Session(botocore_session=_core(), region_name=self.region)
             if not self.settings.role_arn:
                 return base
             source = base.get_credentials()
@@ -260,9 +261,21 @@ def _of_botocore(caught: BotoCoreError, doing: str, error: type[DeployError]) ->
     return error(f"this machine could not {doing}: {caught}")
 
 
+@cache
+def _loader(path: str | None) -> Loader:
+    """Service descriptions, read once a process: a new session would read megabytes again."""
+    return create_loader(path)
+
+
+def _core() -> botocore.session.Session:
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
+    return core
+
+
 def _assumed(base: boto3.Session, source: Any, settings: AwsSettings) -> boto3.Session:
     """A session of the role, renewed by itself when its hour is over."""
-    core = botocore.session.get_session()
+    core = _core()
     extra = {"RoleSessionName": USER_AGENT}
     if settings.external_id:
         extra["ExternalId"] = settings.external_id

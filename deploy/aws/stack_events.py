@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from deploy.target import Event, Level
 
 STEP = "stack"
-CANCELLED = "cancelled"  # CloudFormation's word for a resource that another one's failure stopped
+# What CloudFormation says of a resource that another one's failure stopped.
+CANCELLED = re.compile(r"^Resource (creation|update|deletion) cancelled")
 OPENINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 
 
@@ -49,7 +51,7 @@ def first_cause(newest_first: Iterable[dict[str, Any]]) -> str:
     cause = ""
     for raw in newest_first:
         reason = raw.get("ResourceStatusReason", "")
-        if raw["ResourceStatus"].endswith("_FAILED") and reason and CANCELLED not in reason:
+        if raw["ResourceStatus"].endswith("_FAILED") and reason and not CANCELLED.match(reason):
             cause = f"{raw['LogicalResourceId']} ({raw['ResourceType']}): {reason.rstrip('.')}"
         if opens_operation(raw) and not raw["ResourceStatus"].startswith("DELETE_"):
             break

@@ -96,30 +96,30 @@ class Stacks:
             )
         arn = answer["Id"]
         try:
-            described = self._settled(arn)
+            described = self._settled(name, arn)
         except DeployError:
-            self._forget(arn, name, creating)
+            self._forget(name, arn, creating)
             raise
         if described["Status"] == "FAILED":
-            self._forget(arn, name, creating)
+            self._forget(name, arn, creating)
             why = described.get("StatusReason", "no reason given")
             if any(text in why.lower() for text in NO_CHANGES):
                 return None
             raise DeployError(f"CloudFormation refused the plan for the stack {name}: {why}")
         return self._change_set(described, creating)
 
-    def read(self, arn: str, *, creates: bool, stack: str | None = None) -> ChangeSet:
-        """A change set as it stands now, by ARN, or by name and `stack`; `creates` as it was made.
+    def read(self, stack: str, change_set: str, *, creates: bool) -> ChangeSet:
+        """A stack's change set, by ARN or name, as it stands now; `creates` as it was made.
 
         Raises StalePlanError when it is gone.
         """
         try:
-            described = self._describe(arn, stack)
+            described = self._describe(stack, change_set)
         except DeployError as error:
             if "does not exist" in message_of(error):
                 raise StalePlanError(
-                    f"the change set {_short(arn)} of this plan is gone: the stack was changed or "
-                    "deleted since; plan again"
+                    f"the change set {_short(change_set)} of this plan is gone: the stack was "
+                    "changed or deleted since; plan again"
                 ) from None
             raise
         return self._change_set(described, creates)
@@ -159,18 +159,18 @@ class Stacks:
                 self._client.cancel_update_stack(StackName=stack.id)
         self._follow(stack.id, emit, before_last_operation(self._events(stack.id)), begun=True)
 
-    def drop(self, arn: str) -> None:
+    def drop(self, stack: str, change_set: str) -> None:
         """Delete a change set that nobody wants, and the empty stack that it was made under."""
         try:
-            described = self._describe(arn)
+            described = self._describe(stack, change_set)
         except DeployError as error:
             if "does not exist" in message_of(error):
                 return
             raise
         if described["ExecutionStatus"].startswith("EXECUTE_"):
             return  # history by now
-        stack = self.find(described["StackId"])
-        self._forget(arn, described["StackName"], stack is not None and stack.is_review)
+        under = self.find(described["StackId"])
+        self._forget(stack, described["ChangeSetId"], under is not None and under.is_review)
 
     def delete(self, name: str, emit: Emit) -> bool:
         """Delete a stack and prove it gone; False when there was none.
@@ -224,16 +224,17 @@ class Stacks:
     def _client(self) -> Any:
         return self.aws.client("cloudformation")
 
-    def _settled(self, arn: str) -> dict[str, Any]:
+    def _settled(self, stack: str, arn: str) -> dict[str, Any]:
         for _ in self._ticks():
-            described = self._describe(arn)
+            described = self._describe(stack, arn)
             if described["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
                 return described
         raise DeployError(f"CloudFormation has not made the change set {_short(arn)} in time")
 
-    def _describe(self, arn: str, stack: str | None = None) -> dict[str, Any]:
-        which = {"ChangeSetName": arn} | ({"StackName": stack} if stack else {})
-        with told(f"read the change set {_short(arn)}"):
+    def _describe(self, stack: str, change_set: str) -> dict[str, Any]:
+        # Both, although an ARN alone would do: permissions are given on stacks.
+        which = {"StackName": stack, "ChangeSetName": change_set}
+        with told(f"read the change set {_short(change_set)}"):
             described: dict[str, Any] = self._client.describe_change_set(**which)
             while "NextToken" in described:
                 more = self._client.describe_change_set(
@@ -262,7 +263,9 @@ class Stacks:
             )
         try:
             with told(f"execute the change set of the stack {change_set.stack_name}"):
-                self._client.execute_change_set(ChangeSetName=change_set.arn)
+                self._client.execute_change_set(
+                    StackName=change_set.stack_name, ChangeSetName=change_set.arn
+                )
         except DeployError as error:
             if code_of(error) in ("InvalidChangeSetStatus", "ChangeSetNotFound"):
                 raise StalePlanError(
@@ -321,15 +324,15 @@ class Stacks:
                 if until and any(e["EventId"] in until for e in page["StackEvents"]):
                     return
 
-    def _forget(self, arn: str, name: str, with_stack: bool) -> None:
+    def _forget(self, name: str, arn: str, with_stack: bool) -> None:
         with told(f"take back the change set {_short(arn)}"):
-            self._client.delete_change_set(ChangeSetName=arn)
+            self._client.delete_change_set(StackName=name, ChangeSetName=arn)
             if not with_stack:
                 return
             stack = self.find(name)
             others = self._client.list_change_sets(StackName=name)["Summaries"] if stack else []
         if stack is not None and stack.is_review and not others:
-            self.delete(stack.id, _silent)
+            self.delete(name, _silent)
 
     def _ticks(self) -> Iterator[None]:
         until = time.monotonic() + self._limit_s

@@ -17,7 +17,7 @@ from typing import Any
 
 from advisor.errors import DeployError, InputError, PreflightError
 from deploy.aws import checks
-from deploy.aws.bootstrap import BootstrapStack
+from deploy.aws.bootstrap import STACK_NAME, BootstrapStack
 from deploy.aws.images import Images
 from deploy.aws.leftovers import left_behind
 from deploy.aws.planned import PROVEN_BY, PROVEN_ON, TARGET, Prepared, planned
@@ -221,9 +221,12 @@ class SageMakerTarget(Target):
     def discard(self, plan: Plan) -> None:
         """Take away the change sets of a plan that nobody applies, and the empty stacks of them."""
         stacks = Stacks(self._aws(plan.region))
-        for arn in (plan.parameters["change_set"], plan.parameters["bootstrap_change_set"]):
+        for stack, arn in (
+            (stack_name(plan.name), plan.parameters["change_set"]),
+            (STACK_NAME, plan.parameters["bootstrap_change_set"]),
+        ):
             if arn is not None:
-                stacks.drop(arn)
+                stacks.drop(stack, arn)
 
     def _aws(self, region: str) -> Aws:
         return Aws(region, self._settings)

@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
+from emulator.client import REGION
+
 from advisor.recommend import recommend
 from advisor.recommendation import Ranked
 from advisor.requirements import Requirements, parse
@@ -13,7 +16,7 @@ from deploy.artifact import Artifact, inspect
 from deploy.requests import PlanRequest
 from deploy.target import Event
 
-QUICK = 0.03  # seconds between two looks at the emulator
+QUICK = 0.15  # seconds between two looks at the emulator
 OPTION = "sagemaker-realtime"
 
 
@@ -30,6 +33,11 @@ class Log(list[Event]):
     def steps(self) -> list[str]:
         """The steps in order, each once."""
         return list(dict.fromkeys(event.step for event in self))
+
+
+def client(service: str) -> Any:
+    """A client of the test's own, with the credentials that the environment holds now."""
+    return boto3.Session(region_name=REGION).client(service)  # type: ignore[call-overload]
 
 
 def need(**sections: dict[str, Any]) -> Requirements:

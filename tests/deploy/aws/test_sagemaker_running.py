@@ -9,7 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from aws_support import QUICK, Log, asked, need
+from aws_support import QUICK, Log, asked, client, need
 from emulator.client import ACCOUNT, REGION, Emulator
 
 from advisor.errors import DeployError, InputError
@@ -183,14 +183,12 @@ def test_planning_the_same_again_changes_nothing(deployed: Deployed, account: Em
 
 
 def test_a_name_that_somebody_else_uses_is_a_finding(deployed: Deployed, account: Emulator) -> None:
-    import boto3
-
-    client = boto3.client("cloudformation", region_name=REGION)
+    cloudformation = client("cloudformation")
     template = "Resources: {G: {Type: 'AWS::Logs::LogGroup'}}"
-    client.create_stack(StackName="mda-theirs", TemplateBody=template)
+    cloudformation.create_stack(StackName="mda-theirs", TemplateBody=template)
     found = deployed.target.preflight(asked(deployed.model, "theirs", requirements=BUSY))
     (finding,) = [f for f in found if f.check == "name"]
-    client.delete_stack(StackName="mda-theirs")
+    cloudformation.delete_stack(StackName="mda-theirs")
     assert not finding.ok
     assert "was not made here" in finding.message
 

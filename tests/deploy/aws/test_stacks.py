@@ -73,7 +73,7 @@ def test_executing_streams_each_event_once_in_order_and_gives_outputs(
 def test_executing_again_finds_it_done(stacks: Stacks, emulator: Emulator, log: Log) -> None:
     change_set = prepared(stacks)
     stacks.execute(change_set, log)
-    again = stacks.execute(stacks.read(change_set.arn, creates=True), log)
+    again = stacks.execute(stacks.read("mda-test", change_set.arn, creates=True), log)
     assert again.outputs == {"Name": "/test/one"}
     assert emulator.state()["calls"]["cloudformation.ExecuteChangeSet"] == 1
 
@@ -152,7 +152,7 @@ def test_a_plan_overtaken_by_another_is_refused(stacks: Stacks, emulator: Emulat
     mine = prepared(stacks, name="mine", Days="30")
     stacks.execute(prepared(stacks, name="theirs", Days="90"), Log())
     with pytest.raises(StalePlanError, match="plan again"):
-        stacks.execute(stacks.read(mine.arn, creates=False), Log())
+        stacks.execute(stacks.read("mda-test", mine.arn, creates=False), Log())
     with pytest.raises(StalePlanError, match="plan again"):
         stacks.execute(mine, Log())
     assert emulator.state()["log_groups"] == {"/test/one": 90}
@@ -160,16 +160,16 @@ def test_a_plan_overtaken_by_another_is_refused(stacks: Stacks, emulator: Emulat
 
 def test_dropping_a_plan_takes_its_review_stack_away(stacks: Stacks, emulator: Emulator) -> None:
     change_set = prepared(stacks)
-    stacks.drop(change_set.arn)
+    stacks.drop("mda-test", change_set.arn)
     assert emulator.state()["stacks"] == {}
-    stacks.drop(change_set.arn)  # again is fine
+    stacks.drop("mda-test", change_set.arn)  # again is fine
     with pytest.raises(StalePlanError, match="gone"):
-        stacks.read(change_set.arn, creates=True)
+        stacks.read("mda-test", change_set.arn, creates=True)
 
 
 def test_dropping_an_update_leaves_the_stack_alone(stacks: Stacks, emulator: Emulator) -> None:
     stacks.execute(prepared(stacks), Log())
-    stacks.drop(prepared(stacks, name="two", Days="30").arn)
+    stacks.drop("mda-test", prepared(stacks, name="two", Days="30").arn)
     assert emulator.state()["stacks"] == {"mda-test": "CREATE_COMPLETE"}
     assert emulator.state()["log_groups"] == {"/test/one": 7}
 

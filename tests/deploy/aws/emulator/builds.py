@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import io
+import json
 import os
 import secrets
 import subprocess
@@ -18,6 +19,7 @@ import botocore.session
 import yaml
 from botocore.exceptions import ClientError
 from faults import FAULTS
+from ministack.core import iam_actions
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import codebuild, sts
 
@@ -38,6 +40,7 @@ class Builds:
             return start(data)
 
         codebuild._start_build = started
+        _authorize_on_projects()
         codebuild._execute_build = self.execute
         codebuild.EXECUTE_BUILDS = True
 
@@ -132,6 +135,21 @@ class Builds:
         body = client.get_object(Bucket=bucket, Key=key, **version)["Body"].read()
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             archive.extractall(into)
+
+
+def _authorize_on_projects() -> None:
+    """Calls that name builds are authorized on their projects, as AWS does; MiniStack asks for *."""
+    resource_of = iam_actions.extract_resource_arn
+
+    def found(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
+        given = json.loads(body or b"{}") if service == "codebuild" else {}
+        build = given.get("id") or (given.get("ids") or [""])[0]
+        if build:
+            project = build.rpartition("/")[2].partition(":")[0]
+            return f"arn:aws:codebuild:{get_region()}:{get_account_id()}:project/{project}"
+        return resource_of(service, method, path, headers, body, *rest)
+
+    iam_actions.extract_resource_arn = found
 
 
 def _session_of(role_arn: str) -> dict[str, str]:

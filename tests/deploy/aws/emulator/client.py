@@ -76,6 +76,10 @@ class Emulator:
         """The SageMaker service quotas, by name."""
         self._ask("quotas", values)
 
+    def forget(self, kind: str, name: str) -> None:
+        """Delete a resource behind CloudFormation's back."""
+        self._ask("forget", {"kind": kind, "name": name})
+
     def state(self) -> dict[str, Any]:
         """Everything there is in the account."""
         return self._ask("state", {})

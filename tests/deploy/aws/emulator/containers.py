@@ -15,6 +15,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from faults import FAULTS
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -47,7 +49,8 @@ class Images:
         command = [*entrypoint(root / "Dockerfile"), *argument]
         if not re.fullmatch(r"python(3(\.\d+)?)?", command[0]):
             raise ValueError(f"the image starts {command[0]!r}, which only its own base image has")
-        port = _free_port()
+        broken = FAULTS.take("container")
+        port = int(broken.message) if broken else _free_port()
         log = self.directory / f"{name}-{port}.log"
         environment = {
             "PATH": os.environ["PATH"],

@@ -106,6 +106,8 @@ class Gateway:
             FAULTS.arm(Fault(**given))
         elif path == "/_emulator/quotas":
             self.services.quotas = given
+        elif path == "/_emulator/forget":
+            await asyncio.to_thread(self.world.forget, self.region, **given)
         elif path == "/_emulator/reset":
             FAULTS.clear()
             self.services.quotas, self.services.invocations = {}, []

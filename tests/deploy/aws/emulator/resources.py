@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -12,15 +14,29 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from containers import Container, Images, healthy, stop
 from faults import FAULTS
-from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
-from ministack.services import cloudwatch, ecr, iam, tagging
-from ministack.services.cloudformation import changesets, engine, provisioners, stacks
+from ministack.core.responses import (
+    AccountRegionScopedDict,
+    get_account_id,
+    get_region,
+    set_request_account_id,
+    set_request_region,
+)
+from ministack.services import cloudformation, cloudwatch, ecr, iam, s3, tagging
+from ministack.services.cloudformation import (
+    changesets,
+    engine,
+    handlers,
+    provisioners,
+    stacks,
+)
 from schema import Schema
 
 ENDPOINT = "AWS::SageMaker::Endpoint"
 CONFIG = "AWS::SageMaker::EndpointConfig"
 MODEL = "AWS::SageMaker::Model"
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
+BUCKET = "AWS::S3::Bucket"
+ROLLING = ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 INSTANCE_TYPES = (
     ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
@@ -53,6 +69,7 @@ class World:
         self.images = images
         self.made: Any = AccountRegionScopedDict()
         self.containers: list[Container] = []
+        self.doomed: set[str] = set()  # stacks that are deleted while they are created
         self._before: dict[str, Callable[[Resource], None]] = {
             MODEL: self._model,
             CONFIG: self._config,
@@ -63,9 +80,10 @@ class World:
         for document in schemas.values():
             schema = Schema(document)
             known = provisioners._RESOURCE_HANDLERS.get(schema.type)
-            handlers = self._checked(schema, known) if known else self._added(schema)
-            provisioners._RESOURCE_HANDLERS[schema.type] = handlers
+            verbs = self._checked(schema, known) if known else self._added(schema)
+            provisioners._RESOURCE_HANDLERS[schema.type] = verbs
         _preview_conditions()
+        _delete_after_create(self)
         blocks = stacks._runs_on_worker_thread
         stacks._runs_on_worker_thread = lambda kind: kind == ENDPOINT or blocks(kind)
         for service in ("sagemaker", "application-autoscaling"):
@@ -78,11 +96,20 @@ class World:
     def all(self, kind: str) -> list[Resource]:
         return [r for r in self.made.values() if r.type == kind]
 
+    def forget(self, region: str, kind: str, name: str) -> None:
+        """Delete a resource as somebody would who does not go through CloudFormation."""
+        set_request_account_id("test")
+        set_request_region(region)
+        resource = self.made.pop(f"{kind}|{name}")
+        if resource.container:
+            stop(resource.container)
+
     def reset(self) -> None:
         """Stop what runs and forget what was made."""
         for container in self.containers:
             stop(container)
         self.containers.clear()
+        self.doomed.clear()
         self.made.clear()
 
     def _checked(self, schema: Schema, known: dict[str, Any]) -> dict[str, Any]:
@@ -93,9 +120,11 @@ class World:
             schema.checked(_without_system_tags(properties))
             return known["create"](logical_id, properties, stack)
 
-        def delete(*arguments: Any) -> Any:
+        def delete(physical: str, *arguments: Any) -> Any:
             _strike("delete", schema.type)
-            return known["delete"](*arguments)
+            if schema.type == BUCKET and s3._buckets[physical]["objects"]:
+                raise ValueError("The bucket you tried to delete is not empty")
+            return known["delete"](physical, *arguments)
 
         return {**known, "create": create, "delete": delete}
 
@@ -112,6 +141,10 @@ class World:
             if key in self.made:
                 raise ValueError(f"{resource.name} already exists")
             self._before.get(schema.type, lambda _: None)(resource)
+            if stack in self.doomed:
+                if resource.container:
+                    stop(resource.container)
+                raise ValueError("Resource creation cancelled")
             self.made[key] = resource
             return _reference(schema, resource), _attributes(schema, resource)
 
@@ -242,6 +275,20 @@ class World:
                 yield resource.arn, resource.properties.get(TAGS, [])
 
 
+def _delete_after_create(world: World) -> None:
+    """MiniStack deletes beside a create that still runs; CloudFormation cancels that first."""
+    delete = handlers._delete_stack_async
+
+    async def deleted(name: str, *arguments: Any, **more: Any) -> None:
+        world.doomed.add(name)
+        while cloudformation._stacks[name]["StackStatus"] in ROLLING:
+            await asyncio.sleep(0.01)
+        world.doomed.discard(name)
+        await delete(name, *arguments, **more)
+
+    handlers._delete_stack_async = deleted
+
+
 def _preview_conditions() -> None:
     """MiniStack previews resources whose condition does not hold; CloudFormation does not."""
     resolve = changesets._resolve_props_for_diff
@@ -311,7 +358,5 @@ def _image(reference: str) -> dict[str, Any] | None:
 
 
 def _config_digest(stored: dict[str, Any]) -> str:
-    import json
-
     digest: str = json.loads(stored["imageManifest"])["config"]["digest"]
     return digest

@@ -1,0 +1,351 @@
+"""Every CloudFormation template: valid to cfn-lint, and safe in the ways that it does not look at."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cfnlint.api
+import pytest
+from cfnlint import ManualArgs
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from deploy.aws.templates import DIRECTORY, Template, load
+
+NAMES = sorted(
+    path.name for path in DIRECTORY.glob("*.yaml") if "AWSTemplateFormatVersion" in path.read_text()
+)
+REGIONS = ["us-east-1", "eu-central-1", "ap-southeast-2"]
+# Limits of CreateChangeSet's TemplateBody and of a managed policy (AWS service quotas, 2026-11-22).
+TEMPLATE_BYTES = 51_200
+MANAGED_POLICY_CHARACTERS = 6_144
+ROLE_POLICY_CHARACTERS = 10_240
+# A scalable dimension belongs to a namespace, and its resource ids begin alike (Application Auto
+# Scaling API reference, RegisterScalableTarget). cfn-lint knows each alone, not the pair.
+DIMENSIONS = {
+    "sagemaker:variant:DesiredInstanceCount": ("sagemaker", "endpoint/"),
+    "ecs:service:DesiredCount": ("ecs", "service/"),
+    "lambda:function:ProvisionedConcurrency": ("lambda", "function:"),
+}
+METRIC_OF_NAMESPACE = {
+    "sagemaker": "SageMaker", "ecs": "ECS", "lambda": "Lambda",
+}  # fmt: skip
+NEEDS_ROLE = {
+    "AWS::SageMaker::Model": "ExecutionRoleArn",
+    "AWS::ECS::TaskDefinition": "ExecutionRoleArn",
+    "AWS::Lambda::Function": "Role",
+    "AWS::CodeBuild::Project": "ServiceRole",
+}
+# Actions for which IAM knows no resource, or whose resources have no name beforehand (service
+# authorization reference): the only ones that a template may allow on "*".
+WITHOUT_RESOURCE = {
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingPolicies",
+    "application-autoscaling:DescribeScheduledActions",
+    "cloudformation:ListStacks",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricData",
+    "cloudwatch:PutMetricData",
+    "ec2:CreateNetworkInterface",
+    "ec2:CreateNetworkInterfacePermission",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteNetworkInterfacePermission",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+    "ecr:GetAuthorizationToken",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "sagemaker:ListEndpointConfigs",
+    "sagemaker:ListEndpoints",
+    "sagemaker:ListModels",
+    "servicequotas:ListServiceQuotas",
+    "tag:GetResources",
+}
+# Called only for properties that the SageMaker template leaves out: schedules, provisioned
+# concurrency, managed policies, log group keys, log and index policies, log delivery.
+OF_UNUSED_PROPERTIES = {
+    "application-autoscaling:DeleteScheduledAction",
+    "application-autoscaling:PutScheduledAction",
+    "firehose:TagDeliveryStream",
+    "iam:AttachRolePolicy",
+    "iam:DeleteRolePermissionsBoundary",
+    "lambda:DeleteProvisionedConcurrencyConfig",
+    "lambda:GetProvisionedConcurrencyConfig",
+    "lambda:PutProvisionedConcurrencyConfig",
+    "logs:AssociateKmsKey",
+    "logs:CreateLogDelivery",
+    "logs:DeleteIndexPolicy",
+    "logs:DeleteResourcePolicy",
+    "logs:DisassociateKmsKey",
+    "logs:PutBearerTokenAuthentication",
+    "logs:PutDataProtectionPolicy",
+    "logs:PutIndexPolicy",
+    "logs:PutLogGroupDeletionProtection",
+    "logs:PutResourcePolicy",
+    "s3:REST.PUT.OBJECT",
+}
+OWN_TAGS = {"mda:managed-by", "mda:owner"}
+DEPLOYMENT_TAGS = OWN_TAGS | {"mda:deployment", "mda:scenario", "mda:expires-on"}
+UNTAGGED = {"AWS::IAM::ManagedPolicy"}  # the registry has no tags for them in a template
+KEEPS_DATA = {"AWS::S3::Bucket", "AWS::ECR::Repository", "AWS::Logs::LogGroup"}
+
+
+@pytest.fixture(params=NAMES)
+def template(request: pytest.FixtureRequest) -> Template:
+    return load(request.param)
+
+
+def test_the_templates_are_there() -> None:
+    assert {"bootstrap.yaml", "sagemaker-realtime.yaml"} <= set(NAMES)
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    found = [
+        f"{name}: {match.rule.id} {match.message} (line {match.linenumber})"
+        for name in NAMES
+        for match in cfnlint.api.lint(
+            (DIRECTORY / name).read_text(), config=ManualArgs(regions=REGIONS)
+        )
+    ]
+    assert found == []
+
+
+def test_cfn_lint_would_find_something() -> None:
+    """The check above can fail: a property that does not exist is found."""
+    text = load("sagemaker-realtime.yaml").text.replace("InitialInstanceCount", "InitialInstances")
+    found = cfnlint.api.lint(text, config=ManualArgs(regions=REGIONS))
+    assert "E3002" in {match.rule.id for match in found}
+
+
+def test_it_fits_into_a_request(template: Template) -> None:
+    assert len(template.text.encode()) < TEMPLATE_BYTES
+
+
+def test_scaling_dimension_namespace_resource_and_metric_belong_together(
+    template: Template,
+) -> None:
+    for kind in ("ScalableTarget", "ScalingPolicy"):
+        for _, properties in of_type(template, f"AWS::ApplicationAutoScaling::{kind}"):
+            namespace, prefix = DIMENSIONS[properties["ScalableDimension"]]
+            assert properties["ServiceNamespace"] == namespace
+            assert text_of(properties["ResourceId"]).startswith(prefix)
+            tracking = properties.get("TargetTrackingScalingPolicyConfiguration", {})
+            metric = tracking.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+            if metric:
+                assert metric.startswith(METRIC_OF_NAMESPACE[namespace])
+
+
+def test_what_runs_has_a_role_of_its_own(template: Template) -> None:
+    for kind, property_name in NEEDS_ROLE.items():
+        for logical_id, properties in of_type(template, kind):
+            role = properties[property_name]["Fn::GetAtt"][0]
+            assert template.content["Resources"][role]["Type"] == "AWS::IAM::Role", logical_id
+
+
+def test_roles_of_deployments_carry_a_boundary(template: Template) -> None:
+    if template.name == "bootstrap.yaml":
+        role = template.content["Resources"]["SageMakerServiceRole"]["Properties"]
+        # Its own policy is its boundary: nothing attached later can widen it.
+        assert [role["PermissionsBoundary"]] == role["ManagedPolicyArns"]
+        return
+    for logical_id, role in of_type(template, "AWS::IAM::Role"):
+        assert role["PermissionsBoundary"] == {"Ref": "PermissionsBoundaryArn"}, logical_id
+
+
+def test_only_services_of_this_account_may_take_a_role(template: Template) -> None:
+    for logical_id, role in of_type(template, "AWS::IAM::Role"):
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+            assert set(statement["Principal"]) == {"Service"}, logical_id
+            assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {
+                "Ref": "AWS::AccountId"
+            }
+
+
+def test_no_policy_allows_wildcard_actions_or_resources_that_have_names(template: Template) -> None:
+    allowed = 0
+    for where, statement in statements(template):
+        if statement["Effect"] != "Allow":
+            continue
+        actions = listed(statement["Action"])
+        assert not [a for a in actions if "*" in a], where
+        assert "NotAction" not in statement, where
+        allowed += 1
+        if "*" in listed(statement["Resource"]):
+            assert set(actions) <= WITHOUT_RESOURCE, where
+    assert allowed
+
+
+def test_passing_a_role_names_the_role_and_the_service(template: Template) -> None:
+    for where, statement in statements(template):
+        if "iam:PassRole" in listed(statement["Action"]):
+            assert "iam:PassedToService" in statement["Condition"]["StringEquals"], where
+            assert "*" not in listed(statement["Resource"]), where
+
+
+def test_policies_fit_and_every_role_says_in_words_what_it_grants(template: Template) -> None:
+    for _, policy in of_type(template, "AWS::IAM::ManagedPolicy"):
+        assert len(compact(policy["PolicyDocument"])) < MANAGED_POLICY_CHARACTERS
+    for logical_id, role in of_type(template, "AWS::IAM::Role"):
+        total = sum(len(compact(p["PolicyDocument"])) for p in role.get("Policies", []))
+        assert total < ROLE_POLICY_CHARACTERS
+        assert template.content["Resources"][logical_id]["Metadata"]["Grants"]
+
+
+def test_nothing_is_open_to_the_world(template: Template) -> None:
+    assert "0.0.0.0/0" not in template.text
+    assert "::/0" not in template.text
+
+
+def test_data_at_rest_is_encrypted(template: Template) -> None:
+    for logical_id, bucket in of_type(template, "AWS::S3::Bucket"):
+        assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"], logical_id
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, logical_id
+        denied = [
+            statement
+            for _, policy in of_type(template, "AWS::S3::BucketPolicy")
+            if policy["Bucket"] == {"Ref": logical_id}
+            for statement in policy["PolicyDocument"]["Statement"]
+        ]
+        assert any(
+            s["Effect"] == "Deny" and s["Condition"].get("Bool") == {"aws:SecureTransport": "false"}
+            for s in denied
+        )
+    for logical_id, repository in of_type(template, "AWS::ECR::Repository"):
+        assert repository["EncryptionConfiguration"], logical_id
+        assert repository["ImageTagMutability"] == "IMMUTABLE"
+        assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+
+
+def test_logs_are_not_kept_for_ever(template: Template) -> None:
+    for logical_id, group in of_type(template, "AWS::Logs::LogGroup"):
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}, logical_id
+    assert template.content["Parameters"]["LogRetentionDays"]["Default"] == 30
+
+
+def test_what_can_be_tagged_is_tagged(template: Template) -> None:
+    wanted = OWN_TAGS if template.name == "bootstrap.yaml" else DEPLOYMENT_TAGS
+    for logical_id, resource in template.content["Resources"].items():
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
+        taggable = "Tags" in schema["properties"] and resource["Type"] not in UNTAGGED
+        if taggable:
+            found = {tag["Key"] for tag in resource["Properties"].get("Tags", [])}
+            assert wanted <= found, logical_id
+
+
+def test_what_holds_data_says_what_happens_to_it(template: Template) -> None:
+    """Delete, said out loud: CloudFormation itself refuses while a bucket or repository is full."""
+    for logical_id, resource in template.content["Resources"].items():
+        if resource["Type"] in KEEPS_DATA:
+            assert resource["DeletionPolicy"] == "Delete", logical_id
+            assert resource["UpdateReplacePolicy"] in ("Delete", "Retain"), logical_id
+            assert not resource["Properties"].get("EmptyOnDelete"), logical_id
+
+
+def test_the_service_role_may_do_what_cloudformation_needs_for_each_type() -> None:
+    """The registry lists the permissions that each type's handlers call with."""
+    granted = {
+        action
+        for where, statement in statements(load("bootstrap.yaml"))
+        if where.startswith("SageMakerDeployPolicy")
+        for action in listed(statement["Action"])
+    }
+    kinds = {r["Type"] for r in load("sagemaker-realtime.yaml").content["Resources"].values()}
+    for kind in sorted(kinds):
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+        needed = {
+            verb: set(schema["handlers"][verb]["permissions"])
+            for verb in ("create", "read", "update", "delete")
+        }
+        assert needed["read"] | needed["delete"] <= granted, kind
+        assert (needed["create"] | needed["update"]) - OF_UNUSED_PROPERTIES <= granted, kind
+
+
+def test_the_deployments_own_role_stays_within_its_boundary() -> None:
+    boundary = {
+        action
+        for where, statement in statements(load("bootstrap.yaml"))
+        if where.startswith("WorkloadBoundary")
+        for action in listed(statement["Action"])
+    }
+    own = {
+        action
+        for where, statement in statements(load("sagemaker-realtime.yaml"))
+        for action in listed(statement["Action"])
+    }
+    assert own <= boundary
+
+
+def test_the_endpoint_is_guarded() -> None:
+    resources = load("sagemaker-realtime.yaml").content["Resources"]
+    model, endpoint = resources["Model"]["Properties"], resources["Endpoint"]["Properties"]
+    assert model["EnableNetworkIsolation"] is True
+    alarms = endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
+    assert [a["AlarmName"]["Ref"] for a in alarms] == ["ServerErrorAlarm", "LatencyAlarm"]
+    named = {logical_id for logical_id, kind in load("sagemaker-realtime.yaml").resources({})}
+    assert {"ServerErrorAlarm", "LatencyAlarm", "SaturationAlarm"} <= named
+    for logical_id in ("ServerErrorAlarm", "LatencyAlarm", "SaturationAlarm", "CpuAlarm"):
+        dimensions = resources[logical_id]["Properties"]["Dimensions"]
+        assert [d["Name"] for d in dimensions] == ["EndpointName", "VariantName"]
+        assert text_of(dimensions[0]["Value"]) == text_of(endpoint["EndpointName"])
+
+
+def test_conditions_decide_what_is_made() -> None:
+    template = load("sagemaker-realtime.yaml")
+
+    def made(**parameters: str) -> set[str]:
+        return {logical_id for logical_id, _ in template.resources(parameters)}
+
+    assert made(Scales="true") - made(Scales="false") == {"ScalableTarget", "ScalingPolicy"}
+    assert made(Scales="false", CpuAlarmPercent="170") - made(Scales="false") == {"CpuAlarm"}
+
+
+def test_the_directory_is_the_packages_own() -> None:
+    assert (Path(__file__).resolve().parents[2] / "deploy" / "templates") == DIRECTORY
+
+
+def of_type(template: Template, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for logical_id, resource in template.content["Resources"].items():
+        if resource["Type"] == kind:
+            yield logical_id, resource["Properties"]
+
+
+def statements(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(logical id and Sid, statement) of every policy of roles and managed policies."""
+    documents = [
+        (logical_id, policy["PolicyDocument"])
+        for logical_id, role in of_type(template, "AWS::IAM::Role")
+        for policy in role.get("Policies", [])
+    ] + [
+        (logical_id, policy["PolicyDocument"])
+        for logical_id, policy in of_type(template, "AWS::IAM::ManagedPolicy")
+    ]
+    for logical_id, document in documents:
+        for item in document["Statement"]:
+            statement = item["Fn::If"][1] if "Fn::If" in item else item
+            yield f"{logical_id} {statement['Sid']}", statement
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def text_of(value: Any) -> str:
+    return str(value["Fn::Sub"] if isinstance(value, dict) else value)
+
+
+def compact(document: dict[str, Any]) -> str:
+    """The document as IAM counts it: without blanks, with references at about their length."""
+    text = json.dumps(document, separators=(",", ":"))
+    text = re.sub(r'\{"Fn::Sub":("[^"]*")\}', r"\1", text)
+    for name, value in (
+        ("AWS::Partition", "aws"), ("AWS::Region", "ap-southeast-2"),
+        ("AWS::AccountId", "123456789012"), ("RepositoryName", "model-deployment-advisor"),
+    ):  # fmt: skip
+        text = text.replace(f"${{{name}}}", value)
+    return re.sub(r'\{"(Ref|Fn::GetAtt)":[^}]*\}', f'"{"x" * 120}"', text)
