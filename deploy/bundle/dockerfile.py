@@ -51,9 +51,7 @@ def text(artifact: Artifact, variant: str, python_version: str) -> str:
         "ENV PYTHONUNBUFFERED=1 PYTHONPATH=/opt/program PIP_DISABLE_PIP_VERSION_CHECK=1\n"
         "WORKDIR /opt/program\n"
         "COPY requirements.txt ./\n"
-        f"RUN pip install --no-cache-dir --no-compile{index} -r requirements.txt \\\n"
-        '    && python -m compileall -q "$(python -c "import site; '
-        'print(site.getsitepackages()[0])")"\n'
+        f"RUN pip install --no-cache-dir --compile{index} -r requirements.txt\n"
         "COPY . ./\n"
         "RUN python -m compileall -q model_server \\\n"
         "    && install -m 0755 serve /usr/local/bin/serve \\\n"

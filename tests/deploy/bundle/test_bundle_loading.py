@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import xgboost
 from model_check import describe
 from model_server import boosters, loaders, safe_pickle, structure
 from model_server.errors import ModelError, RefusedModelError
@@ -209,8 +211,19 @@ def test_serving_takes_parallel_jobs_out_of_a_model() -> None:
     assert model.n_jobs == 1
 
 
+def test_xgboost_and_lightgbm_wrappers_come_back_from_pickles(tmp_path: Path) -> None:
+    for model in (
+        xgboost.XGBClassifier(n_estimators=3, max_depth=2).fit(X, Y),
+        lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(X, Y),
+    ):
+        path = tmp_path / "wrapped.joblib"
+        joblib.dump(model, path)
+        found = loaders.load_object("joblib", path)
+        np.testing.assert_array_equal(found.predict(X), model.predict(X))
+        assert describe.sklearn_signature(found)["classes"] == [0, 1]
+
+
 def test_boosters_of_their_own_format_agree_with_their_library(tmp_path: Path) -> None:
-    xgboost, lightgbm = pytest.importorskip("xgboost"), pytest.importorskip("lightgbm")
     labels = np.digitize(X[:, 0], [-0.5, 0.5])
     forest = xgboost.XGBClassifier(n_estimators=3, max_depth=2).fit(X, labels)
     forest.save_model(tmp_path / "m.ubj")
@@ -232,7 +245,6 @@ def test_boosters_of_their_own_format_agree_with_their_library(tmp_path: Path) -
 
 
 def test_ubjson_lengths_are_believed_only_as_far_as_bytes_follow(tmp_path: Path) -> None:
-    xgboost = pytest.importorskip("xgboost")
     booster = xgboost.train({"max_depth": 3}, xgboost.DMatrix(X, Y), 3)
     booster.save_model(tmp_path / "m.ubj")
     data = (tmp_path / "m.ubj").read_bytes()

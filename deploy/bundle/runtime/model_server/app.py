@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -18,6 +17,7 @@ import orjson
 
 from . import SERVER_VERSION, kserve
 from .errors import ModelError, RequestError
+from .http_parts import ENCODE, JSON, disconnected, encode, pick_headers, too_large, wrong_method
 from .payload import Request
 from .service import Service
 from .values import Output
@@ -27,9 +27,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-JSON = b"application/json"
 DOCS = ("/docs", "/openapi.json")
-ENCODE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 CLIENT_GONE = 499  # nginx's number for a client that left
 
 
@@ -127,7 +125,7 @@ class App:
         started = time.perf_counter()
         path = scope["path"]
         headers = scope["headers"]
-        request_id, authorization, content_type, accept, length = _pick(headers)
+        request_id, authorization, content_type, accept, length = pick_headers(headers)
         rows: int | None = None
         extra: dict[str, str] = {}
         kind = JSON
@@ -148,7 +146,7 @@ class App:
                     request = self._decoder().decode(body, content_type)
                     rows = request.batch.rows
                     output = await self._predict(request, receive)
-                    status, (reply, kind) = 200, _encode(output, request, accept)
+                    status, (reply, kind) = 200, encode(output, request, accept)
             elif path in DOCS and method in ("GET", "HEAD"):
                 await self._documentation()(scope, receive, send)
                 return
@@ -195,14 +193,14 @@ class App:
     async def _body(self, receive: Receive, length: str) -> bytes:
         limit = self.service.settings.max_body
         if length.isdigit() and int(length) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         body: bytes = message.get("body", b"")
         if not message.get("more_body"):
             if len(body) > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             return body
         parts, size = [body], len(body)
         try:
@@ -214,7 +212,7 @@ class App:
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
                     if size > limit:
-                        raise _too_large(limit)
+                        raise too_large(limit)
         except TimeoutError as slow:
             raise RequestError(
                 408, "slow_body",
@@ -241,7 +239,7 @@ class App:
         future = engine.submit(request.batch, request.method)
         if engine.is_quick(request.batch):
             return await future
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
             waits: set[asyncio.Future[Any]] = {future, gone}
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -259,11 +257,11 @@ class App:
             return 200, metrics.text(), metrics.content_type.encode()
         if (answer := self._gets.get(path)) is not None:
             if method not in ("GET", "HEAD"):
-                raise _wrong_method(method, path, "GET")
+                raise wrong_method(method, path, "GET")
             status, found = answer()
             return status, orjson.dumps(found), JSON
         if path in self._posts or path == self._infer:
-            raise _wrong_method(method, path, "POST")
+            raise wrong_method(method, path, "POST")
         shown = unquote(path)[:100]
         if path.startswith(("/v1/models/", "/v2/models/")):
             raise RequestError(
@@ -321,56 +319,3 @@ class App:
                 return docs
             self._docs = docs
         return self._docs
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _pick(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes, str, str, str]:
-    """(request id, authorization, content type, accept, content length), each once."""
-    request_id = authorization = b""
-    content_type = accept = length = ""
-    for name, value in headers:
-        if name == b"content-type":
-            content_type = value.decode("latin-1")
-        elif name == b"content-length":
-            length = value.decode("latin-1")
-        elif name == b"accept":
-            accept = value.decode("latin-1")
-        elif name == b"x-request-id":
-            request_id = value
-        elif name == b"authorization":
-            authorization = value
-    if not request_id or len(request_id) > 128 or not request_id.isascii() or not (
-        request_id.decode().isprintable()
-    ):  # fmt: skip
-        return os.urandom(8).hex(), authorization, content_type, accept, length
-    return request_id.decode(), authorization, content_type, accept, length
-
-
-def _encode(output: Output, request: Request, accept: str) -> tuple[bytes, bytes]:
-    """(body, content type): JSON, or CSV or JSON lines where the client prefers them."""
-    if not request.envelope and accept:
-        if "text/csv" in accept:
-            return output.as_csv(), b"text/csv; charset=utf-8"
-        if "jsonlines" in accept or "ndjson" in accept:
-            lines = [orjson.dumps(item, option=ENCODE) for item in output.as_json()]
-            return b"\n".join(lines) + b"\n", b"application/jsonlines"
-    found: Any = output.as_json()
-    return orjson.dumps({"predictions": found} if request.envelope else found, option=ENCODE), JSON
-
-
-def _too_large(limit: int) -> RequestError:
-    return RequestError(
-        413, "too_large",
-        f"the body is larger than {limit // 1_000_000} MB; send fewer rows, or raise MAX_BODY_MB",
-        {"connection": "close"},
-    )  # fmt: skip
-
-
-def _wrong_method(method: str, path: str, allowed: str) -> RequestError:
-    return RequestError(
-        405, "method", f"{method} is not taken at {path[:100]}; use {allowed}", {"allow": allowed}
-    )

@@ -27,6 +27,7 @@ class OnnxModel:
         import onnxruntime as ort
 
         self.signature = signature
+        ort.disable_telemetry_events()  # a model server calls nobody
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
