@@ -30,8 +30,10 @@ WEEK = "week_numbers"  # the 168 numbers that a file or a link brought
 OWN_WEEK = "168 numbers"  # chosen instead of a named pattern
 _LINK = "link_written"
 _PUT = "answers_put"
-_SEEN = "widget_values"
+_SEEN = "form_widgets"
 _PAGE, _CAME_FROM = "page", "came_from"
+_WIDGETS = "widgets_before"
+_BOOKKEEPING = {ANSWERS, NOTES, WEEK, _LINK, _PUT, _SEEN, _PAGE, _CAME_FROM, _WIDGETS}
 _NOT_OURS = ("embed", "embed_options")
 
 
@@ -107,13 +109,13 @@ def address() -> dict[str, str]:
 
 def saw(path: str, widget_value: Any) -> None:
     """Keep what a widget of the form gave."""
-    st.session_state.setdefault(_SEEN, {})[path] = widget_value
+    st.session_state.setdefault(_SEEN, set()).add(path)
     answers()[path] = _answer(path, widget_value)
 
 
 def _absorb() -> None:
     """Take over what the widgets say before anything is drawn from the answers."""
-    for path in st.session_state.get(_SEEN, {}):
+    for path in st.session_state.get(_SEEN, ()):
         if path in st.session_state:
             answers()[path] = _answer(path, st.session_state[path])
 
@@ -127,15 +129,30 @@ def _answer(path: str, widget_value: Any) -> Any:
     return list(widget_value) if kind in ("choices", "texts") else widget_value
 
 
-def _widget_changed() -> bool:
-    """Whether this run comes from an answer just given in the form.
+def remember_widgets() -> None:
+    """At the end of a run: what the widgets of the page said."""
+    st.session_state[_WIDGETS] = _widgets()
 
-    The browser may still show the address of the run before; it must not win over the answer.
+
+def rerun_page() -> None:
+    """Run the page again from a fragment, with the answers as they are."""
+    st.session_state[_PUT] = True
+    st.rerun(scope="app")
+
+
+def _widget_changed() -> bool:
+    """Whether somebody used a widget since the last whole run.
+
+    The browser may then still report the address of the run before, because the new one was on
+    its way when the click came: that address must not win over the answers. Without a change the
+    address was changed by other means, by Back or by hand.
     """
-    seen = st.session_state.get(_SEEN, {})
-    return any(
-        path in st.session_state and st.session_state[path] != value for path, value in seen.items()
-    )
+    before = st.session_state.get(_WIDGETS)
+    return before is not None and before != _widgets()
+
+
+def _widgets() -> dict[str, Any]:
+    return {str(k): v for k, v in st.session_state.items() if k not in _BOOKKEEPING}
 
 
 def _same_page() -> bool:
@@ -144,6 +161,6 @@ def _same_page() -> bool:
 
 def _forget_widgets() -> None:
     """Let every widget start again from the answers."""
-    st.session_state[_SEEN] = {}
+    st.session_state[_SEEN] = set()
     for path in questions():
         st.session_state.pop(path, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from advisor.presets import presets
 from advisor.requirements import dumps
-from ui import advice
+from ui import advice, state
 from ui.answers import encode, flatten
 
 Open = Callable[..., AppTest]
@@ -181,3 +182,44 @@ def test_own_hours_are_taken_and_given_back(open_app: Open) -> None:
     assert app.query_params["team.assumptions"] == "ecs-fargate:2:"
     app.button(key="drop ecs-fargate").click().run()
     assert "team.assumptions" not in app.query_params
+
+
+def test_an_address_that_lags_behind_does_not_undo_an_answer(open_app: Open) -> None:
+    """The browser reports the address it had when the click came, not the one being sent to it."""
+    app = open_app()
+    app.number_input(key="service.p95_ms").set_value(90.0).run()
+    before = dict(app.query_params)
+    app.number_input(key="service.p95_ms").set_value(80.0).run()
+    app.query_params.clear()
+    app.query_params.update(before)
+    app.toggle(key="cost_people").set_value(False).run()
+    assert app.number_input(key="service.p95_ms").value == 80
+    assert app.query_params["service.p95_ms"] == "80"
+
+
+def test_an_address_changed_by_other_means_is_taken_over(open_app: Open) -> None:
+    app = open_app()
+    app.number_input(key="service.p95_ms").set_value(90.0).run()
+    before = dict(app.query_params)
+    app.number_input(key="service.p95_ms").set_value(80.0).run()
+    app.query_params.clear()
+    app.query_params.update(before)
+    app.run()
+    assert app.number_input(key="service.p95_ms").value == 90
+
+
+def test_a_week_of_numbers_comes_with_a_file_and_can_be_left_and_taken_again(
+    open_app: Open,
+) -> None:
+    base = presets()["fraud-detection"].requirements.model_dump(mode="json")
+    base["traffic"]["pattern"] = [float(1 + hour % 24) for hour in range(168)]
+    app = open_app()
+    app.file_uploader(key="requirements_file").upload(
+        "week.json", json.dumps(base).encode(), "application/json"
+    ).run()
+    assert not app.exception
+    assert app.selectbox(key="traffic.pattern").value == state.OWN_WEEK
+    app.selectbox(key="traffic.pattern").set_value("steady").run()
+    assert "traffic.pattern" not in app.query_params
+    app.selectbox(key="traffic.pattern").set_value(state.OWN_WEEK).run()
+    assert len(app.query_params["traffic.pattern"].split(",")) == 168

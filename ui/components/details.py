@@ -8,7 +8,7 @@ import streamlit as st
 
 from advisor.recommendation import Flip, Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
-from ui import advice, charts, tables, theme
+from ui import advice, charts, state, tables, theme
 from ui import format as fmt
 from ui.answers import describe, unit
 
@@ -174,7 +174,7 @@ def changes_line(need: Requirements, names: Names) -> None:
 @st.fragment(run_every=0.5)
 def _wait_for_changes(need: Requirements) -> None:
     if not advice.is_waiting(need):
-        st.rerun(scope="app")
+        state.rerun_page()
     st.markdown("**Changes if** :gray[… trying each answer up and down]")
 
 

@@ -26,10 +26,14 @@ def buttons(need: Requirements, answer: Recommendation) -> None:
             "Deploy it on this machine" if is_local else "Try it on this machine",
             type="primary",
             icon=":material/play_arrow:",
+            key="try_here",
         ):
             _go(need, winner.option, LOCAL)
         if not is_local and st.button(
-            "Plan the deployment", disabled=reason is not None, icon=":material/checklist:"
+            "Plan the deployment",
+            disabled=reason is not None,
+            icon=":material/checklist:",
+            key="plan_deployment",
         ):
             _go(need, winner.option, winner.deploy_target)
     if reason is not None and not is_local:

@@ -38,6 +38,7 @@ def show() -> None:
         state.write_address()
         with answered:
             _answer()
+    state.remember_widgets()
 
 
 def _answer() -> None:
@@ -61,7 +62,9 @@ def _answer() -> None:
         verdict.card(need, answer)
         with st.container(key="to-answers"):
             st.markdown("[Change the answers](#answers)")
-        details.changes_line(need, catalog.names())
+        # A container of its own: what follows keeps its place when the line arrives.
+        with st.container():
+            details.changes_line(need, catalog.names())
         launch.buttons(need, answer)
     price_age.note(answer.prices_as_of)
     for warning in answer.warnings:
