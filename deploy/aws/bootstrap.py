@@ -102,7 +102,9 @@ class BootstrapStack:
 
     def ensure(self, change_set: ChangeSet, emit: Emit) -> Bootstrap:
         """Execute the change set and give back what it made. Raises DeployError."""
-        emit(Event(step=STEP, message=f"Making the stack {STACK_NAME}, once for this account"))
+        if change_set.is_available:
+            said = f"Making the stack {STACK_NAME}, once for this account"
+            emit(Event(step=STEP, message=said))
         stack = self._stacks.execute(change_set, emit)
         emit(
             Event(step=STEP, level="done", message="Bucket, repository and build project are there")

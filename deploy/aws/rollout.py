@@ -67,17 +67,26 @@ class Rollout:
             raise StalePlanError(f"{plan.model_path} changed after the plan was made; plan again")
 
     def _bootstrap(self) -> Bootstrap:
-        stack = BootstrapStack(self._stacks)
-        if stack.is_current():
-            return Bootstrap.of(self._stacks.get(STACK_NAME))
+        """What is there, or what the planned change set makes; one that a run before this one
+        started is followed to its end."""
+        boot = BootstrapStack(self._stacks)
         arn = self._plan.parameters["bootstrap_change_set"]
-        if arn is None:
-            raise StalePlanError("the bootstrap stack is gone since the plan was made; plan again")
         creates = bool(self._plan.parameters["bootstrap_creates"])
-        change_set = self._stacks.read(STACK_NAME, arn, creates=creates)
-        if creates:
-            self._undo.append(("the bootstrap stack", lambda: self._remove_bootstrap(stack)))
-        return stack.ensure(change_set, self._emit)
+        change_set = None
+        if arn is not None:
+            try:
+                change_set = self._stacks.read(STACK_NAME, arn, creates=creates)
+            except StalePlanError:
+                if not boot.is_current():
+                    raise
+        begun = change_set is not None and change_set.was_started
+        if not begun and boot.is_current():
+            return Bootstrap.of(self._stacks.get(STACK_NAME))
+        if change_set is None:
+            raise StalePlanError("the bootstrap stack is gone since the plan was made; plan again")
+        if creates and change_set.is_open:
+            self._undo.append(("the bootstrap stack", lambda: self._remove_bootstrap(boot)))
+        return boot.ensure(change_set, self._emit)
 
     def _remove_bootstrap(self, stack: BootstrapStack) -> None:
         """Only while nobody else's deployment has moved in."""
@@ -87,6 +96,8 @@ class Rollout:
     def _image(self, bootstrap: Bootstrap) -> str:
         images = Images(self._aws, bootstrap)
         tag = image_tag(self._plan.bundle_hash)
+        # Also one that was there: a run that was killed may have built it.
+        self._undo.append((f"the image {tag}", lambda: self._remove_image(images, tag)))
         digest = images.digest(tag)
         if digest is not None:
             self._say("build", f"Image {digest} is in the repository already", "done")
@@ -95,7 +106,6 @@ class Rollout:
             zipped = self._packed(Path(scratch))
             self._undo.append(("the uploaded bundle", lambda: images.remove_upload(tag)))
             upload = images.upload(zipped, tag, self._emit)
-        self._undo.append((f"the image {tag}", lambda: self._remove_image(images, tag)))
         arch: Architecture = self._plan.parameters["architecture"]
         digest = images.build(tag, upload, arch, self._emit)
         images.remove_upload(tag)  # it was needed for this only
@@ -121,8 +131,7 @@ class Rollout:
         change_set = self._change_set(bootstrap)
         stack = self._stacks.find(change_set.stack_id)
         former = stack.image_tag if stack and not stack.is_review else ""
-        begins = change_set.is_available or (stack is not None and stack.is_busy)
-        if begins:
+        if change_set.is_open:
             self._undo.append(
                 (
                     f"the stack {change_set.stack_name}",

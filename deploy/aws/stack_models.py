@@ -49,6 +49,11 @@ class Stack:
         return self.status == "ROLLBACK_COMPLETE"
 
     @property
+    def never_stood(self) -> bool:
+        """Its create failed, whether or not that could be rolled back."""
+        return self.status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
+
+    @property
     def is_stuck(self) -> bool:
         """A failure that CloudFormation could not undo: it may still hold resources."""
         return self.status in STUCK
@@ -92,6 +97,11 @@ class ChangeSet:
     @property
     def was_started(self) -> bool:
         return self.execution.startswith("EXECUTE_")
+
+    @property
+    def is_open(self) -> bool:
+        """Not executed yet, or at it: what comes of it is this run's doing."""
+        return self.is_available or self.execution == "EXECUTE_IN_PROGRESS"
 
 
 def stack_of(raw: dict[str, Any]) -> Stack:

@@ -305,10 +305,12 @@ class Stacks:
         said = f"the stack {change_set.stack_name} failed at {why or 'a step that gave no reason'}"
         if stack is None:
             return DeployError(f"{said}; it was deleted, nothing is left")
-        if not change_set.creates:
-            if stack.status == "UPDATE_ROLLBACK_COMPLETE":
-                return DeployError(f"{said}; it was rolled back and serves its version from before")
-            return DeployError(f"{said}; it could not be rolled back ({stack.status}); destroy it")
+        if not stack.never_stood:
+            if stack.status != "UPDATE_ROLLBACK_COMPLETE":
+                return DeployError(f"{said}; it could not be rolled back ({stack.status})")
+            if change_set.creates:  # an update failed that came after this plan
+                return StalePlanError(f"{said}, in an update after this plan; plan again")
+            return DeployError(f"{said}; it was rolled back and serves its version from before")
         try:
             self.delete(change_set.stack_id, emit)
         except DeployError as error:

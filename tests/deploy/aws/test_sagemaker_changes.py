@@ -206,6 +206,32 @@ def cancelling(when: str) -> Callable[[Event], None]:
     return emit
 
 
+class KilledError(BaseException):
+    """The process ends: nothing is taken back, nothing is told."""
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["ImageBuild create complete", "Login Succeeded", "Endpoint create in progress"],
+)
+def test_a_run_that_was_killed_is_resumed_by_applying_again(
+    target: SageMakerTarget, emulator: Emulator, onnx_model: Path, when: str
+) -> None:
+    plan = target.plan(asked(onnx_model))
+
+    def die(event: Event) -> None:
+        if event.message == when:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        target.apply(plan, die)
+    assert target.apply(plan, Log()).state == "running"
+    assert answer(target, plan) == [10.0]
+    assert len(emulator.state()["running"]) == 1
+    executed = emulator.state()["calls"]["cloudformation.ExecuteChangeSet"]
+    assert executed == 2  # the bootstrap's and the endpoint's, each once
+
+
 def test_what_could_not_be_taken_back_is_named(
     target: SageMakerTarget, bootstrapped: None, emulator: Emulator, onnx_model: Path
 ) -> None:

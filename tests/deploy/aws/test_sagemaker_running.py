@@ -122,6 +122,15 @@ def test_a_request_that_the_model_refuses_is_told_in_its_own_words(deployed: Dep
     assert "4" in str(caught.value)
 
 
+def test_the_sdks_own_variables_redirect_single_services(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(DeployError, match="could not be reached"):
+        deployed.target.predict(deployed.plan, b"{}", JSON)
+
+
 def test_scaling_follows_the_sizing(deployed: Deployed, account: Emulator) -> None:
     properties = account.state()["properties"]
     target = next(v for k, v in properties.items() if "ScalableTarget" in k)

@@ -158,6 +158,23 @@ def test_a_plan_overtaken_by_another_is_refused(stacks: Stacks, emulator: Emulat
     assert emulator.state()["log_groups"] == {"/test/one": 90}
 
 
+def test_applying_an_old_plan_never_deletes_a_stack_that_stands(
+    stacks: Stacks, emulator: Emulator, aws: Aws
+) -> None:
+    created = prepared(stacks)
+    stacks.execute(created, Log())
+    emulator.fault(f"create {ROLE}", "", "no")
+    aws.client("cloudformation").update_stack(
+        StackName="mda-test", TemplateBody=TWO, Capabilities=["CAPABILITY_IAM"]
+    )
+    while stacks.get("mda-test").is_busy:
+        pass
+    assert stacks.get("mda-test").status == "UPDATE_ROLLBACK_COMPLETE"
+    with pytest.raises(StalePlanError, match="in an update after this plan"):
+        stacks.execute(stacks.read("mda-test", created.arn, creates=True), Log())
+    assert emulator.state()["log_groups"] == {"/test/one": 7}
+
+
 def test_dropping_a_plan_takes_its_review_stack_away(stacks: Stacks, emulator: Emulator) -> None:
     change_set = prepared(stacks)
     stacks.drop("mda-test", change_set.arn)
