@@ -17,9 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PLAN_VERSION = 1
 
 Level = Literal["info", "progress", "warning", "error", "done"]
-State = Literal[
-    "planned", "applying", "running", "failed", "destroying", "destroyed", "unknown"
-]
+State = Literal["planned", "applying", "running", "failed", "destroying", "destroyed", "unknown"]
 Proof = Literal["real process", "emulator", "schema", "real account"]
 
 
