@@ -16,7 +16,7 @@ from deploy.artifact import Artifact, inspect
 from deploy.requests import PlanRequest
 from deploy.target import Event
 
-QUICK = 0.15  # seconds between two looks at the emulator
+QUICK = 0.1  # seconds between two looks at the emulator
 OPTION = "sagemaker-realtime"
 
 

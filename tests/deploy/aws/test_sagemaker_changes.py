@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from deploy.targets.sagemaker import SageMakerTarget
 pytestmark = pytest.mark.emulator
 
 JSON = "application/json"
+SLOWLY = partial(pytest.param, marks=pytest.mark.slow)  # the quick run takes one of each
 ROW = b'{"instances": [[1, 1, 1, 1]]}'
 EMPTY = (
     "stacks", "buckets", "repositories", "projects", "roles", "policies", "alarms", "made", "running",
@@ -184,7 +186,7 @@ def test_the_same_plan_can_be_applied_after_a_passing_failure(
     assert target.apply(plan, Log()).state == "running"
 
 
-@pytest.mark.parametrize("when", ["Login Succeeded", "Endpoint create in progress"])
+@pytest.mark.parametrize("when", [SLOWLY("Login Succeeded"), "Endpoint create in progress"])
 def test_cancelling_in_the_middle_leaves_nothing(
     target: SageMakerTarget, emulator: Emulator, onnx_model: Path, when: str
 ) -> None:
@@ -212,7 +214,11 @@ class KilledError(BaseException):
 
 @pytest.mark.parametrize(
     "when",
-    ["ImageBuild create complete", "Login Succeeded", "Endpoint create in progress"],
+    [
+        SLOWLY("ImageBuild create complete"),
+        SLOWLY("Login Succeeded"),
+        "Endpoint create in progress",
+    ],
 )
 def test_a_run_that_was_killed_is_resumed_by_applying_again(
     target: SageMakerTarget, emulator: Emulator, onnx_model: Path, when: str
@@ -328,16 +334,6 @@ def test_an_endpoint_deleted_by_hand_is_told_and_destroyed_all_the_same(
         target.predict(plan, ROW, JSON)
 
 
-def test_an_arm_machine_gets_an_arm_image(
-    target: SageMakerTarget, bootstrapped: None, emulator: Emulator, onnx_model: Path
-) -> None:
-    machine = sized(need()).model_copy(update={"machine": "ml.c7g.large"})
-    target.apply(target.plan(asked(onnx_model, ranked=machine)), Log())
-    (build,) = emulator.state()["builds"]
-    assert build["environment"]["type"] == "ARM_CONTAINER"
-    assert "aarch64" in build["environment"]["image"]
-
-
 def test_blocking_findings_stop_the_plan_and_are_all_named(
     target: SageMakerTarget, emulator: Emulator, onnx_model: Path
 ) -> None:
@@ -377,37 +373,33 @@ def test_a_machine_that_only_the_price_list_knows_is_refused(
         target.plan(asked(onnx_model, ranked=machine))
 
 
-def test_a_private_network_needs_a_vpc_and_gets_it(
+def test_a_private_network_needs_a_vpc_and_an_arm_machine_an_arm_image(
     target: SageMakerTarget, bootstrapped: None, emulator: Emulator, onnx_model: Path
 ) -> None:
-    private = need(control={"private_network": True})
-    request = asked(onnx_model, requirements=private, ranked=sized(need()))
+    wanted = {
+        "requirements": need(control={"private_network": True}),
+        "ranked": sized(need()).model_copy(update={"machine": "ml.c7g.large"}),
+    }
     with pytest.raises(PreflightError, match="no VPC was named"):
-        target.plan(request)
-    settings = {
-        "subnet_ids": ["subnet-0123456789abcdef0"],
-        "security_group_ids": ["sg-0123456789abcdef0"],
-    }
-    plan = target.plan(
-        asked(onnx_model, requirements=private, ranked=sized(need()), settings=settings)
-    )
-    target.apply(plan, Log())
-    model = next(v for k, v in emulator.state()["properties"].items() if "::Model " in k)
-    assert model["VpcConfig"] == {
-        "Subnets": ["subnet-0123456789abcdef0"],
-        "SecurityGroupIds": ["sg-0123456789abcdef0"],
-    }
+        target.plan(asked(onnx_model, **wanted))
+    subnet, group = "subnet-0123456789abcdef0", "sg-0123456789abcdef0"
+    settings = {"subnet_ids": [subnet], "security_group_ids": [group]}
+    target.apply(target.plan(asked(onnx_model, **wanted, settings=settings)), Log())
+    state = emulator.state()
+    model = next(v for k, v in state["properties"].items() if "::Model " in k)
+    assert model["VpcConfig"] == {"Subnets": [subnet], "SecurityGroupIds": [group]}
+    (build,) = state["builds"]
+    assert build["environment"]["type"] == "ARM_CONTAINER"
+    assert "aarch64" in build["environment"]["image"]
 
 
+@pytest.mark.slow
 def test_every_error_on_the_way_is_an_advisor_error(
     target: SageMakerTarget, bootstrapped: None, emulator: Emulator, onnx_model: Path
 ) -> None:
     """Each call that an apply makes fails once; the account is never left with anything running."""
     plan = target.plan(asked(onnx_model))
-    for call in (
-        "ecr.DescribeImages", "codebuild.BatchGetBuilds", "logs.GetLogEvents",
-        "cloudformation.ExecuteChangeSet",
-    ):  # fmt: skip
+    for call in ("logs.GetLogEvents", "cloudformation.ExecuteChangeSet"):
         emulator.fault(call, "InvalidParameterException", f"{call} is out of order")
         with pytest.raises(AdvisorError, match="is out of order"):
             target.apply(plan, Log())
