@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -37,12 +41,20 @@ class Gateway:
         Builds(f"http://127.0.0.1:{self.port}", images.directory)
 
     def serve(self) -> None:
-        """Listen on the loopback address until SIGTERM."""
+        """Listen on the loopback address until SIGTERM, or until whoever started this is gone."""
+        threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
         config = Config()
         config.bind = [f"127.0.0.1:{self.port}"]
         config.loglevel = "WARNING"
         config.accesslog = None
         asyncio.run(serve(self, config))  # type: ignore[arg-type]
+
+    def _watch(self, parent: int) -> None:
+        """A killed test run leaves no emulator and no server behind."""
+        while os.getppid() == parent:
+            time.sleep(1)
+        self.world.reset()
+        os.kill(os.getpid(), signal.SIGKILL)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
