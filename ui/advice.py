@@ -42,11 +42,6 @@ def start_whole(need: Requirements) -> Future[Recommendation]:
         return future
 
 
-def is_waiting(need: Requirements) -> bool:
-    """Whether `whole` would block now; starts it if nobody has."""
-    return not start_whole(need).done()
-
-
 def give_up(need_json: str) -> None:
     """Nobody waits for these answers any more: drop them unless they are being computed."""
     with _lock:

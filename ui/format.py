@@ -30,6 +30,7 @@ _NAMES = {
     "self-hosted": "Self-hosted",
     "async": "Async",
     "realtime": "Real-time",
+    "curl": "curl",
     "onnx": "ONNX",
     "xgboost": "XGBoost",
     "lightgbm": "LightGBM",

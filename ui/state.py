@@ -100,6 +100,7 @@ def write_address() -> None:
     if link != address():
         st.query_params.from_dict(link)
     st.session_state[_LINK] = link
+    remember_widgets()
 
 
 def address() -> dict[str, str]:
@@ -130,14 +131,8 @@ def _answer(path: str, widget_value: Any) -> Any:
 
 
 def remember_widgets() -> None:
-    """At the end of a run: what the widgets of the page said."""
+    """What the widgets of the page say: at the end of a run, and once the address is written."""
     st.session_state[_WIDGETS] = _widgets()
-
-
-def rerun_page() -> None:
-    """Run the page again from a fragment, with the answers as they are."""
-    st.session_state[_PUT] = True
-    st.rerun(scope="app")
 
 
 def _widget_changed() -> bool:
@@ -147,8 +142,8 @@ def _widget_changed() -> bool:
     its way when the click came: that address must not win over the answers. Without a change the
     address was changed by other means, by Back or by hand.
     """
-    before = st.session_state.get(_WIDGETS)
-    return before is not None and before != _widgets()
+    before = st.session_state.get(_WIDGETS, {})
+    return any(key in before and before[key] != value for key, value in _widgets().items())
 
 
 def _widgets() -> dict[str, Any]:

@@ -31,6 +31,11 @@ FLAGS = (
 STREAMLITS_OWN = {
     "presentation-role-conflict": "the drop zone of st.file_uploader has a role and a label",
 }
+_STANDS = (
+    "!document.querySelector('[data-testid=stSkeleton]') && "
+    "[...document.querySelectorAll('[data-testid=stMain] [data-testid=stElementContainer]')]"
+    ".length > 1"
+)
 START_LIMIT_S = 60.0
 SLOW_MS = 60_000
 
@@ -76,9 +81,10 @@ def server(home: Path, port: int | None = None) -> Iterator[str]:
 
 
 def open_page(page: Page, url: str) -> None:
-    """Go there and wait until the script has run through."""
+    """Go there and wait until the page stands; it may still look for what would change it."""
     page.goto(url)
-    settle(page)
+    page.locator("h1").first.wait_for(timeout=SLOW_MS)
+    page.wait_for_function(f"() => {_STANDS}", timeout=SLOW_MS)
 
 
 def latency_box(page: Page) -> Locator:
@@ -87,8 +93,10 @@ def latency_box(page: Page) -> Locator:
 
 
 def choose_example(page: Page, name: str) -> None:
+    """Press an example and wait until its answers are in the address."""
+    before = page.evaluate("location.href")
     page.locator(".st-key-preset").get_by_text(name, exact=True).click()
-    settle(page)
+    page.wait_for_url(lambda url: url != before, timeout=SLOW_MS)
 
 
 def violations(page: Page) -> dict[str, list[object]]:
@@ -102,12 +110,9 @@ def violations(page: Page) -> dict[str, list[object]]:
 
 
 def settle(page: Page) -> None:
-    """Until the page has a heading, nothing runs and no skeleton is left."""
-    page.locator("h1").first.wait_for(timeout=SLOW_MS)
+    """Until nothing runs any more."""
     page.wait_for_function(
-        "() => !document.querySelector('[data-testid=stStatusWidget]')"
-        " && !document.querySelector('[data-testid=stSkeleton]')"
-        " && document.querySelector('[data-test-script-state=notRunning]')",
+        f"() => {_STANDS} && document.querySelector('[data-test-script-state=notRunning]')",
         timeout=SLOW_MS,
     )
 

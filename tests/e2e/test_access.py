@@ -19,6 +19,7 @@ def test_axe_finds_nothing_of_ours(app: str, chromium: Browser, scheme: str) -> 
     said = {}
     for path in PAGES:
         open_page(page, f"{app}/{path}")
+        settle(page)
         if found := violations(page):
             said[path] = found
     context.close()
@@ -38,7 +39,6 @@ def test_the_first_answer_is_reached_and_changed_by_keyboard(app: str, page: Pag
     page.keyboard.type("220")
     page.keyboard.press("Enter")
     page.wait_for_url("**/*service.p95_ms=220*")
-    settle(page)
     button = page.get_by_role("button", name="on this machine")
     button.focus()
     page.keyboard.press("Enter")
@@ -52,6 +52,7 @@ def test_every_field_has_a_label_and_nothing_scrolls_sideways_on_a_phone(
     page = context.new_page()
     for path in PAGES:
         open_page(page, f"{app}/{path}")
+        settle(page)
         wide = page.evaluate(
             "document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth"
         )

@@ -61,7 +61,7 @@ def test_from_the_verdict_to_a_prediction_and_back_to_nothing(
     expect(page.get_by_text("nothing: listens on 127.0.0.1 only")).to_be_visible()
     start(page)
     expect(page.get_by_text("A real prediction came back")).to_be_visible()
-    expect(page.get_by_text("curl", exact=True)).to_be_visible()
+    expect(page.get_by_role("tab", name="curl")).to_be_visible()
 
     page.get_by_role("button", name="Predict", exact=True).click()
     expect(page.get_by_text("200", exact=True)).to_be_visible()

@@ -16,7 +16,6 @@ def answer_within(page: Page, milliseconds: str) -> None:
     box = latency_box(page)
     box.fill(milliseconds)
     box.press("Enter")
-    settle(page)
     page.wait_for_url(re.compile(f"service.p95_ms={milliseconds}(&|$)"))
 
 
@@ -43,6 +42,28 @@ def test_a_shared_link_shows_the_same_in_another_browser(
     assert latency_box(other).input_value() == "350"
     assert other.evaluate("location.href") == address
     context.close()
+
+
+def test_answers_given_in_a_hurry_all_stay(app: str, page: Page) -> None:
+    open_page(page, app)
+    given = {
+        "Answer within (ms)": "310",
+        "Model file size (MB)": "55",
+        "One request takes (ms)": "12",
+    }
+    for label, value in given.items():
+        box = page.get_by_role("spinbutton", name=label)
+        box.fill(value)
+        box.press("Enter")
+    page.get_by_role("radio", name="Expert").click()
+    page.wait_for_url(re.compile("devops_skill=expert"))
+    settle(page)
+    for label, value in given.items():
+        expect(page.get_by_role("spinbutton", name=label)).to_have_value(value)
+    query = parse_qs(urlsplit(page.evaluate("location.href")).query)
+    assert query["service.p95_ms"] == ["310"]
+    assert query["model.size_mb"] == ["55"]
+    assert query["model.service_time_ms"] == ["12"]
 
 
 def test_back_undoes_an_answer(app: str, page: Page) -> None:

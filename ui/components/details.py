@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import wait
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from advisor.recommendation import Flip, Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
-from ui import advice, charts, state, tables, theme
+from ui import advice, charts, tables, theme
 from ui import format as fmt
 from ui.answers import describe, unit
 
@@ -16,6 +18,7 @@ Names = Mapping[str, str]  # option id -> name
 
 _WAITING = "waiting_for_changes"
 _ON_THE_CARD = 2
+_TURN_S = 0.25
 
 
 def ranked(need: Requirements, answer: Recommendation) -> None:
@@ -125,12 +128,42 @@ def sizing(answer: Recommendation) -> None:
         st.table(tables.week(shown), border="horizontal")
 
 
-def flips(need: Requirements, names: Names) -> None:
-    """The nearest change of each single answer that changes the winner."""
-    if advice.is_waiting(need):
-        st.markdown(":gray[Trying each answer up and down …]")
-        return
-    found = advice.whole(need).flips
+def what_changes_it(
+    need: Requirements, names: Names, line: DeltaGenerator, table: DeltaGenerator
+) -> None:
+    """Fill in the flips, in one line and as a table, once they are found.
+
+    To be called last: it waits, with everything else on the page. Each turn of the wait lets a new
+    answer interrupt it. (A part of the page that renews itself by a timer would report an old
+    address now and then, and so undo an answer.)
+    """
+    key = need.model_dump_json()
+    before = st.session_state.get(_WAITING)
+    if before and before != key:
+        advice.give_up(before)
+    st.session_state[_WAITING] = key
+    future = advice.start_whole(need)
+    while not future.done():
+        line.markdown("**Changes if** :gray[… trying each answer up and down]")
+        table.markdown(":gray[Trying each answer up and down …]")
+        wait([future], timeout=_TURN_S)
+    found = future.result().flips
+    line.markdown(_changes_line(found[:_ON_THE_CARD], names))
+    with table.container():
+        _flips(found, names)
+
+
+def _changes_line(found: tuple[Flip, ...], names: Names) -> str:
+    if not found:
+        return "**Changes if** nothing nearby: no single answer alters it."
+    return "**Changes if** " + "; ".join(
+        f"*{fmt.escape(describe(flip.field))}* {_direction(flip)} {_value(flip.field, flip.to)} → "
+        f"{fmt.escape(_then(flip, names))}"
+        for flip in found
+    )
+
+
+def _flips(found: tuple[Flip, ...], names: Names) -> None:
     if not found:
         st.info("No single answer, changed within reason, changes the winner.")
         return
@@ -145,37 +178,6 @@ def flips(need: Requirements, names: Names) -> None:
         border="horizontal",
         hide_index=True,
     )
-
-
-def changes_line(need: Requirements, names: Names) -> None:
-    """The nearest flips in one line, on the card; looked for while the page is already there."""
-    key = need.model_dump_json()
-    before = st.session_state.get(_WAITING)
-    if before and before != key:
-        advice.give_up(before)
-    st.session_state[_WAITING] = key
-    if advice.is_waiting(need):
-        _wait_for_changes(need)
-        return
-    found = advice.whole(need).flips[:_ON_THE_CARD]
-    if not found:
-        st.markdown("**Changes if** nothing nearby: no single answer alters it.")
-        return
-    st.markdown(
-        "**Changes if** "
-        + "; ".join(
-            f"*{fmt.escape(describe(flip.field))}* {_direction(flip)} "
-            f"{_value(flip.field, flip.to)} → {fmt.escape(_then(flip, names))}"
-            for flip in found
-        )
-    )
-
-
-@st.fragment(run_every=0.5)
-def _wait_for_changes(need: Requirements) -> None:
-    if not advice.is_waiting(need):
-        state.rerun_page()
-    st.markdown("**Changes if** :gray[… trying each answer up and down]")
 
 
 def ruled_out(answer: Recommendation, names: Names) -> None:

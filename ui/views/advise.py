@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from advisor.errors import AdvisorError, InputError, RequirementsError
 from advisor.presets import presets
@@ -62,15 +63,14 @@ def _answer() -> None:
         verdict.card(need, answer)
         with st.container(key="to-answers"):
             st.markdown("[Change the answers](#answers)")
-        # A container of its own: what follows keeps its place when the line arrives.
-        with st.container():
-            details.changes_line(need, catalog.names())
+        changes = st.empty()
         launch.buttons(need, answer)
     price_age.note(answer.prices_as_of)
     for warning in answer.warnings:
         st.warning(fmt.escape(warning), icon=":material/info:")
     comparison.side_by_side(need, answer)
-    _tabs(need, answer)
+    flips = _tabs(need, answer)
+    details.what_changes_it(need, catalog.names(), changes, flips)
 
 
 def _nothing_fits(need: Requirements) -> None:
@@ -82,7 +82,8 @@ def _nothing_fits(need: Requirements) -> None:
     details.ruled_out(answer, catalog.names())
 
 
-def _tabs(need: Requirements, answer: Recommendation) -> None:
+def _tabs(need: Requirements, answer: Recommendation) -> DeltaGenerator:
+    """All there is behind the verdict; returns the place for what would change it."""
     names = catalog.names()
     out = len({e.option for e in answer.excluded} | {u.option for u in answer.unpriced})
     ranked, cost, size, flips, ruled_out = st.tabs(
@@ -95,9 +96,10 @@ def _tabs(need: Requirements, answer: Recommendation) -> None:
     with size:
         details.sizing(answer)
     with flips:
-        details.flips(need, names)
+        place = st.empty()
     with ruled_out:
         details.ruled_out(answer, names)
+    return place
 
 
 def _toolbar(need: Requirements, answer: Recommendation) -> None:
