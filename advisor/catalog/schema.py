@@ -227,6 +227,7 @@ class Option(Strict):
     memory_sizes_mb: tuple[float, ...] = ()
     task_sizes: Annotated[tuple[TaskSize, ...], BeforeValidator(_sizes)] = ()
     machine_families: tuple[str, ...] = ()  # of the price book; empty: all of them
+    machines_refused: tuple[str, ...] = ()  # priced, but not taken by the service's API
     architectures: tuple[Literal["x86", "arm"], ...] = ("x86",)
     gb_second_sku: str = ""  # with {arch} and {gb}
     per_replica_hour: dict[str, float] = {}  # beside the machine: sku -> quantity an hour

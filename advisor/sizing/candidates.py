@@ -89,6 +89,8 @@ def _priced_machines(
     keep &= (table.vcpu > 0) & (table.memory_gib > 0)
     if option.machine_families:
         keep &= np.isin(table.family.astype(str), option.machine_families)
+    if option.machines_refused:
+        keep &= ~np.isin(table.name.astype(str), option.machines_refused)
     least_vcpu = option.number("min_vcpu")
     if np.isfinite(least_vcpu):
         keep &= table.vcpu >= least_vcpu
