@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from e2e_server import FLAGS, SLOW_MS, server
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -33,8 +34,13 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("advisor-home")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The app's home; servers that a failed journey left in it end with the session."""
+    path = tmp_path_factory.mktemp("advisor-home")
+    yield path
+    for process in psutil.process_iter(["cwd"]):
+        if (process.info["cwd"] or "").startswith(f"{path}{os.sep}"):
+            process.kill()
 
 
 @pytest.fixture(scope="session")
