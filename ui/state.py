@@ -24,16 +24,16 @@ from ui.answers import (
     starting_answers,
 )
 
-ANSWERS = "answers"
-NOTES = "link_notes"
-WEEK = "week_numbers"  # the 168 numbers that a file or a link brought
+# Names that begin with an underscore are ours; all others belong to widgets.
+ANSWERS = "_answers"
+NOTES = "_link_notes"
+WEEK = "_week_numbers"  # the 168 numbers that a file or a link brought
 OWN_WEEK = "168 numbers"  # chosen instead of a named pattern
-_LINK = "link_written"
-_PUT = "answers_put"
-_SEEN = "form_widgets"
-_PAGE, _CAME_FROM = "page", "came_from"
-_WIDGETS = "widgets_before"
-_BOOKKEEPING = {ANSWERS, NOTES, WEEK, _LINK, _PUT, _SEEN, _PAGE, _CAME_FROM, _WIDGETS}
+_LINK = "_link_written"
+_PUT = "_answers_put"
+_SEEN = "_form_widgets"
+_PAGE, _CAME_FROM = "_page", "_came_from"
+_WIDGETS = "_widgets_before"
 _NOT_OURS = ("embed", "embed_options")
 
 
@@ -147,7 +147,7 @@ def _widget_changed() -> bool:
 
 
 def _widgets() -> dict[str, Any]:
-    return {str(k): v for k, v in st.session_state.items() if k not in _BOOKKEEPING}
+    return {str(k): v for k, v in st.session_state.items() if not str(k).startswith("_")}
 
 
 def _same_page() -> bool:

@@ -34,7 +34,7 @@ STREAMLITS_OWN = {
 _STANDS = (
     "!document.querySelector('[data-testid=stSkeleton]') && "
     "[...document.querySelectorAll('[data-testid=stMain] [data-testid=stElementContainer]')]"
-    ".length > 1"
+    ".length > 0"
 )
 START_LIMIT_S = 60.0
 SLOW_MS = 60_000

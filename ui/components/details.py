@@ -16,7 +16,7 @@ from ui.answers import describe, unit
 
 Names = Mapping[str, str]  # option id -> name
 
-_WAITING = "waiting_for_changes"
+_WAITING = "_waiting_for_changes"
 _ON_THE_CARD = 2
 _TURN_S = 0.25
 

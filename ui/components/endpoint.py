@@ -16,8 +16,8 @@ from ui import format as fmt
 from ui import guard
 from ui.components.model_file import example_request
 
-_ERROR = "endpoint_error"
-_CALLED = "prediction_of"
+_ERROR = "_endpoint_error"
+_CALLED = "_prediction_of"
 _MOST_SHOWN = 2000
 
 

@@ -15,7 +15,7 @@ from ui import format as fmt
 from ui.answers import encode
 
 _UPLOAD = "requirements_file"
-_PROBLEMS = "requirements_problems"
+_PROBLEMS = "_requirements_problems"
 
 
 def link() -> None:

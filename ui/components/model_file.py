@@ -15,10 +15,10 @@ from deploy.artifact import Artifact, inspect_bytes
 from deploy.home import home
 from ui import format as fmt
 
-_ARTIFACT = "artifact"
-_SAID = "artifact_error"
+_ARTIFACT = "_artifact"
+_SAID = "_artifact_error"
 _UPLOAD = "model_file"
-_PENDING = "artifact_pending"
+_PENDING = "_artifact_pending"
 _PARAM = "model"
 _FOLDER = re.compile(r"^[0-9a-f]{8,64}$")
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -13,11 +13,11 @@ from ui import format as fmt
 from ui import nav
 from ui.components import endpoint, progress
 
-_NEXT_RUN = "next_run"
+NEXT_RUN = "_next_run"
 
 
 def show(run_id: str) -> None:
-    started = st.session_state.pop(_NEXT_RUN, None)
+    started = st.session_state.pop(NEXT_RUN, None)
     if started:
         st.query_params.from_dict({"run": started})
         run_id = started
@@ -62,7 +62,7 @@ def manage(deployment: Deployment) -> None:
         endpoint.snippets(status)
         endpoint.call(deployment)
     if deployment.state != "destroyed":
-        endpoint.destroy(deployment, show_run=_NEXT_RUN)
+        endpoint.destroy(deployment, show_run=NEXT_RUN)
 
 
 def _state(status: Status) -> str:

@@ -70,6 +70,7 @@ def _answer() -> None:
         st.warning(fmt.escape(warning), icon=":material/info:")
     comparison.side_by_side(need, answer)
     flips = _tabs(need, answer)
+    state.remember_widgets()
     details.what_changes_it(need, catalog.names(), changes, flips)
 
 

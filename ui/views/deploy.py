@@ -21,7 +21,7 @@ from ui.components import model_file, run_page
 from ui.components import plan as plan_card
 from ui.components.launch import LOCAL
 
-_PLAN, _PLANNED_FOR = "plan", "plan_for"
+_PLAN, _PLANNED_FOR, _TAKEN = "_plan", "_plan_for", "_answers_taken"
 
 
 def show() -> None:
@@ -72,8 +72,8 @@ def show() -> None:
 def _take_over_answers() -> None:
     """A link to this page carries the answers that it was planned with."""
     packed = st.query_params.get("answers")
-    if packed and packed != st.session_state.get("deploy_answers"):
-        st.session_state["deploy_answers"] = packed
+    if packed and packed != st.session_state.get(_TAKEN):
+        st.session_state[_TAKEN] = packed
         state.put(decode(dict(parse_qsl(packed, keep_blank_values=True))).answers)
 
 

@@ -24,7 +24,7 @@ _COLORS: dict[str, Literal["green", "blue", "red", "gray"]] = {
 
 def show() -> None:
     run_id = st.query_params.get("run")
-    if run_id or "next_run" in st.session_state:
+    if run_id or run_page.NEXT_RUN in st.session_state:
         run_page.show(run_id or "")
         return
     st.title("Deployments", anchor=False)
