@@ -230,7 +230,7 @@ CASES = (
     ),
     Case(
         "busy", "sagemaker-realtime", "% busy in the busiest hour",
-        {"service.max_utilisation": 0.85, "traffic.requests_per_month": 300_000_000,
+        {"service.max_utilisation": 0.85, "traffic.requests_per_month": 5_000_000_000,
          "service.p95_ms": 2000},
         PlanFacts(utilisation=0.8, replicas_min=2, replicas_max=4),
     ),
