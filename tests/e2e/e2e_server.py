@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
@@ -52,6 +52,18 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _environment(home: Path) -> dict[str, str]:
+    """This process's, with a home of its own and no way into anybody's AWS account."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    nowhere = str(home / "no-aws")
+    return kept | {
+        "ADVISOR_HOME": str(home),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": nowhere,
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+    }
+
+
 @contextmanager
 def server(home: Path, port: int | None = None) -> Iterator[str]:
     """The app as a user starts it, with its own home; the address it answers on."""
@@ -64,7 +76,7 @@ def server(home: Path, port: int | None = None) -> Iterator[str]:
                 "run", "streamlit_app.py", "--server.port", str(port),
             ],
             cwd=ROOT,
-            env={**os.environ, "ADVISOR_HOME": str(home)},
+            env=_environment(home),
             stdout=out,
             stderr=out,
         )  # fmt: skip
@@ -128,3 +140,11 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         except httpx.TransportError:
             time.sleep(0.2)
     raise RuntimeError(f"the app did not start: {log.read_text()[-2000:]}")
+
+
+def verdict_text(page: Page) -> str:
+    """What the verdict card says once nothing is being computed any more."""
+    settle(page)
+    card = page.locator(".st-key-verdict")
+    expect(card.get_by_text("trying each answer")).to_have_count(0)
+    return card.inner_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from e2e_server import ROOT, choose_example, is_open, open_page, violations
+from e2e_server import ROOT, choose_example, is_open, open_page, verdict_text, violations
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -124,3 +124,31 @@ def test_a_file_that_is_no_model_is_refused_in_words(app: str, page: Page, tmp_p
     page.locator("input[type=file]").set_input_files(bad)
     expect(page.get_by_role("alert")).to_contain_text("notes.joblib")
     assert page.get_by_role("button", name="Deploy", exact=True).count() == 0
+
+
+def test_a_pickle_that_asks_for_code_is_refused_and_runs_nothing(
+    app: str, page: Page, tmp_path: Path
+) -> None:
+    canary = tmp_path / "canary"
+    bad = tmp_path / "model.pkl"
+    bad.write_bytes(f"cos\nsystem\n(S'touch {canary}'\ntR.".encode())
+    open_page(page, app)
+    page.get_by_role("button", name=re.compile("on this machine")).click()
+    page.locator("input[type=file]").set_input_files(bad)
+    expect(page.get_by_role("alert")).to_contain_text("system")
+    assert page.get_by_role("button", name="Deploy", exact=True).count() == 0
+    assert not canary.exists()
+
+
+def test_without_aws_credentials_the_page_says_so_and_keeps_the_answers(
+    app: str, page: Page
+) -> None:
+    open_page(page, app)
+    before = verdict_text(page)
+    page.get_by_role("button", name="Plan the deployment").click()
+    page.locator("input[type=file]").set_input_files(EXAMPLE)
+    page.get_by_role("button", name="Make the plan").click()
+    expect(page.get_by_role("alert")).to_contain_text("no AWS credentials were found")
+    assert page.get_by_role("button", name="Deploy", exact=True).count() == 0
+    page.get_by_role("link", name="Advise").click()
+    assert verdict_text(page) == before

@@ -6,7 +6,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from e2e_server import choose_example, latency_box, open_page, settle
+from e2e_server import choose_example, latency_box, open_page, settle, verdict_text
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -17,13 +17,6 @@ def answer_within(page: Page, milliseconds: str) -> None:
     box.fill(milliseconds)
     box.press("Enter")
     page.wait_for_url(re.compile(f"service.p95_ms={milliseconds}(&|$)"))
-
-
-def verdict_text(page: Page) -> str:
-    settle(page)
-    card = page.locator(".st-key-verdict")
-    expect(card.get_by_text("trying each answer")).to_have_count(0)
-    return card.inner_text()
 
 
 def test_a_shared_link_shows_the_same_in_another_browser(
