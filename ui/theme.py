@@ -12,6 +12,8 @@ _BOTH = """
 .st-key-verdict-managed .st-key-verdict { --verdict: #0b5fcc; }
 .st-key-verdict-self-hosted .st-key-verdict { --verdict: #0f766e; }
 .st-key-verdict-none .st-key-verdict { --verdict: #b42318; }
+/* The page stands while it looks for what would change the answer: no runner, no Stop. */
+[data-testid="stStatusWidget"] { display: none; }
 [data-testid="stTable"] td { vertical-align: top; }
 .st-key-prose { max-width: 56rem; }
 .st-key-prose table { display: block; overflow-x: auto; }

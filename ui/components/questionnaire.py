@@ -286,7 +286,8 @@ def _step(path: str) -> float:
     if question.unit == "%":
         return 0.1
     power = math.floor(math.log10(abs(float(typical))))
-    return float(10.0 ** (power - 1 if power >= 1 else power))
+    finer = 2 if power >= 5 else 1 if power >= 1 else 0
+    return float(10.0 ** (power - finer))
 
 
 _WIDGETS: dict[str, Callable[[Question, Any], None]] = {
