@@ -1,4 +1,4 @@
-"""The terminal: recommend, price, options, prices, schema.
+"""The terminal: recommend, whatif, price, options, prices, schema.
 
 Exit codes: 0 done; 2 the input is wrong (one line on stderr); 3 nothing fits; 1 anything else.
 """
@@ -12,9 +12,12 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advisor.errors import AdvisorError, InputError
+
+if TYPE_CHECKING:
+    from advisor.requirements import Requirements
 
 OK, FAILED, BAD_INPUT, NOTHING_FITS = 0, 1, 2, 3
 
@@ -46,6 +49,16 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--policies", nargs="+", default=[], metavar="FILE", type=Path)
     recommend.set_defaults(run=_recommend)
 
+    whatif = commands.add_parser("whatif", help="volume, growth, and what runs today")
+    whatif.add_argument("requirements", help="a YAML or JSON file, or preset:NAME")
+    whatif.add_argument("--what", choices=("volume", "growth", "today", "all"), default="all")
+    whatif.add_argument("--format", choices=("text", "json"), default="text")
+    whatif.add_argument("--policies", nargs="+", default=[], metavar="FILE", type=Path)
+    whatif.add_argument("--low", type=float, default=100, help="fewest requests a month (100)")
+    whatif.add_argument("--high", type=float, default=1e9, help="most requests a month (1e9)")
+    whatif.add_argument("--months", type=int, default=36, help="months of growth (36)")
+    whatif.set_defaults(run=_whatif)
+
     price = commands.add_parser("price", help="price a bill of usage")
     price.add_argument("usage", type=Path, help="a YAML or JSON file")
     price.add_argument("--format", choices=("text", "json"), default="text")
@@ -68,16 +81,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _recommend(arguments: argparse.Namespace) -> int:
-    from advisor import record, report, requirements, whatif
-    from advisor.presets import preset
+    from advisor import record, report, whatif
     from advisor.recommend import recommend
 
-    name = arguments.requirements
-    need = (
-        preset(name.removeprefix("preset:")).requirements
-        if name.startswith("preset:")
-        else requirements.load(name)
-    )
+    need = _need(arguments.requirements)
     answer = recommend(need, policies=arguments.policies)
     answer = whatif.complete(need, answer, policies=arguments.policies)
     if arguments.format == "json":
@@ -87,6 +94,46 @@ def _recommend(arguments: argparse.Namespace) -> int:
     else:
         print(report.text(need, answer))
     return OK if answer.winner else NOTHING_FITS
+
+
+def _whatif(arguments: argparse.Namespace) -> int:
+    from advisor import whatif
+    from advisor.recommend import recommend
+    from advisor.whatif import text
+
+    need, policies = _need(arguments.requirements), arguments.policies
+    answer = recommend(need, policies=policies, doubt=False)
+    parts: dict[str, Any] = {}
+    said: list[str] = []
+    if arguments.what in ("volume", "all"):
+        sweep = whatif.volume_sweep(
+            need, policies=policies, low=arguments.low, high=arguments.high
+        )  # fmt: skip
+        parts["volume"] = sweep.model_dump(mode="json")
+        said.append(text.volume(sweep))
+    if arguments.what in ("growth", "all"):
+        grown = whatif.growth(need, arguments.months, policies=policies)
+        parts["growth"] = grown.model_dump(mode="json")
+        said.append(text.growth(grown))
+    if arguments.what in ("today", "all"):
+        against = whatif.against_today(need, answer)
+        parts["today"] = against.model_dump(mode="json") if against else None
+        said.append(text.today(against))
+    if arguments.format == "json":
+        _print_json(parts)
+    else:
+        print("\n\n".join(said))
+    return OK if answer.winner else NOTHING_FITS
+
+
+def _need(name: str) -> Requirements:
+    """Requirements from a file or from preset:NAME. Raises InputError."""
+    from advisor import requirements
+    from advisor.presets import preset
+
+    if name.startswith("preset:"):
+        return preset(name.removeprefix("preset:")).requirements
+    return requirements.load(name)
 
 
 def _price(arguments: argparse.Namespace) -> int:

@@ -36,6 +36,10 @@ class NothingFitsError(AdvisorError):
     exit_code = 3
 
 
+class WhatIfCancelledError(AdvisorError):
+    """A what-if was stopped before it was done, because nobody waits for it any more."""
+
+
 class CatalogError(AdvisorError):
     """The comparison table shipped with the product is damaged."""
 

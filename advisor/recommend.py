@@ -6,11 +6,12 @@ Exclude by rules, size what is left, price it, apply the rules that need a plan,
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from advisor.catalog.loader import load_options
-from advisor.consider import Plan, consider, regions_by_cloud
+from advisor.consider import Considered, Plan, consider, regions_by_cloud
 from advisor.errors import InputError
 from advisor.prices import PriceBook, load_book
 from advisor.ranking import (
@@ -88,20 +89,39 @@ def recommend(
     )
 
 
-def winner(
+@dataclass(frozen=True)
+class Standing:
+    """Every option under some requirements, in catalogue order, and who wins; the bill's range is
+    left at its expected value."""
+
+    considered: tuple[Considered, ...]
+    winner: str | None
+
+    def of(self, option_id: str) -> Considered | None:
+        return next((c for c in self.considered if c.option.id == option_id), None)
+
+
+def standing(
     need: Requirements, *, policies: Sequence[Path | str] = (), book: PriceBook | None = None
-) -> str | None:
-    """The id of the option that `recommend` ranks first; what-ifs ask this many times over."""
+) -> Standing:
+    """What `recommend` finds out about each option, without ranges, redraws and sentences."""
     book = book or load_book()
     work = resolve(need)
     rules = load_rules(tuple(policies))
     regions, _notes = regions_by_cloud(need, book)
-    scores = []
-    for option in load_options().values():
-        plan = consider(option, work, regions, rules, book, ranges=False).plan
-        if plan is not None:
-            scores.append((-_score(plan, work), option.id))
-    return min(scores)[1] if scores else None
+    considered = tuple(
+        consider(option, work, regions, rules, book, ranges=False)
+        for option in load_options().values()
+    )
+    scores = [(-_score(c.plan, work), c.option.id) for c in considered if c.plan is not None]
+    return Standing(considered, min(scores)[1] if scores else None)
+
+
+def winner(
+    need: Requirements, *, policies: Sequence[Path | str] = (), book: PriceBook | None = None
+) -> str | None:
+    """The id of the option that `recommend` ranks first; what-ifs ask this many times over."""
+    return standing(need, policies=policies, book=book).winner
 
 
 def _score(plan: Plan, work: Workload) -> float:

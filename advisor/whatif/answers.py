@@ -1,0 +1,65 @@
+"""Answers changed one at a time: the questions that every what-if asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from advisor.errors import WhatIfCancelledError
+from advisor.requirements import Requirements, parse
+
+MOST_REQUESTS, LEAST_REQUESTS = 1e12, 1e-6  # a month; the bounds of the answer
+
+Cancelled = Callable[[], bool] | None
+
+
+def with_answer(need: Requirements, field: str, value: Any) -> Requirements:
+    """The requirements with one answer changed. Raises RequirementsError when it is refused."""
+    data = need.model_dump(mode="json")
+    section, name = field.split(".")
+    data[section][name] = plain(value)
+    return parse(data)
+
+
+def at_volume(need: Requirements, requests_per_month: float) -> Requirements:
+    """The requirements at another volume. A peak rate that was given keeps its proportion, so the
+    week keeps its shape. Raises RequirementsError beyond the bounds of an answer."""
+    data = need.model_dump(mode="json")
+    traffic = data["traffic"]
+    if traffic["peak_requests_per_second"] is not None:
+        factor = requests_per_month / need.traffic.requests_per_month
+        traffic["peak_requests_per_second"] *= factor
+    traffic["requests_per_month"] = requests_per_month
+    return parse(data)
+
+
+def go_on(cancelled: Cancelled) -> None:
+    """Raises WhatIfCancelledError when nobody waits for the answer any more."""
+    if cancelled is not None and cancelled():
+        raise WhatIfCancelledError("the what-if was cancelled; ask again for its answer")
+
+
+def value_of(need: Requirements, field: str) -> Any:
+    """The answer at a dotted path."""
+    section, name = field.split(".")
+    return getattr(getattr(need, section), name)
+
+
+def plain(value: Any) -> Any:
+    """The answer as YAML or JSON carries it."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value
+
+
+def rounded(value: float, up: bool) -> float:
+    """Three significant digits, rounded away from what it has to clear."""
+    if value == 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    steps = math.ceil(value / unit - 1e-9) if up else math.floor(value / unit + 1e-9)
+    return float(f"{steps * unit:.6g}")

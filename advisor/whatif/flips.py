@@ -1,0 +1,133 @@
+"""What would change the winner: for each answer that matters, the nearest change that does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from advisor.errors import RequirementsError
+from advisor.prices import PriceBook, load_book
+from advisor.recommend import winner
+from advisor.recommendation import Flip, Recommendation
+from advisor.requirements import ControlLevel, Mode, Requirements, Skill
+from advisor.whatif.answers import Cancelled, go_on, plain, rounded, value_of, with_answer
+
+FLIP_STEPS = (1.3, 2, 3, 5, 9, 20, 50, 150, 1000)
+FLIP_PRECISION = 1.05
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """An answer that can be scaled up and down within its bounds."""
+
+    field: str
+    most: float
+    least: float
+
+
+NUMERIC_FLIPS = (
+    Numeric("traffic.requests_per_month", 1e12, 1),
+    Numeric("service.p95_ms", 600_000, 1),
+    Numeric("model.service_time_ms", 3_600_000, 0.01),
+    Numeric("model.memory_mb", 2_000_000, 1),
+    Numeric("traffic.request_mb", 10_000, 1e-6),
+)
+CATEGORY_FLIPS: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("team.devops_skill", tuple(Skill)),
+    ("control.level", tuple(ControlLevel)),
+    ("control.private_network", (False, True)),
+    ("service.cold_starts_ok", (False, True)),
+    ("service.availability_percent", (99.0, 99.5, 99.9, 99.95, 99.99)),
+)
+
+
+def flips(
+    need: Requirements,
+    answer: Recommendation,
+    *,
+    policies: Sequence[Path | str] = (),
+    book: PriceBook | None = None,
+    cancelled: Cancelled = None,
+) -> list[Flip]:
+    """For each answer that matters, the nearest change that changes the winner.
+
+    Numbers are searched outwards on a coarse scale in both directions and then narrowed to 5 %.
+    Raises WhatIfCancelledError.
+    """
+    book = book or load_book()
+
+    def wins(field: str, value: Any) -> str | None:
+        go_on(cancelled)
+        try:
+            changed = with_answer(need, field, value)
+        except RequirementsError:
+            return answer.winner
+        return winner(changed, policies=policies, book=book)
+
+    out = [
+        flip
+        for numeric in NUMERIC_FLIPS
+        for flip in _numeric_flips(need, answer.winner, numeric, wins)
+    ]
+    for field, values in CATEGORY_FLIPS:
+        now = value_of(need, field)
+        for value in _nearest_first(values, now):
+            to = wins(field, value)
+            if to != answer.winner:
+                out.append(Flip(**{"from": plain(now)}, field=field, to=plain(value), winner=to))
+                break
+    return out
+
+
+def _numeric_flips(
+    need: Requirements,
+    now_wins: str | None,
+    numeric: Numeric,
+    wins: Callable[[str, Any], str | None],
+) -> Iterator[Flip]:
+    now = value_of(need, numeric.field)
+    if not now:
+        return
+    if numeric.field == "service.p95_ms" and need.traffic.mode is not Mode.realtime:
+        return
+    for up in (True, False):
+        same = float(now)
+        for step in FLIP_STEPS:
+            value = now * step if up else now / step
+            if not numeric.least <= value <= numeric.most:
+                break
+            to = wins(numeric.field, value)
+            if to != now_wins:
+                value, to = _narrow(same, value, to, now_wins, numeric.field, wins)
+                yield Flip(**{"from": now}, field=numeric.field, to=rounded(value, up), winner=to)
+                break
+            same = value
+
+
+def _narrow(
+    same: float,
+    other: float,
+    to: str | None,
+    now_wins: str | None,
+    field: str,
+    wins: Callable[[str, Any], str | None],
+) -> tuple[float, str | None]:
+    while max(same, other) / min(same, other) > FLIP_PRECISION:
+        middle = math.sqrt(same * other)
+        then = wins(field, middle)
+        if then == now_wins:
+            same = middle
+        else:
+            other, to = middle, then
+    return other, to
+
+
+def _nearest_first(values: Sequence[Any], now: Any) -> list[Any]:
+    if now not in values:
+        return list(values)
+    at = values.index(now)
+    order = sorted(range(len(values)), key=lambda i: (abs(i - at), i))
+    return [values[i] for i in order if i != at]
