@@ -34,6 +34,7 @@ examples/breast_cancer.joblib: examples/make_examples.py $(VENV)/.app
 examples: examples/breast_cancer.joblib
 
 app: $(VENV)/.app examples/breast_cancer.joblib
+	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null || { echo "Port $(PORT) is taken; choose another: make app PORT=$$(($(PORT) + 1))" >&2; exit 2; }
 	@echo "The advisor is at http://127.0.0.1:$(PORT)  (stop it with Ctrl+C)"
 	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
 

@@ -8,36 +8,26 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from advisor.errors import AdvisorError, InputError
+from advisor import terminal
+from advisor.errors import InputError
+from advisor.terminal import NOTHING_FITS, OK
 
 if TYPE_CHECKING:
     from advisor.requirements import Requirements
 
-OK, FAILED, BAD_INPUT, NOTHING_FITS = 0, 1, 2, 3
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors become one line on stderr."""
-    arguments = _parser().parse_args(argv)
-    try:
-        return int(arguments.run(arguments))
-    except AdvisorError as error:
-        print(f"advisor: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader went away (`| head`): nothing is wrong.
-        sys.stderr.close()
-        return OK
+    return terminal.run(_parser(), argv)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         prog="python -m advisor",
         description="Managed or self-hosted, which service, how big, at what monthly cost, and why.",
     )

@@ -12,16 +12,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from advisor.errors import AdvisorError, DeployError, InputError
+from advisor import terminal
+from advisor.errors import DeployError, InputError
+from advisor.terminal import FAILED, OK
 from deploy.files import write_atomically
 from deploy.target import PLAN_VERSION, Plan
 
-OK, FAILED = 0, 1
 MAX_PLAN_BYTES = 5_000_000
 OTHER_RUNS_LIMIT_S = 600
 COLUMNS = ("NAME", "OPTION", "TARGET", "STATE", "ENDPOINT")
@@ -35,31 +36,17 @@ class _RunFailedError(DeployError):
         self.exit_code = exit_code
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(InputError.exit_code, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors become one line on stderr."""
-    arguments = _parser().parse_args(argv)
-    try:
-        return int(arguments.run(arguments))
-    except AdvisorError as error:
-        print(f"deploy: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader went away (`| head`): nothing is wrong.
-        sys.stderr.close()
-        return OK
+    return terminal.run(_parser(), argv)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = terminal.Parser(
         prog="python -m deploy",
         description="Plan a deployment, apply the plan, ask it for a prediction, take it down.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     plan = commands.add_parser("plan", help="write down exactly what apply would do")
     plan.add_argument("--target", required=True, metavar="OPTION_ID", help="e.g. docker-host")

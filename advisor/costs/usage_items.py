@@ -7,6 +7,7 @@ computes; what connects is in usage_network.py.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -67,7 +68,7 @@ class Month:
         return self.hours if hours is None else hours
 
 
-class Item(BaseModel):
+class Item(BaseModel, ABC):
     """One service used. Unknown keys are errors, quantities are finite and not negative."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -78,9 +79,9 @@ class Item(BaseModel):
         None, description="Where, if not in the bill's region or its cloud's default."
     )
 
+    @abstractmethod
     def charges(self, month: Month) -> Iterator[Charge | MachineCharge]:
         """What this item is charged for. Raises InputError when it cannot be charged."""
-        raise NotImplementedError
 
 
 class Lambda(Item):
