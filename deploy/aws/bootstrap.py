@@ -116,8 +116,8 @@ class BootstrapStack:
         return self._stacks.names(PREFIX)
 
     def runs(self, image_tag: str) -> bool:
-        """Does a deployment's stack name the image? Then it needs it to scale out."""
-        return any(stack.image_tag == image_tag for stack in self.stacks() if not stack.is_review)
+        """Does a deployment's stack name the image? Then it needs it, to scale out or go back."""
+        return any(image_tag in stack.image_tags for stack in self.stacks() if not stack.is_review)
 
     def is_empty(self) -> bool:
         """No deployment, no image and no bundle."""

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from advisor.errors import DeployError, PreflightError
-from deploy.aws.bootstrap import MANAGED_BY
-from deploy.aws.realtime import settings_of, stack_name
+from deploy.aws.findings import (
+    bad,
+    budget,
+    credentials,
+    good,
+    model_file,
+    name,
+    region,
+    unknown,
+)
 from deploy.aws.session import Aws, told
-from deploy.aws.stack_events import words
+from deploy.aws.settings import settings_of
 from deploy.aws.stacks import Stacks
-from deploy.files import sha256_of
+from deploy.aws.wanted import stack_name
 from deploy.requests import PlanRequest
 from deploy.target import Finding
 
@@ -21,18 +29,21 @@ def findings(request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
 
     Raises PreflightError when AWS cannot be asked for a reason that is not one of the checks.
     """
-    before = [_model(request), _budget(request), _reach(request), _region(request, aws)]
+    before = [
+        model_file(request),
+        budget(request),
+        _reach(request),
+        region(request, aws, "sagemaker", "SageMaker"),
+    ]
     if not before[-1].ok:
         return before
-    try:
-        account = aws.identity
-    except PreflightError as error:
-        return [*before, _bad("credentials", str(error))]
-    who = f"{account['arn']} in account {account['account']}"
+    who = credentials(aws)
+    if not who.ok:
+        return [*before, who]
     return [
         *before,
-        _good("credentials", f"AWS knows this machine as {who}"),
-        _name(request.name, aws, stacks),
+        who,
+        name(request, stacks, lambda: _endpoint_name(request.name, aws)),
         _machine(request, aws),
         _quota(request, aws),
         *_network(request, aws),
@@ -40,86 +51,28 @@ def findings(request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
     ]
 
 
-def _model(request: PlanRequest) -> Finding:
-    artifact = request.artifact
-    if artifact.safety.verdict == "refused":
-        why = "; ".join(artifact.safety.findings) or "it asks for code outside the allow-list"
-        return _bad("model file", f"{artifact.path.name} is not safe to load: {why}", "use ONNX")
-    if sha256_of(artifact.path) != artifact.digest:
-        return _bad(
-            "model file", f"{artifact.path.name} changed since it was inspected", "inspect it again"
-        )
-    return _good(
-        "model file", f"{artifact.path.name}, {artifact.size_mb:,.1f} MB, goes into the image"
-    )
-
-
-def _budget(request: PlanRequest) -> Finding:
-    budget, cost = request.need.budget.monthly_usd, request.ranked.monthly_usd.expected
-    if budget is not None and cost > budget:
-        return _bad(
-            "budget",
-            f"${cost:,.0f} a month is above the budget of ${budget:,.0f} (budget.monthly_usd)",
-            "choose another option or raise the budget",
-        )
-    if budget is None:
-        return _good("budget", f"${cost:,.0f} a month; no budget was given")
-    return _good("budget", f"${cost:,.0f} of ${budget:,.0f} a month")
-
-
 def _reach(request: PlanRequest) -> Finding:
     if request.public:
-        return _bad(
+        return bad(
             "reach",
             "a SageMaker endpoint answers IAM-signed calls only and cannot be made public",
             "leave public out, or choose lambda-apigateway or ecs-fargate",
         )
-    return _good("reach", "only IAM-signed calls of principals that you allow are answered")
+    return good("reach", "only IAM-signed calls of principals that you allow are answered")
 
 
-def _region(request: PlanRequest, aws: Aws) -> Finding:
-    region = request.ranked.region
-    known = aws.regions("sagemaker")
-    if region not in known:
-        return _bad(
-            "region",
-            f"SageMaker is not known in {region!r}",
-            f"use one of {', '.join(known[:6])} …",
-        )
-    return _good("region", f"SageMaker is offered in {region}")
-
-
-def _name(name: str, aws: Aws, stacks: Stacks) -> Finding:
-    stack = stacks.find(stack_name(name))
-    if stack is None:
-        return _endpoint_name(name, aws)
-    if not stack.is_review and not MANAGED_BY.items() <= stack.tags.items():
-        return _bad(
-            "name",
-            f"a stack {stack.name} exists that was not made here (it lacks the tag mda:managed-by)",
-            "choose another name",
-        )
-    if stack.is_busy:
-        return _bad("name", f"the stack {stack.name} is {words(stack.status)}", "wait for it")
-    if stack.is_stuck:
-        return _bad("name", f"the stack {stack.name} is {words(stack.status)}", "destroy it first")
-    if stack.is_review or stack.is_empty_shell:
-        return _good("name", f"{stack.name} was planned or tried before and runs nothing")
-    return _good("name", f"{stack.name} runs already and would be updated in place")
-
-
-def _endpoint_name(name: str, aws: Aws) -> Finding:
-    endpoint = stack_name(name)
+def _endpoint_name(deployment: str, aws: Aws) -> Finding:
+    endpoint = stack_name(deployment)
     try:
         with told(f"look for an endpoint {endpoint}"):
             aws.client("sagemaker").describe_endpoint(EndpointName=endpoint)
     except PreflightError as error:
-        return _unknown("name", str(error))
+        return unknown("name", str(error))
     except DeployError as error:
         if MISSING in str(error):
-            return _good("name", f"{endpoint} is free")
+            return good("name", f"{endpoint} is free")
         raise
-    return _bad("name", f"an endpoint {endpoint} exists outside any stack of this tool", "rename")
+    return bad("name", f"an endpoint {endpoint} exists outside any stack of this tool", "rename")
 
 
 def _machine(request: PlanRequest, aws: Aws) -> Finding:
@@ -129,17 +82,17 @@ def _machine(request: PlanRequest, aws: Aws) -> Finding:
     if machine not in shape.enum:
         family = machine.rpartition(".")[0]
         others = ", ".join(name for name in shape.enum if name.startswith(f"{family}."))
-        return _bad(
+        return bad(
             "machine",
             f"the SageMaker API, as the installed botocore knows it, takes no {machine}",
             f"it takes {others or 'other families'}; or upgrade boto3 if it is new",
         )
-    return _good("machine", f"the SageMaker API takes {machine}")
+    return good("machine", f"the SageMaker API takes {machine}")
 
 
 def _quota(request: PlanRequest, aws: Aws) -> Finding:
     machine, wanted = request.ranked.machine, request.ranked.replicas.max
-    name = QUOTA_OF_ENDPOINTS.format(machine=machine)
+    quota_name = QUOTA_OF_ENDPOINTS.format(machine=machine)
     try:
         with told("read the SageMaker quotas"):
             pages = aws.client("service-quotas").get_paginator("list_service_quotas")
@@ -149,18 +102,19 @@ def _quota(request: PlanRequest, aws: Aws) -> Finding:
                 for quota in page["Quotas"]
             }
     except DeployError as error:
-        return _unknown("quota", f"the quota for {machine} could not be read: {error}")
-    if name not in quotas:
-        return _unknown("quota", f"Service Quotas names no quota {name!r}")
-    if quotas[name] < wanted:
-        return _bad(
+        return unknown("quota", f"the quota for {machine} could not be read: {error}")
+    if quota_name not in quotas:
+        return unknown("quota", f"Service Quotas names no quota {quota_name!r}")
+    if quotas[quota_name] < wanted:
+        return bad(
             "quota",
-            f"the account may run {quotas[name]:g} × {machine} for endpoints and the plan needs "
+            f"the account may run {quotas[quota_name]:g} × {machine} for endpoints and the plan needs "
             f"{wanted}",
             "ask for more under Service Quotas, Amazon SageMaker",
         )
-    return _good(
-        "quota", f"{wanted} of {quotas[name]:g} × {machine}; what other endpoints use counts too"
+    return good(
+        "quota",
+        f"{wanted} of {quotas[quota_name]:g} × {machine}; what other endpoints use counts too",
     )
 
 
@@ -170,7 +124,7 @@ def _network(request: PlanRequest, aws: Aws) -> list[Finding]:
     private = request.need.control.private_network
     if bool(given.subnet_ids) != bool(given.security_group_ids):
         return [
-            _bad(
+            bad(
                 "network",
                 f"{len(given.subnet_ids)} subnets and {len(given.security_group_ids)} security "
                 "groups were given",
@@ -179,7 +133,7 @@ def _network(request: PlanRequest, aws: Aws) -> list[Finding]:
         ]
     if private and not given.subnet_ids:
         return [
-            _bad(
+            bad(
                 "network",
                 "control.private_network is true and no VPC was named",
                 "set ADVISOR_AWS_SUBNET_IDS and ADVISOR_AWS_SECURITY_GROUP_IDS, or answer false",
@@ -187,37 +141,23 @@ def _network(request: PlanRequest, aws: Aws) -> list[Finding]:
         ]
     if private:
         return [
-            Finding(
-                check="network",
-                ok=True,
-                blocking=False,
-                message=f"the containers get addresses in {', '.join(given.subnet_ids)} only",
-                fix=f"callers need an interface endpoint for com.amazonaws.{aws.region}"
+            good(
+                "network",
+                f"the containers get addresses in {', '.join(given.subnet_ids)} only",
+                f"callers need an interface endpoint for com.amazonaws.{aws.region}"
                 ".sagemaker.runtime in their VPC",
             )
         ]
-    return [_good("network", "the containers reach nothing: network isolation is on")]
+    return [good("network", "the containers reach nothing: network isolation is on")]
 
 
 def _canary(request: PlanRequest) -> list[Finding]:
     if not request.need.control.canary or request.ranked.replicas.min > 1:
         return []
     return [
-        _unknown(
+        unknown(
             "canary",
             "canary releases need two instances and the plan runs one: updates switch all at once, "
             "with rollback on alarms",
         )
     ]
-
-
-def _good(check: str, message: str) -> Finding:
-    return Finding(check=check, ok=True, blocking=True, message=message)
-
-
-def _bad(check: str, message: str, fix: str = "") -> Finding:
-    return Finding(check=check, ok=False, blocking=True, message=message, fix=fix)
-
-
-def _unknown(check: str, message: str) -> Finding:
-    return Finding(check=check, ok=False, blocking=False, message=message)

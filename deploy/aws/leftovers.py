@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from advisor.errors import PreflightError
-from deploy.aws.realtime import stack_name
 from deploy.aws.session import Aws, told
 from deploy.aws.stacks import Stacks
+from deploy.aws.wanted import stack_name
 
 # These are listed by name below. The tag index may still show them for hours after they are gone.
 LISTED_BY_NAME = ("sagemaker", "cloudwatch", "logs", "application-autoscaling", "iam")
+ALARMS = ("5xx", "latency", "saturation", "cpu")
 
 
-def left_behind(deployment: str, aws: Aws, stacks: Stacks) -> list[str]:
+Lister = Callable[[str, Aws], Iterable[str]]
+
+
+def left_behind(
+    deployment: str,
+    aws: Aws,
+    stacks: Stacks,
+    listers: Iterable[Lister],
+    listed: Container[str] = LISTED_BY_NAME,
+) -> list[str]:
     """ "type name" of everything of the deployment that still exists; empty when all is gone.
 
-    Raises PreflightError when the account does not let this machine look.
+    Each lister is asked with the deployment's name; `listed` are the services whose resources the
+    listers cover. Raises PreflightError when the account does not let this machine look.
     """
     name = stack_name(deployment)
     found = [f"stack {name} ({stack.status})" for stack in [stacks.find(name)] if stack]
     with told(f"list what is left of {deployment}", PreflightError):
-        found += _endpoints(name, aws)
-        found += [f"alarm {alarm}" for alarm in _alarms(name, aws)]
-        found += [f"log group {group}" for group in _log_groups(name, aws)]
-        found += [f"scalable target {target}" for target in _scalable_targets(name, aws)]
-        found += list(_tagged(deployment, aws))
+        for lister in listers:
+            found += lister(deployment, aws)
+        found += _tagged(deployment, aws, listed)
     return found
+
+
+def sagemaker_left(deployment: str, aws: Aws) -> Iterator[str]:
+    """Endpoint, releases, alarms, log group and scaling of a SageMaker endpoint."""
+    name = stack_name(deployment)
+    yield from _endpoints(name, aws)
+    yield from alarms(name, aws)
+    yield from log_groups(f"/aws/sagemaker/Endpoints/{name}", aws)
+    yield from scalable_targets("sagemaker", f"endpoint/{name}/variant/AllTraffic", aws)
 
 
 def _endpoints(name: str, aws: Aws) -> Iterator[str]:
@@ -56,34 +74,36 @@ def _is_own(found: str, name: str) -> bool:
     )
 
 
-def _alarms(name: str, aws: Aws) -> Iterator[str]:
-    own = {f"{name}-{what}" for what in ("5xx", "latency", "saturation", "cpu")}
-    for page in (
-        aws.client("cloudwatch")
-        .get_paginator("describe_alarms")
-        .paginate(AlarmNamePrefix=f"{name}-")
-    ):
-        yield from (a["AlarmName"] for a in page["MetricAlarms"] if a["AlarmName"] in own)
+def alarms(name: str, aws: Aws) -> Iterator[str]:
+    """Alarms called NAME-WHAT, but none of a deployment whose own name begins alike."""
+    own = {f"{name}-{what}" for what in ALARMS}
+    pages = aws.client("cloudwatch").get_paginator("describe_alarms")
+    for page in pages.paginate(AlarmNamePrefix=f"{name}-"):
+        for alarm in page["MetricAlarms"]:
+            if alarm["AlarmName"] in own:
+                yield f"alarm {alarm['AlarmName']}"
 
 
-def _log_groups(name: str, aws: Aws) -> Iterator[str]:
-    group = f"/aws/sagemaker/Endpoints/{name}"
-    for page in (
-        aws.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
-    ):
-        yield from (g["logGroupName"] for g in page["logGroups"] if g["logGroupName"] == group)
+def log_groups(group: str, aws: Aws) -> Iterator[str]:
+    """The log group of exactly that name."""
+    pages = aws.client("logs").get_paginator("describe_log_groups")
+    for page in pages.paginate(logGroupNamePrefix=group):
+        for found in page["logGroups"]:
+            if found["logGroupName"] == group:
+                yield f"log group {group}"
 
 
-def _scalable_targets(name: str, aws: Aws) -> Iterator[str]:
-    resource = f"endpoint/{name}/variant/AllTraffic"
+def scalable_targets(namespace: str, resource: str, aws: Aws) -> Iterator[str]:
+    """What Application Auto Scaling still scales of the resource."""
     pages = aws.client("application-autoscaling").get_paginator("describe_scalable_targets")
-    for page in pages.paginate(ServiceNamespace="sagemaker", ResourceIds=[resource]):
-        yield from (t["ResourceId"] for t in page["ScalableTargets"])
+    for page in pages.paginate(ServiceNamespace=namespace, ResourceIds=[resource]):
+        for target in page["ScalableTargets"]:
+            yield f"scalable target {target['ResourceId']}"
 
 
-def _tagged(deployment: str, aws: Aws) -> Iterator[str]:
+def _tagged(deployment: str, aws: Aws, listed: Container[str]) -> Iterator[str]:
     pages = aws.client("resourcegroupstaggingapi").get_paginator("get_resources")
     for page in pages.paginate(TagFilters=[{"Key": "mda:deployment", "Values": [deployment]}]):
         for mapping in page["ResourceTagMappingList"]:
-            if mapping["ResourceARN"].split(":")[2] not in LISTED_BY_NAME:
+            if mapping["ResourceARN"].split(":")[2] not in listed:
                 yield mapping["ResourceARN"]

@@ -1,19 +1,18 @@
-"""What a plan for an endpoint says: resources, permissions, cost, and what apply holds on to."""
+"""What a plan for a stack says: resources, permissions, cost, and what apply holds on to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.aws.realtime import VARIANT, Realtime, stack_name
 from deploy.aws.stack_models import Change, ChangeSet
 from deploy.aws.templates import load
+from deploy.aws.wanted import Wanted
 from deploy.bundle.pack import image_tag
 from deploy.requests import PlanRequest
 from deploy.sample import sample_request
 from deploy.target import Finding, Plan, PlannedResource, Proof
 
-TARGET = "sagemaker"
 PROVEN_BY: Proof = "emulator"
 PROVEN_ON = "2026-11-22"
 
@@ -21,23 +20,23 @@ PROVEN_ON = "2026-11-22"
 @dataclass(frozen=True)
 class Prepared:
     """What was found and made for a plan. A change set is None where there is nothing to change,
-    and the endpoint's also while `is_new_account`: no bootstrap stack to prepare it with."""
+    and the stack's own also while `is_new_account`: no bootstrap role to prepare it with."""
 
     bundle_hash: str
     findings: list[Finding]
     account: str
     change_set_name: str
     bootstrap: ChangeSet | None
-    endpoint: ChangeSet | None
+    own: ChangeSet | None
     is_new_account: bool
 
     @property
     def unchanged(self) -> bool:
-        """Does the endpoint run already as it would be planned?"""
-        return self.endpoint is None and not self.is_new_account
+        """Does the stack stand already as it would be planned?"""
+        return self.own is None and not self.is_new_account
 
 
-def planned(request: PlanRequest, wanted: Realtime, made: Prepared) -> Plan:
+def planned(target: str, request: PlanRequest, wanted: Wanted, made: Prepared) -> Plan:
     """The plan document."""
     ranked, artifact = request.ranked, request.artifact
     changes = _changes(wanted, made)
@@ -52,19 +51,19 @@ def planned(request: PlanRequest, wanted: Realtime, made: Prepared) -> Plan:
     return Plan(
         name=request.name,
         option=ranked.option,
-        target=TARGET,
-        variant=VARIANT,
+        target=target,
+        variant=ranked.deploy_variant,
         model_path=str(artifact.path.resolve()),
         model_format=artifact.format,
         model_digest=artifact.digest,
         bundle_hash=made.bundle_hash,
         account=made.account,
         region=ranked.region,
-        monthly_usd=ranked.monthly_usd.expected,
-        monthly_usd_high=ranked.monthly_usd.high,
-        resources=resources + [_named(change, request, wanted) for change in changes],
-        public=["nothing: the endpoint answers IAM-signed calls only"],
-        permissions=[*grants, "Whoever calls it needs sagemaker:InvokeEndpoint on it."],
+        monthly_usd=ranked.monthly_usd.expected + wanted.monthly_extra_usd,
+        monthly_usd_high=ranked.monthly_usd.high + wanted.monthly_extra_usd,
+        resources=resources + [_named(change, wanted) for change in changes],
+        public=list(wanted.public),
+        permissions=[*grants, wanted.callers_need],
         writes_at_plan_time=_writes(made),
         expected_minutes=minutes,
         proven_by=PROVEN_BY,
@@ -74,10 +73,10 @@ def planned(request: PlanRequest, wanted: Realtime, made: Prepared) -> Plan:
     )
 
 
-def _changes(wanted: Realtime, made: Prepared) -> tuple[Change, ...]:
+def _changes(wanted: Wanted, made: Prepared) -> tuple[Change, ...]:
     """CloudFormation's own preview, or the template's resources where it cannot give one yet."""
     if not made.is_new_account:
-        return made.endpoint.changes if made.endpoint else ()
+        return made.own.changes if made.own else ()
     return tuple(
         Change("create", kind, logical_id, "", "")
         for logical_id, kind in wanted.template.resources(wanted.parameters)
@@ -85,18 +84,20 @@ def _changes(wanted: Realtime, made: Prepared) -> tuple[Change, ...]:
 
 
 def _parameters(
-    request: PlanRequest, wanted: Realtime, made: Prepared, changes: tuple[Change, ...]
+    request: PlanRequest, wanted: Wanted, made: Prepared, changes: tuple[Change, ...]
 ) -> dict[str, Any]:
     sample = sample_request(request.artifact.signature)
     return {
+        "template_name": wanted.template.name,
         "template": wanted.template.digest,
+        "bundle": wanted.bundle,
         "stack": wanted.parameters,
         "tags": wanted.tags,
         "architecture": wanted.architecture,
         "unchanged": made.unchanged,
-        "change_set": made.endpoint.arn if made.endpoint else None,
+        "change_set": made.own.arn if made.own else None,
         "change_set_name": made.change_set_name,
-        "creates": made.endpoint.creates if made.endpoint else True,
+        "creates": made.own.creates if made.own else True,
         "changes": [list(change.key) for change in changes],
         "bootstrap_change_set": made.bootstrap.arn if made.bootstrap else None,
         "bootstrap_creates": made.bootstrap.creates if made.bootstrap else False,
@@ -109,7 +110,7 @@ def _writes(made: Prepared) -> list[str]:
     return [
         f"a change set for the stack {change_set.stack_name}"
         + (", which waits in REVIEW_IN_PROGRESS and bills nothing" if change_set.creates else "")
-        for change_set in (made.bootstrap, made.endpoint)
+        for change_set in (made.bootstrap, made.own)
         if change_set is not None
     ]
 
@@ -131,16 +132,9 @@ def _image(bundle_hash: str) -> list[PlannedResource]:
     ]
 
 
-def _named(change: Change, request: PlanRequest, wanted: Realtime) -> PlannedResource:
+def _named(change: Change, wanted: Wanted) -> PlannedResource:
     """The change with the names that are known beforehand."""
     resource = change.planned()
-    replicas, release = request.ranked.replicas, wanted.parameters["ReleaseName"]
-    count = f"{replicas.min}" if replicas.min == replicas.max else f"{replicas.min}–{replicas.max}"
-    known = {
-        "Endpoint": (stack_name(request.name), f"{count} × {request.ranked.machine}"),
-        "Model": (release, "network isolation on"),
-        "EndpointConfig": (release, request.ranked.machine),
-    }
-    name, detail = known.get(change.logical_id, (resource.name, ""))
+    name, detail = wanted.known.get(change.logical_id, (resource.name, ""))
     details = "; ".join(text for text in (detail, resource.detail) if text)
     return resource.model_copy(update={"name": name, "detail": details})

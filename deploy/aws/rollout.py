@@ -1,20 +1,21 @@
-"""Carrying out a plan for an endpoint: account, image, stack; and taking a failed try back."""
+"""Carrying out a plan for a stack: account, image, stack; and taking a failed try back."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from advisor.errors import AdvisorError, DeployError, StalePlanError
 from deploy.artifact import inspect
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
 from deploy.aws.images import Architecture, Images
-from deploy.aws.realtime import TEMPLATE, in_account, stack_name
-from deploy.aws.session import Aws, told
-from deploy.aws.stack_models import ChangeSet
+from deploy.aws.session import Aws
+from deploy.aws.stack_models import ChangeSet, Stack
 from deploy.aws.stacks import Stacks
 from deploy.aws.templates import load
+from deploy.aws.wanted import in_account, stack_name
 from deploy.bundle.pack import archive, image_tag, pack
 from deploy.files import sha256_of
 from deploy.target import Emit, Event, Plan
@@ -22,10 +23,19 @@ from deploy.target import Emit, Event, Plan
 Undo = tuple[str, Callable[[], object]]
 
 
+class Family(Protocol):
+    """What a rollout has to know of the services that the stack is made of."""
+
+    def service_role(self, bootstrap: Bootstrap) -> str: ...
+    def boundary(self, bootstrap: Bootstrap) -> str: ...
+    def verify(self, plan: Plan, stack: Stack, digest: str, aws: Aws) -> None: ...
+
+
 class Rollout:
     """One apply of one plan. What it makes is taken back, newest first, when it fails."""
 
-    def __init__(self, plan: Plan, aws: Aws, stacks: Stacks, emit: Emit) -> None:
+    def __init__(self, plan: Plan, aws: Aws, stacks: Stacks, emit: Emit, family: Family) -> None:
+        self._family = family
         self._plan = plan
         self._aws = aws
         self._stacks = stacks
@@ -45,7 +55,7 @@ class Rollout:
                 self._say("stack", "Nothing differs from what runs", "done")
                 return
             digest = self._image(bootstrap)
-            self._endpoint(bootstrap, digest)
+            self._stack(bootstrap, digest)
         except AdvisorError as error:
             left = self._take_back()
             if left:
@@ -59,9 +69,12 @@ class Rollout:
                 f"the plan is for account {plan.account} and this machine now works in "
                 f"{self._aws.account}; switch back, or plan again"
             )
-        if load(TEMPLATE).digest != plan.parameters["template"]:
+        template = plan.parameters.get("template_name", "its template")
+        if "template_name" not in plan.parameters or (
+            load(template).digest != plan.parameters["template"]
+        ):
             raise StalePlanError(
-                f"the template {TEMPLATE} of this installation changed after the plan; plan again"
+                f"the template {template} of this installation changed after the plan; plan again"
             )
         if sha256_of(Path(plan.model_path)) != plan.model_digest:
             raise StalePlanError(f"{plan.model_path} changed after the plan was made; plan again")
@@ -119,7 +132,11 @@ class Rollout:
     def _packed(self, scratch: Path) -> Path:
         """The bundle's archive. Raises StalePlanError when it is not the planned bundle."""
         self._say("bundle", f"Packing {Path(self._plan.model_path).name} with its server")
-        bundle = pack(inspect(Path(self._plan.model_path)), scratch / "bundle")
+        bundle = pack(
+            inspect(Path(self._plan.model_path)),
+            scratch / "bundle",
+            variant=self._plan.parameters["bundle"],
+        )
         if bundle.hash != self._plan.bundle_hash:
             raise StalePlanError(
                 f"the bundle is now {bundle.hash[:12]} and the plan says "
@@ -127,10 +144,10 @@ class Rollout:
             )
         return archive(bundle)
 
-    def _endpoint(self, bootstrap: Bootstrap, digest: str) -> None:
+    def _stack(self, bootstrap: Bootstrap, digest: str) -> None:
         change_set = self._change_set(bootstrap)
         stack = self._stacks.find(change_set.stack_id)
-        former = stack.image_tag if stack and not stack.is_review else ""
+        former = stack.image_tags if stack and not stack.is_review else set()
         if change_set.is_open:
             self._undo.append(
                 (
@@ -138,11 +155,11 @@ class Rollout:
                     lambda: self._stacks.abandon(change_set, self._emit),
                 )
             )
-        self._stacks.execute(change_set, self._emit)
-        self._verify(digest)
-        if former != image_tag(self._plan.bundle_hash):
-            self._remove_image(Images(self._aws, bootstrap), former)
-        self._say("stack", f"Endpoint {stack_name(self._plan.name)} is in service", "done")
+        made = self._stacks.execute(change_set, self._emit)
+        self._family.verify(self._plan, made, digest, self._aws)
+        for tag in sorted(former - made.image_tags):
+            self._remove_image(Images(self._aws, bootstrap), tag)
+        self._say("stack", f"{stack_name(self._plan.name)} is in service", "done")
 
     def _change_set(self, bootstrap: Bootstrap) -> ChangeSet:
         """The planned one; where the account had no bootstrap then, one that equals the plan."""
@@ -160,13 +177,17 @@ class Rollout:
                 ) from None
         made = self._stacks.prepare(
             name,
-            load(TEMPLATE).text,
+            load(parameters["template_name"]).text,
             in_account(
-                parameters["stack"], image_tag(self._plan.bundle_hash), bootstrap, self._aws
+                parameters["stack"],
+                image_tag(self._plan.bundle_hash),
+                bootstrap,
+                self._aws,
+                self._family.boundary(bootstrap),
             ),
             parameters["tags"],
             change_set_name=parameters["change_set_name"],
-            role_arn=bootstrap.sagemaker_service_role_arn,
+            role_arn=self._family.service_role(bootstrap),
         )
         if made is None:
             raise StalePlanError(f"the stack {name} is there already; plan again")
@@ -176,26 +197,6 @@ class Rollout:
             what = ", ".join(sorted(" ".join(change) for change in differs))
             raise StalePlanError(f"CloudFormation would do other than planned ({what}); plan again")
         return made
-
-    def _verify(self, digest: str) -> None:
-        """The endpoint runs the image that was built: SageMaker says which digest it resolved."""
-        name = stack_name(self._plan.name)
-        with told(f"look at the endpoint {name}"):
-            seen = self._aws.client("sagemaker").describe_endpoint(EndpointName=name)
-        if seen["EndpointStatus"] != "InService":
-            raise DeployError(
-                f"the endpoint {name} is {seen['EndpointStatus']}: {seen.get('FailureReason', '')}"
-            )
-        running = {
-            image.get("ResolvedImage", "").partition("@")[2]
-            for variant in seen["ProductionVariants"]
-            for image in variant.get("DeployedImages", [])
-        }
-        if running != {digest}:
-            raise DeployError(
-                f"the endpoint {name} runs {', '.join(sorted(running)) or 'no image'} and not the "
-                f"image that was built, {digest}"
-            )
 
     def _take_back(self) -> list[str]:
         """What could not be taken back, a sentence each."""

@@ -31,6 +31,11 @@ class Stack:
         return self.parameters.get("ImageUri", "").rpartition(":")[2]
 
     @property
+    def image_tags(self) -> set[str]:
+        """That image, and the one before it where the stack keeps it for going back."""
+        return {self.image_tag, self.parameters.get("FormerImageTag", "")} - {""}
+
+    @property
     def is_busy(self) -> bool:
         return self.status.endswith("_IN_PROGRESS") and not self.is_review
 

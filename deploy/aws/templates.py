@@ -16,9 +16,16 @@ from advisor.errors import DeployError
 DIRECTORY = Path(__file__).resolve().parent.parent / "templates"
 
 
+SECTIONS = ("Parameters", "Conditions", "Resources", "Outputs")
+
+
 @dataclass(frozen=True)
 class Template:
-    """One template: its text as sent, and its content with !Ref and !Sub in the long form."""
+    """One template: its text as sent, and its content with !Ref and !Sub in the long form.
+
+    A template may name parts (`Metadata: ModelDeploymentAdvisor: Parts`): files beside it whose
+    sections are added to its own, so that what several stacks share is written once.
+    """
 
     name: str
     text: str
@@ -83,22 +90,56 @@ class Template:
             return left == right
         if function == "Fn::Not":
             return not self._value(argument[0], parameters)
+        if function in ("Fn::And", "Fn::Or"):
+            parts = [bool(self._value(a, parameters)) for a in argument]
+            return all(parts) if function == "Fn::And" else any(parts)
+        if function == "Condition":
+            return self._holds(argument, parameters)
         raise DeployError(f"{self.name} uses {function} in a condition, which is not known here")
 
 
 def load(name: str) -> Template:
     """A shipped template by file name. Raises DeployError when the installation lacks it."""
+    text = _read(name)
+    content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    parts = content["Metadata"]["ModelDeploymentAdvisor"].pop("Parts", [])
+    if not parts:
+        return Template(name, text)
+    for part in parts:
+        added = yaml.load(_read(part), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        for section in SECTIONS:
+            twice = content.setdefault(section, {}).keys() & added.get(section, {}).keys()
+            if twice:
+                raise DeployError(f"{name} and {part} both have {section} {', '.join(twice)}")
+            content[section] |= added.get(section, {})
+    return Template(name, yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120))
+
+
+def _read(name: str) -> str:
     path = DIRECTORY / name
     try:
-        return Template(name, path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DeployError(
             f"the template {path} cannot be read ({error.strerror}); install the product again"
         ) from None
 
 
+class _Dumper(yaml.SafeDumper):
+    """Without anchors: CloudFormation knows none."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms."""
+    """YAML with CloudFormation's short forms; a date is left the text that it is."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if tag != "tag:yaml.org,2002:timestamp"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def test_apply_tells_its_steps_in_order_and_ends_running(deployed: Deployed) -> 
     assert messages.index("Endpoint create complete") < messages.index(
         "ScalingPolicy create complete"
     )
-    assert messages[-1] == "Endpoint mda-fraud is in service"
+    assert messages[-1] == "mda-fraud is in service"
     assert deployed.status.state == "running"
     assert deployed.status.outputs["EndpointName"] == "mda-fraud"
     assert deployed.status.outputs["Region"] == REGION

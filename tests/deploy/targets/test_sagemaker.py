@@ -16,8 +16,10 @@ from advisor.requirements import Requirements, parse
 from advisor.traffic import weekly_rates
 from deploy.artifact import Artifact, SafetyReport
 from deploy.aws.bootstrap import Bootstrap
-from deploy.aws.realtime import Realtime, in_account, invocations_target, realtime, saturation
+from deploy.aws.realtime import realtime
+from deploy.aws.scaling import invocations_target, saturation
 from deploy.aws.session import Aws, AwsSettings
+from deploy.aws.wanted import Wanted, in_account
 from deploy.registry import target
 from deploy.requests import PlanRequest
 from deploy.targets.sagemaker import SageMakerTarget
@@ -58,7 +60,7 @@ def request_(ranked: Ranked) -> PlanRequest:
     return PlanRequest(name="fraud", artifact=artifact, need=need(), ranked=ranked)
 
 
-def wanted(request: PlanRequest, **settings: Any) -> Realtime:
+def wanted(request: PlanRequest, **settings: Any) -> Wanted:
     return realtime(request, HASH, AwsSettings(**settings))
 
 
@@ -196,7 +198,8 @@ def test_the_account_adds_image_repository_and_boundary(request_: PlanRequest) -
     )
     aws = Aws("cn-north-1", AwsSettings())
     aws.identity = {"account": "123456789012", "arn": ""}
-    made = in_account(wanted(request_).parameters, "bundle-1", bootstrap, aws)
+    boundary = bootstrap.workload_boundary_arn
+    made = in_account(wanted(request_).parameters, "bundle-1", bootstrap, aws, boundary)
     assert made["ImageUri"] == f"{bootstrap.repository_uri}:bundle-1"
     assert made["RepositoryArn"] == (
         "arn:aws-cn:ecr:cn-north-1:123456789012:repository/model-deployment-advisor"

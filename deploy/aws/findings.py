@@ -1,0 +1,102 @@
+"""What every stack needs of the model file, the budget and the account; and findings in short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from advisor.errors import PreflightError
+from deploy.aws.bootstrap import MANAGED_BY
+from deploy.aws.session import Aws
+from deploy.aws.stack_events import words
+from deploy.aws.stacks import Stacks
+from deploy.aws.wanted import stack_name
+from deploy.files import sha256_of
+from deploy.requests import PlanRequest
+from deploy.target import Finding
+
+
+def model_file(request: PlanRequest) -> Finding:
+    """Is the file safe to load, and still the one that was inspected?"""
+    artifact = request.artifact
+    if artifact.safety.verdict == "refused":
+        why = "; ".join(artifact.safety.findings) or "it asks for code outside the allow-list"
+        return bad("model file", f"{artifact.path.name} is not safe to load: {why}", "use ONNX")
+    if sha256_of(artifact.path) != artifact.digest:
+        return bad(
+            "model file", f"{artifact.path.name} changed since it was inspected", "inspect it again"
+        )
+    return good(
+        "model file", f"{artifact.path.name}, {artifact.size_mb:,.1f} MB, goes into the image"
+    )
+
+
+def budget(request: PlanRequest, extra_usd: float = 0.0) -> Finding:
+    """Does the monthly bill keep within the budget? `extra_usd` is on top of the recommendation."""
+    cap = request.need.budget.monthly_usd
+    cost = request.ranked.monthly_usd.expected + extra_usd
+    if cap is not None and cost > cap:
+        return bad(
+            "budget",
+            f"${cost:,.0f} a month is above the budget of ${cap:,.0f} (budget.monthly_usd)",
+            "choose another option or raise the budget",
+        )
+    if cap is None:
+        return good("budget", f"${cost:,.0f} a month; no budget was given")
+    return good("budget", f"${cost:,.0f} of ${cap:,.0f} a month")
+
+
+def region(request: PlanRequest, aws: Aws, service: str, title: str) -> Finding:
+    """Is the service (botocore's name, and a person's) offered in the region?"""
+    known = aws.regions(service)
+    if request.ranked.region not in known:
+        return bad(
+            "region",
+            f"{title} is not known in {request.ranked.region!r}",
+            f"use one of {', '.join(known[:6])} …",
+        )
+    return good("region", f"{title} is offered in {request.ranked.region}")
+
+
+def credentials(aws: Aws) -> Finding:
+    """Who AWS takes this machine for; a blocking finding when it takes it for nobody."""
+    try:
+        account = aws.identity
+    except PreflightError as error:
+        return bad("credentials", str(error))
+    return good(
+        "credentials",
+        f"AWS knows this machine as {account['arn']} in account {account['account']}",
+    )
+
+
+def name(request: PlanRequest, stacks: Stacks, when_free: Callable[[], Finding]) -> Finding:
+    """Is the name free, or ours to update? `when_free` looks outside of CloudFormation."""
+    stack = stacks.find(stack_name(request.name))
+    if stack is None:
+        return when_free()
+    if not stack.is_review and not MANAGED_BY.items() <= stack.tags.items():
+        return bad(
+            "name",
+            f"a stack {stack.name} exists that was not made here (it lacks the tag mda:managed-by)",
+            "choose another name",
+        )
+    if stack.is_busy:
+        return bad("name", f"the stack {stack.name} is {words(stack.status)}", "wait for it")
+    if stack.is_stuck:
+        return bad("name", f"the stack {stack.name} is {words(stack.status)}", "destroy it first")
+    if stack.is_review or stack.is_empty_shell:
+        return good("name", f"{stack.name} was planned or tried before and runs nothing")
+    return good("name", f"{stack.name} runs already and would be updated in place")
+
+
+def good(check: str, message: str, fix: str = "") -> Finding:
+    return Finding(check=check, ok=True, blocking=not fix, message=message, fix=fix)
+
+
+def bad(check: str, message: str, fix: str = "") -> Finding:
+    return Finding(check=check, ok=False, blocking=True, message=message, fix=fix)
+
+
+def unknown(check: str, message: str, fix: str = "") -> Finding:
+    """Could not be told: shown, and stops nothing."""
+    return Finding(check=check, ok=False, blocking=False, message=message, fix=fix)
