@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from advisor.catalog.loader import people
 from advisor.catalog.residency import usable_regions
 from advisor.catalog.schema import Option
 from advisor.costs import Bill, bill, total
@@ -12,7 +13,7 @@ from advisor.errors import UnknownPriceError
 from advisor.prices import PriceBook
 from advisor.ranking import SCALES, Measures, headroom
 from advisor.recommendation import CostLine, PeopleTime, Range
-from advisor.requirements import Cloud, Requirements
+from advisor.requirements import Cloud, Mode, Requirements
 from advisor.rules import Fired, Outcome, PlanFacts, RuleSet
 from advisor.sizing.choose import Sizable, size
 from advisor.sizing.sized import Factors, Sized
@@ -136,30 +137,41 @@ def _priced(
     usd, at_least = total(lines)
     ends = _ends(option, work, region, book, chosen, usd) if ranges else [usd]
     monthly = Range(low=min([usd, *ends]), expected=usd, high=max([usd, *ends]))
-    people = people_time(option, work)
+    time = people_time(option, work)
     imputed = _imputed_usd(option, expected) if at_least else 0.0
     total_usd = Range(
-        low=monthly.low + people.monthly_usd.low + imputed,
-        expected=monthly.expected + people.monthly_usd.expected + imputed,
-        high=monthly.high + people.monthly_usd.high + imputed,
+        low=monthly.low + time.monthly_usd.low + imputed,
+        expected=monthly.expected + time.monthly_usd.expected + imputed,
+        high=monthly.high + time.monthly_usd.high + imputed,
     )
     measures = Measures(
         option=option.id,
         total_usd=total_usd,
-        people_hours=people.monthly_hours,
+        people_hours=time.monthly_hours,
         headroom=headroom(work, expected.p95_ms, expected.finish_h),
         control=option.level("control"),
-        launch_weeks=option.level("launch_weeks"),
+        launch_weeks=people().launch_weeks(option, work.need.placement.existing_cluster),
         portability=option.level("portability"),
         elasticity=option.level("elasticity"),
-        resilience=option.level("resilience")
-        * (1.0 if expected.replicas_max != 1 else SCALES["resilience"]["single_replica_factor"]),
+        resilience=option.level("resilience") * _lone_factor(work, expected),
         points=0.0,
     )
     return Plan(
-        option, region, expected, lines, monthly, at_least, people, total_usd, imputed,
+        option, region, expected, lines, monthly, at_least, time, total_usd, imputed,
         (), (), measures,
     )  # fmt: skip
+
+
+def _lone_factor(work: Workload, sized: Sized) -> float:
+    """What a single machine takes off resilience, where a caller would notice its loss.
+
+    A function is started anew for the next request, in any zone; a queue keeps what a lost machine
+    was working on, and a run starts again.
+    """
+    alone = sized.strategy == "fleet" and sized.replicas_max == 1
+    if alone and work.need.traffic.mode is Mode.realtime:
+        return float(SCALES["resilience"]["single_replica_factor"])
+    return 1.0
 
 
 def _ends(

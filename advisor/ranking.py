@@ -148,7 +148,8 @@ def _utilities(
     cost = 1 - np.log2(np.maximum(total_usd, floor) / floor) / SCALES["cost"]["doublings"]
     low, high = SCALES["operations"]["best_hours"], SCALES["operations"]["worst_hours"]
     operations = 1 - np.log(np.maximum(hours, low) / low) / math.log(high / low)
-    latency = slack / SCALES["latency"]["headroom"]
+    kept, reserve = SCALES["latency"]["kept"], SCALES["latency"]["reserve"]
+    latency = np.where(slack < 0, 0.0, kept + (1 - kept) * slack / reserve)
     asked = SCALES["control"]["asked"][work.need.control.level.value]
     short = max(0.0, asked - measures.control)
     control = 1 - short * SCALES["control"]["shortfall_factor"]

@@ -85,7 +85,10 @@ def matched_values(option: Option, work: Workload) -> dict[str, Value]:
     return {
         "option.image_gb": option.image_mb(need.model) / 1024,
         "option.call_vcpu_hours": option.number("max_vcpu") * call_s / 3600,
-        "option.weeks_needed": max(option.level("launch_weeks"), setup.expected / per_week),
+        "option.weeks_needed": max(
+            loader.people().launch_weeks(option, need.placement.existing_cluster),
+            setup.expected / per_week,
+        ),
         "option.regions_asked": list(asked),
         "option.regions_resident": [r for r in asked if residency.is_resident(r, need)],
         "option.regions_usable": list(residency.usable_regions(option, need)),

@@ -176,7 +176,9 @@ class Hours(Strict):
     monthly_hours: Estimate
     setup_hours: Estimate
     rationale: str
-    factors: Kind | None = None  # which skill factors hold; left out: those of the option's kind
+    factors: Kind | Literal["containers"] | None = (
+        None  # which skill factors hold; left out: those of the option's kind
+    )
 
 
 class RuntimeImage(Strict):

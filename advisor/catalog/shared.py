@@ -63,7 +63,15 @@ class Bound(Strict):
 class SkillFactors(Strict):
     managed: dict[Skill, float]
     self_hosted: dict[Skill, float] = Field(alias="self-hosted")
+    containers: dict[Skill, float]
     rationale: str
+
+    def of(self, option: Option) -> dict[Skill, float]:
+        """The factors that hold for an option: those its hours name, else those of its kind."""
+        named = option.people.factors or option.kind
+        return {
+            "managed": self.managed, "self-hosted": self.self_hosted, "containers": self.containers,
+        }[named]  # fmt: skip
 
 
 class ExistingCluster(Strict):
@@ -90,13 +98,19 @@ class PeopleFile(Strict):
         self, option: Option, skill: Skill, existing_cluster: bool
     ) -> tuple[Estimate, Estimate]:
         """(hours a month, hours of set-up) of a team of that skill."""
-        managed = (option.people.factors or option.kind) == "managed"
-        factors = self.skill_factors.managed if managed else self.skill_factors.self_hosted
-        monthly = setup = factors[skill]
+        monthly = setup = self.skill_factors.of(option)[skill]
         if existing_cluster and option.id in self.existing_cluster.options:
             monthly *= self.existing_cluster.monthly_factor
             setup *= self.existing_cluster.setup_factor
         return option.people.monthly_hours.times(monthly), option.people.setup_hours.times(setup)
+
+    def launch_weeks(self, option: Option, existing_cluster: bool) -> float:
+        """Weeks until it runs in production for a team that knows its way; on a cluster that is
+        run anyway, the share of them that is left."""
+        weeks = option.level("launch_weeks")
+        if existing_cluster and option.id in self.existing_cluster.options:
+            weeks *= self.existing_cluster.setup_factor
+        return weeks
 
 
 class Geography(Strict):

@@ -301,6 +301,18 @@ CASES = (
     ),
     Case("canary-built-in", "ecs-fargate", "are built in", {"control.canary": True}),
     Case("simple-container", "ecs-fargate", "ECS on Fargate", {"control.custom_container": True}),
+    Case(
+        "server-on-function", "lambda-url", "only behind an adapter",
+        {"control.custom_container": True},
+    ),
+    Case(
+        "machines-by-hand", "ec2", "2 machines that nobody but you",
+        {"service.availability_percent": 99.9}, PlanFacts(replicas_min=2, replicas_max=2),
+    ),
+    Case(
+        "long-jobs", "aws-batch", "1,800 s for one request",
+        ASYNC | {"service.max_processing_s": 1800, "traffic.requests_per_month": 3000},
+    ),
     Case("cluster-there", "eks", "run already", {"placement.existing_cluster": True}),
     Case("cluster-for-one", "eks", "for a single service"),
 )  # fmt: skip
