@@ -97,7 +97,7 @@ def other_readings(case: Case) -> float:
             need = with_answer(
                 need, "traffic.requests_per_month", need.traffic.requests_per_month * volume
             )
-            assert need.model.service_time_ms is not None  # noqa: S101 - every case gives one
+            assert need.model.service_time_ms is not None, case.id
             need = with_answer(need, "model.service_time_ms", need.model.service_time_ms * slow)
         except AdvisorError:
             continue  # a reading that contradicts itself is none
