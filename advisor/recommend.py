@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from advisor.catalog.loader import load_options
+from advisor.conflicts import conflicts
 from advisor.consider import Considered, Plan, consider, regions_by_cloud
 from advisor.errors import InputError
 from advisor.prices import PriceBook, load_book
@@ -30,22 +30,22 @@ from advisor.recommendation import (
     Unpriced,
 )  # fmt: skip
 from advisor.requirements import Requirements
-from advisor.rules import Fired, load_rules, team_policies
+from advisor.rules import Fired, Policy, load_rules
 from advisor.workload import Workload, resolve
 
 
 def recommend(
     need: Requirements,
     *,
-    policies: Sequence[Path | str] = (),
+    policies: Sequence[Policy] = (),
     options: Iterable[str] | None = None,
     book: PriceBook | None = None,
     doubt: bool = True,
 ) -> Recommendation:
     """The recommendation for the requirements.
 
-    `policies` are a team's rule files on top of ours; `options` restricts the option ids that are
-    considered; without `doubt` no redraws are made, and confidence is 0 (the quick verdict).
+    `policies` are a team's rule files (or texts) on top of ours; `options` restricts the option ids
+    that are considered; without `doubt` no redraws are made, and confidence is 0 (the quick verdict).
     Flips and relaxations cost many recommendations: `advisor.whatif.complete` adds them.
 
     Deterministic: the same input gives the same answer. Raises InputError for a region or model
@@ -76,7 +76,9 @@ def recommend(
         confidence=round(share, 4),
         ranking=tuple(ranking),
         excluded=tuple(
-            Excluded(option=c.option.id, rule=f.rule, because=f.because, source=f.source)
+            Excluded(
+                option=c.option.id, rule=f.rule, because=f.because, source=f.source, policy=f.policy
+            )
             for c in considered
             for f in c.fired
         ),
@@ -84,8 +86,9 @@ def recommend(
             Unpriced(option=c.option.id, because=c.unpriced) for c in considered if c.unpriced
         ),
         warnings=(*notes, *_warnings(need, work, book, ranking)),
+        conflicts=() if plans else conflicts(need, considered, rules),
         prices_as_of=book.as_of,
-        policies=tuple(dict.fromkeys(str(p) for p in (*team_policies(), *policies))),
+        policies=rules.policies,
     )
 
 
@@ -102,7 +105,7 @@ class Standing:
 
 
 def standing(
-    need: Requirements, *, policies: Sequence[Path | str] = (), book: PriceBook | None = None
+    need: Requirements, *, policies: Sequence[Policy] = (), book: PriceBook | None = None
 ) -> Standing:
     """What `recommend` finds out about each option, without ranges, redraws and sentences."""
     book = book or load_book()
@@ -118,7 +121,7 @@ def standing(
 
 
 def winner(
-    need: Requirements, *, policies: Sequence[Path | str] = (), book: PriceBook | None = None
+    need: Requirements, *, policies: Sequence[Policy] = (), book: PriceBook | None = None
 ) -> str | None:
     """The id of the option that `recommend` ranks first; what-ifs ask this many times over."""
     return standing(need, policies=policies, book=book).winner
@@ -174,7 +177,7 @@ def _ranked(plan: Plan, work: Workload, share: float) -> Ranked:
 
 
 def _reason(fired: Fired) -> Reason:
-    return Reason(rule=fired.rule, because=fired.because, source=fired.source)
+    return Reason(rule=fired.rule, because=fired.because, source=fired.source, policy=fired.policy)
 
 
 def _warnings(

@@ -45,6 +45,7 @@ class Reason(Result):
     rule: str
     because: str
     source: str
+    policy: str = ""  # the team's policy that the rule stands in
 
 
 class PeopleTime(Result):
@@ -110,6 +111,7 @@ class Excluded(Result):
     rule: str
     because: str
     source: str
+    policy: str = ""  # the team's policy that the rule stands in
 
 
 class Unpriced(Result):
@@ -136,6 +138,14 @@ class Relaxation(Result):
     because: str
 
 
+class Conflict(Result):
+    """Answers that cannot be had together: between them their rules leave no option."""
+
+    rules: tuple[str, ...]
+    answers: tuple[str, ...]  # "control.hosting is managed"
+    because: str
+
+
 class Change(Result):
     field: str
     from_: Any = Field(alias="from")
@@ -157,6 +167,7 @@ class Recommendation(Result):
     unpriced: tuple[Unpriced, ...]
     flips: tuple[Flip, ...] = ()
     relaxations: tuple[Relaxation, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
     warnings: tuple[str, ...] = ()
     prices_as_of: str
     policies: tuple[str, ...] = ()

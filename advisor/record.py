@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from advisor.recommendation import Ranked, Recommendation
+from advisor.recommendation import Excluded, Ranked, Reason, Recommendation
 from advisor.requirements import Mode, Requirements, dumps
 
 REVIEW_AFTER_DAYS = 180
@@ -111,8 +111,11 @@ def _outcome(need: Requirements, answer: Recommendation) -> str:
     head = "## Decision Outcome\n\n"
     if not answer.ranking:
         lines = [f"* {r.because}" for r in answer.relaxations]
+        clashes = "".join(f"* {escape(c.because)}\n" for c in answer.conflicts)
         return (
-            head + "No option fits the requirements. The smallest changes that would help:\n\n"
+            head + "No option fits the requirements.\n\n"
+            + (f"These cannot be had together:\n\n{clashes}\n" if clashes else "")
+            + "The smallest changes that would help:\n\n"
             + ("\n".join(lines) or "* none was found: the requirements contradict each other")
             + "\n"
         )  # fmt: skip
@@ -128,7 +131,7 @@ def _outcome(need: Requirements, answer: Recommendation) -> str:
         if len(answer.ranking) > 1
         else ""
     )
-    because = "; ".join(r.because for r in best.reasons[:3]) or _strongest(best)
+    because = "; ".join(_because(r) for r in best.reasons[:3]) or _strongest(best)
     return (
         f'{head}Chosen option: "{best.name}" ({best.kind}), because {because}.\n\n'
         f"* size: {size_of(best)} in {best.region}\n"
@@ -179,8 +182,8 @@ def _consequences(answer: Recommendation) -> str:
     if not answer.ranking:
         return ""
     best = answer.ranking[0]
-    good = [f"* Good, because {r.because}" for r in best.reasons]
-    bad = [f"* Bad, because {w.because}" for w in best.warnings]
+    good = [f"* Good, because {_because(r)}" for r in best.reasons]
+    bad = [f"* Bad, because {_because(w)}" for w in best.warnings]
     return "### Consequences\n\n" + "\n".join(good + bad or ["* none that the rules name"]) + "\n"
 
 
@@ -214,8 +217,8 @@ def _pros_and_cons(answer: Recommendation) -> str:
             f"### {r.name}\n\n{r.kind}, {size_of(r)}, {r.region}; cloud bill {money_range(r)}, "
             f"people's time {usd(r.people_monthly_usd)}, score {r.score:.2f}.\n"
         )
-        points = [f"* Good, because {x.because}" for x in r.reasons]
-        points += [f"* Bad, because {x.because}" for x in r.warnings]
+        points = [f"* Good, because {_because(x)}" for x in r.reasons]
+        points += [f"* Bad, because {_because(x)}" for x in r.warnings]
         blocks.append("\n".join(points) + "\n" if points else "")
         blocks.append(_bill_table(r))
     return "\n".join(blocks)
@@ -239,7 +242,7 @@ def _bill_table(option: Ranked) -> str:
 def _ruled_out(answer: Recommendation) -> str:
     if not answer.excluded:
         return ""
-    lines = [f"* {e.option}: {e.because} (rule {e.rule}; {e.source})" for e in answer.excluded]
+    lines = [f"* {e.option}: {_because(e)} (rule {e.rule}; {_source(e)})" for e in answer.excluded]
     return "## Ruled Out\n\n" + "\n".join(lines) + "\n"
 
 
@@ -255,6 +258,15 @@ def _more(need: Requirements, answer: Recommendation) -> str:
         + dumps(need).replace("```", "'''")
         + "```\n"
     )
+
+
+def _because(said: Reason | Excluded) -> str:
+    """The sentence of a rule; a policy's was typed by a person."""
+    return escape(said.because) if said.policy else said.because
+
+
+def _source(said: Excluded) -> str:
+    return escape(said.source) if said.policy else said.source
 
 
 def _value(value: object) -> str:

@@ -19,7 +19,11 @@ def text(need: Requirements, answer: Recommendation) -> str:
         out += ["", "Ranked", *(_row(i, r) for i, r in enumerate(answer.ranking, start=1))]
         out += ["", f"Cost lines of {answer.ranking[0].name}", *_lines(answer.ranking[0])]
     else:
-        out += ["NOTHING FITS these requirements.", "", "The smallest changes that would help:"]
+        out += ["NOTHING FITS these requirements.", ""]
+        if answer.conflicts:
+            out += ["These cannot be had together:"]
+            out += [*(f"  - {c.because}" for c in answer.conflicts), ""]
+        out += ["The smallest changes that would help:"]
         out += [f"  - {r.because}" for r in answer.relaxations] or ["  - none was found"]
     if answer.excluded:
         out += ["", "Ruled out"]
@@ -34,6 +38,8 @@ def text(need: Requirements, answer: Recommendation) -> str:
         ]
     if answer.warnings:
         out += ["", *(f"Note: {w}" for w in answer.warnings)]
+    if answer.policies:
+        out += ["", f"Team policies in force: {', '.join(answer.policies)}"]
     out += ["", f"Prices as of {answer.prices_as_of}. Every figure is an estimate, not a quote."]
     return "\n".join(out)
 

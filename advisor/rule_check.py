@@ -59,8 +59,8 @@ def check(env: cel.Env, rule: Rule, file: str, policy: str) -> Checked:
     _check_filters(rule, place)
     _check_source(rule, place, bool(policy))
     names = set(_check_template(rule, place))
-    when = _boolean(env, rule.when, f"{place}, when")
-    names |= _names(rule.when)
+    when = _condition(env, rule, place)
+    names |= _names(rule.condition)
     relax = []
     for change in rule.relax:
         relax.append(_relax(env, change, f"{place}, relax {change.field}"))
@@ -73,13 +73,24 @@ def check(env: cel.Env, rule: Rule, file: str, policy: str) -> Checked:
 
 def truth(one: Checked, expression: cel.Expression, activation: cel.Activation) -> bool:
     """Whether the condition holds. Raises RuleError when it fails: an error is never a no."""
-    value = expression.eval(activation).value()
+    value = plain_value(one, expression, activation)
     if not isinstance(value, bool):
         raise RuleError(
             f"{one.file}: rule {one.rule.id!r} failed: {value}; make its condition hold for every "
             "value of its fields"
         )
     return value
+
+
+def plain_value(one: Checked, expression: cel.Expression, activation: cel.Activation) -> object:
+    """What an expression of the rule gives. Raises RuleError where it takes too long."""
+    try:
+        return expression.eval(activation).plain_value()
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:200]
+        raise RuleError(
+            f"{one.file}: rule {one.rule.id!r} failed: {said}; make the expression simpler"
+        ) from None
 
 
 def _check_filters(rule: Rule, place: str) -> None:
@@ -106,15 +117,34 @@ def _check_source(rule: Rule, place: str, is_policy: bool) -> None:
 
 
 def _check_template(rule: Rule, place: str) -> tuple[str, ...]:
-    names = names_in(rule.because)
+    names = names_in(rule.sentence)
     for name in names:
         if name not in fields():
             raise RuleError(
                 f"{place}, because: {name!r} is not a known field; {_hint(name, fields())}"
             )
-    if stray_brace(rule.because):
+    if stray_brace(rule.sentence):
         raise RuleError(f"{place}, because: a brace without a field; write {{need.request_mb}}")
     return names
+
+
+def _condition(env: cel.Env, rule: Rule, place: str) -> cel.Expression:
+    """When it fires. Each part is compiled by itself first, so that its own place is named."""
+    _boolean(env, rule.when, f"{place}, when")
+    if rule.that is not None:
+        _boolean(env, rule.that, f"{place}, that")
+    if rule.figure is not None:
+        _check_figure(rule.figure, f"{place}, figure")
+    _compiled(env, f"[({rule.condition}\n)]", place)  # as it is asked, with all the others
+    return _boolean(env, rule.condition, place)
+
+
+def _check_figure(figure: str, place: str) -> None:
+    numbers = [name for name, kind in fields().items() if kind == "number"]
+    if figure not in fields():
+        raise RuleError(f"{place}: {figure!r} is not a known field; {_hint(figure, numbers)}")
+    if figure not in numbers:
+        raise RuleError(f"{place}: {figure} is a {fields()[figure]}, not a number; cap a number")
 
 
 def _boolean(env: cel.Env, text: str, place: str) -> cel.Expression:
@@ -183,6 +213,8 @@ def _text_of(groups: tuple[str, ...]) -> str:
 def _compile_error(said: str) -> str:
     """The first problem that CEL names, with its place and what to do about it."""
     match = _WHERE.search(said)
+    if "recursion limit" in said or "Iteration budget" in said:
+        return "the expression is nested too deeply or loops too often; make it simpler"
     if match is None:
         return " ".join(said.split())[:200]
     line, column, message = match[1], match[2], match[3].strip()

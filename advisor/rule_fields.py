@@ -70,6 +70,7 @@ PLAN: Mapping[str, FieldType] = {
     "replicas_max": "number",
     "memory_mb": "number",
     "vcpu": "number",
+    "total_vcpu": "number",
     "machine": "text",
     "utilisation": "number",
     "utilisation_percent": "number",
@@ -104,6 +105,11 @@ class PlanFacts:
     @property
     def infeasible(self) -> bool:
         return bool(self.infeasible_because)
+
+    @property
+    def total_vcpu(self) -> float | None:
+        """vCPU of all replicas in the busiest hour."""
+        return None if self.vcpu is None else self.vcpu * self.replicas_max
 
     @classmethod
     def of(

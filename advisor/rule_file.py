@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from advisor.catalog.loader import QUICK_LOADER
 from advisor.catalog.schema import Kind, Option, Strict
 from advisor.errors import RuleError
 from advisor.requirements import Cloud
+from advisor.rule_problems import first_problem
+from advisor.rule_text import plain
+from advisor.rule_yaml import read_yaml
 
 MAX_FILE_BYTES = 1_000_000
+MAX_RULES = 500
+MAX_EXPRESSION = 2000  # characters; CEL bounds nesting and iterations itself
 FACT_SOURCE = "fact:"  # "fact:max_request_mb" cites what the option's own fact cites
 
 Criterion = Literal[
     "cost", "latency", "control", "operations", "launch", "portability", "elasticity", "resilience",
 ]  # fmt: skip
+
+RuleKind = Literal["forbid", "require", "prefer", "cap", "exclude", "warn"]
+EXCLUDING = frozenset({"forbid", "require", "cap", "exclude"})
+
+_BELONGS_TO: Mapping[str, frozenset[str]] = {
+    "points": frozenset({"prefer"}),
+    "criterion": frozenset({"prefer"}),
+    "relax": EXCLUDING,
+    "that": frozenset({"require"}),
+    "figure": frozenset({"cap"}),
+    "at_most": frozenset({"cap"}),
+}
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "prefer": ("points",),
+    "require": ("that",),
+    "cap": ("figure", "at_most"),
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_UNITS = {"usd": ("$", ""), "ms": ("", " ms"), "mb": ("", " MB"), "gb": ("", " GB"),
+          "percent": ("", " %"), "h": ("", " h"), "s": ("", " s")}  # fmt: skip
 
 
 class Relax(Strict):
@@ -33,35 +59,102 @@ class Rule(Strict):
     """One rule. Filters are narrowed by each other; without any the rule is for all options."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)
-    kind: Literal["exclude", "warn", "prefer"]
+    kind: RuleKind = Field(
+        description="forbid (or exclude): rules out where `when` holds. require: rules out where "
+        "`that` does not hold. cap: rules out where `figure` is above `at_most`. prefer: adds or "
+        "takes points. warn: a sentence beside the option."
+    )
     phase: Literal["need", "plan"] = Field(
-        "need", description="need: asked before sizing. plan: asked once sized and priced."
+        "need",
+        description="need: asked before sizing. plan: asked once sized and priced (a cap on a "
+        "figure of the plan always is).",
     )
     options: tuple[str, ...] = Field((), description="Option ids.")
     kinds: tuple[Kind, ...] = Field((), description="managed, self-hosted")
     clouds: tuple[Cloud, ...] = Field((), description="aws, gcp, azure, kubernetes, own-hardware")
     except_: tuple[str, ...] = Field((), alias="except", description="Option ids left out.")
-    when: str = Field(description="CEL condition over need.*, option.*, assume.* and plan.*.")
+    when: str = Field(
+        "true",
+        max_length=MAX_EXPRESSION,
+        description="CEL condition over need.*, option.*, assume.* and plan.*; left out: always.",
+    )
+    that: str | None = Field(
+        None,
+        max_length=MAX_EXPRESSION,
+        description="require only: CEL condition that has to hold.",
+    )
+    figure: str | None = Field(
+        None, description="cap only: a number field, such as plan.monthly_usd."
+    )
+    at_most: float | None = Field(None, description="cap only: the highest value allowed.")
     because: str = Field(
-        min_length=1, description="Sentence for people, with {need.request_mb} and the like."
+        "",
+        max_length=500,
+        description="Sentence for people, with {need.request_mb} and the like; a cap has one of "
+        "its own when it is left out.",
     )
     source: str = Field("", description="A source of sources.yaml, fact:<name>, or free text.")
     points: float = Field(0.0, ge=-1, le=1, description="prefer only: for (+) or against (-).")
     criterion: Criterion | None = Field(None, description="prefer only: what it is about.")
     relax: tuple[Relax, ...] = Field(
-        (), description="exclude only: changes which, made together, keep it from firing."
+        (),
+        description="Where a rule rules out: changes which, made together, keep it from firing.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _caps_of_a_plan_wait_for_it(cls, data: Any) -> Any:
+        if isinstance(data, dict) and str(data.get("figure") or "").startswith("plan."):
+            return {"phase": "plan", **data}
+        return data
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Rule:
-        if (self.kind == "prefer") != (self.points != 0):
-            wants = "needs points other than 0" if self.kind == "prefer" else "cannot have points"
-            raise ValueError(f"a rule of kind {self.kind} {wants}")
-        if self.kind != "exclude" and self.relax:
-            raise ValueError(f"a rule of kind {self.kind} cannot have relax")
-        if self.kind != "prefer" and self.criterion:
-            raise ValueError(f"a rule of kind {self.kind} cannot have a criterion")
+        given = {
+            "points": self.points != 0,
+            "criterion": self.criterion is not None,
+            "relax": bool(self.relax),
+            "that": self.that is not None,
+            "figure": self.figure is not None,
+            "at_most": self.at_most is not None,
+        }
+        for name, is_given in given.items():
+            if is_given and self.kind not in _BELONGS_TO[name]:
+                raise ValueError(f"a rule of kind {self.kind} cannot have {_said(name)}")
+        for name in _NEEDED.get(self.kind, ()):
+            if not given[name]:
+                raise ValueError(f"a rule of kind {self.kind} needs {_said(name, needed=True)}")
+        if not self.because.strip() and self.kind != "cap":
+            raise ValueError("because is missing; say in a sentence why")
+        if _CONTROL.search(self.because + self.source):
+            raise ValueError("because or source holds a control character; write plain text")
         return self
+
+    @property
+    def excludes(self) -> bool:
+        """Whether an option for which it fires is ruled out."""
+        return self.kind in EXCLUDING
+
+    @property
+    def condition(self) -> str:
+        """The CEL condition under which it fires; a line of its own for each part, so that a
+        comment in one ends there."""
+        if self.kind == "require":
+            return f"({self.when}\n) && !({self.that}\n)"
+        if self.kind == "cap":
+            return f"({self.when}\n) && {self.figure} > {self.at_most!r}"
+        return self.when
+
+    @property
+    def sentence(self) -> str:
+        """The template of its reason."""
+        if self.kind == "cap" and not self.because.strip():
+            name, before, after = _unit_of(str(self.figure).split(".")[-1])
+            return (
+                f"{name} {before}{{{self.figure}}}{after} > cap of "
+                f"{before}{plain(float(self.at_most or 0))}{after}"
+            )
+        return self.because
 
     def applies_to(self, option: Option) -> bool:
         """Whether the filters let the option through."""
@@ -79,7 +172,21 @@ class PolicyFile(Strict):
     name: str = Field(
         "", max_length=80, description="Shown in the reasons; left out: the name of the file."
     )
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = Field(min_length=1, max_length=MAX_RULES)
+
+    @model_validator(mode="after")
+    def _plain_name(self) -> PolicyFile:
+        if _CONTROL.search(self.name) or "\n" in self.name:
+            raise ValueError("name holds a control character; write one line of plain text")
+        return self
+
+
+@dataclass(frozen=True)
+class PolicyText:
+    """A policy that came as text (pasted, uploaded) and not as a file of this machine."""
+
+    name: str
+    text: str
 
 
 def read_rules(path: Path) -> PolicyFile:
@@ -87,32 +194,41 @@ def read_rules(path: Path) -> PolicyFile:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise RuleError(f"{path.name} is larger than 1 MB; rules are a few lines each")
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=QUICK_LOADER)  # noqa: S506 - safe
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise RuleError(f"cannot read {path}: {error.strerror}; name a YAML file") from None
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, RuleError):
-            raise
-        where = " ".join(str(error).split())[:200]
-        raise RuleError(f"{path.name} is not valid YAML: {where}; correct it") from None
+    except UnicodeDecodeError:
+        raise RuleError(f"{path.name} is not UTF-8 text; save it as YAML") from None
+    return parse_rules(text, path.name)
+
+
+def parse_rules(text: str, name: str) -> PolicyFile:
+    """Rules from text; `name` is what a reader knows it by. Raises RuleError as read_rules does."""
+    if len(text.encode(errors="replace")) > MAX_FILE_BYTES:
+        raise RuleError(f"{name} is larger than 1 MB; rules are a few lines each")
+    read = read_yaml(text, name)
+    if read.data is None:
+        raise RuleError(f"{name} is empty; write rules: and a list of them below")
+    if not isinstance(read.data, dict):
+        raise RuleError(
+            f"{name} is a {type(read.data).__name__}, not a mapping; write rules: and a list below"
+        )
     try:
-        read = PolicyFile.model_validate(data)
-        return read if read.name else read.model_copy(update={"name": path.stem})
+        policy = PolicyFile.model_validate(read.data)
     except ValidationError as error:
-        raise RuleError(f"{path.name}: {_first_problem(error, data)}") from None
+        raise RuleError(f"{name}: {first_problem(error, read)}") from None
+    return policy if policy.name else policy.model_copy(update={"name": Path(name).stem})
 
 
-def _first_problem(error: ValidationError, data: Any) -> str:
-    first = error.errors()[0]
-    loc = list(first["loc"])
-    rule = ""
-    if len(loc) >= 2 and loc[0] == "rules" and isinstance(loc[1], int):
-        written = data["rules"][loc[1]]
-        known = written.get("id") if isinstance(written, dict) else None
-        rule = f"rule {known!r}: " if known else f"rule number {loc[1] + 1}: "
-        loc = loc[2:]
-    where = ".".join(str(part) for part in loc)
-    said = first["msg"].removeprefix("Value error, ")
-    value = repr(first["input"])
-    given = f" ({value[:60]})" if not isinstance(first["input"], (dict, list)) else ""
-    return f"{rule}{where + ': ' if where else ''}{said[:1].lower() + said[1:]}{given}"
+def _said(name: str, *, needed: bool = False) -> str:
+    if name == "points" and needed:
+        return "points other than 0"
+    return f"a {name}" if name in ("criterion", "figure") else name
+
+
+def _unit_of(field: str) -> tuple[str, str, str]:
+    """Words, and what stands before and after the number: p95_ms is ("p95", "", " ms")."""
+    words = field.split("_")
+    before, after = _UNITS.get(words[-1], ("", ""))
+    kept = words[:-1] if len(words) > 1 and words[-1] in _UNITS else words
+    return " ".join(kept), before, after

@@ -7,6 +7,7 @@ loaded, so a misspelt name is an error of the file and never a rule that silentl
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,20 +19,21 @@ from cel_expr_python import cel
 from advisor.catalog.loader import cite, load_options, sources
 from advisor.catalog.schema import Option
 from advisor.errors import RuleError
-from advisor.rule_check import Checked, check, environment, truth
+from advisor.rule_check import Checked, check, environment, plain_value, truth
 from advisor.rule_fields import PlanFacts, Value, answer_type
-from advisor.rule_file import FACT_SOURCE, PolicyFile, Rule, read_rules
+from advisor.rule_file import FACT_SOURCE, PolicyFile, PolicyText, Rule, parse_rules, read_rules
 from advisor.rule_text import render
 from advisor.rule_values import matched_values, need_values, option_values, plan_values
 from advisor.workload import Workload
 
 __all__ = [
-    "Fired", "Outcome", "PlanFacts", "PolicyFile", "Rule", "RuleSet", "contradictions",
-    "load_rules",
+    "Fired", "Outcome", "PlanFacts", "Policy", "PolicyFile", "PolicyText", "Rule", "RuleSet",
+    "contradictions", "load_rules", "policy_stamps",
 ]  # fmt: skip
 
-BUILT_IN = Path(__file__).parent / "catalog" / "rules.yaml"
+BUILT_IN = Path(__file__).resolve().parent / "catalog" / "rules.yaml"
 Answer = float | int | bool | str | list[str] | None
+Policy = Path | str | PolicyText  # a policy file by its path, or its text
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,13 @@ class Outcome:
 class RuleSet:
     """Compiled rules, ready to be asked about options."""
 
-    def __init__(self, files: Sequence[tuple[str, PolicyFile]]) -> None:
-        """Raises RuleError for a rule that does not compile, and for two of the same id."""
-        self.policies = tuple(loaded.name for _, loaded in files[1:])
+    def __init__(
+        self, checked: Sequence[tuple[Checked, ...]], policies: Sequence[str] = ()
+    ) -> None:
+        """The rules of each file, built-in ones first. Raises RuleError for two of the same id."""
+        self.policies = tuple(policies)
         self._env = environment()
-        self.checked = tuple(
-            check(self._env, rule, name, "" if i == 0 else loaded.name)
-            for i, (name, loaded) in enumerate(files)
-            for rule in loaded.rules
-        )
+        self.checked = tuple(one for file in checked for one in file)
         _no_duplicates(self.checked)
         self._by_option: dict[str, tuple[Option, tuple[_Asked, _Asked]]] = {}
 
@@ -93,13 +93,10 @@ class RuleSet:
             values |= plan_values(plan)
         activation = self._env.Activation({name: values[name] for name in asked.names})
         outcome = Outcome()
-        lists = {
-            "exclude": outcome.excluded,
-            "warn": outcome.warnings,
-            "prefer": outcome.preferred,
-        }
+        lists = {"warn": outcome.warnings, "prefer": outcome.preferred}
         for one in asked.holding(activation):
-            lists[one.rule.kind].append(_fired(one, option, values, activation))
+            said = lists.get(one.rule.kind, outcome.excluded)
+            said.append(_fired(one, option, values, activation))
         return outcome
 
     def applying_to(self, option: Option) -> tuple[Rule, ...]:
@@ -126,23 +123,41 @@ class _Asked:
         self.rules = tuple(rules)
         self.fixed = fixed
         self.names = sorted({name for one in rules for name in one.names})
-        self._together = env.compile("[" + ", ".join(f"({r.rule.when})" for r in rules) + "]")
+        together = ", ".join(f"({r.rule.condition}\n)" for r in rules)
+        try:
+            self._together: cel.Expression | None = env.compile(f"[{together}]")
+        except RuntimeError:  # too long for one expression: each compiles, as it was checked
+            self._together = None
 
     def holding(self, activation: cel.Activation) -> list[Checked]:
         """The rules whose condition holds. Raises RuleError naming one that fails."""
-        held = self._together.eval(activation).plain_value()
+        held: object = None
+        if self._together is not None:
+            with contextlib.suppress(RuntimeError):  # too much for all together: one by one
+                held = self._together.eval(activation).plain_value()
         if not isinstance(held, list):  # one of them failed: ask one by one, which names it
             return [one for one in self.rules if truth(one, one.when, activation)]
         return [one for one, holds in zip(self.rules, held, strict=True) if holds]
 
 
-def load_rules(extra: Sequence[Path | str] = ()) -> RuleSet:
-    """The built-in rules with a team's policy files on top: those of $ADVISOR_POLICIES, then extra.
+def load_rules(extra: Sequence[Policy] = ()) -> RuleSet:
+    """The built-in rules with a team's policies on top: the files of $ADVISOR_POLICIES, then extra.
 
     Compiled once for the same files. Raises RuleError naming the file, the rule and the place.
     """
-    paths = dict.fromkeys(Path(path).resolve() for path in (*team_policies(), *extra))
-    return _load(tuple(_stamp(path) for path in (BUILT_IN, *paths)))
+    return _load(tuple(_stamp(policy) for policy in (BUILT_IN, *_in_force(extra))))
+
+
+def policy_stamps(extra: Sequence[Policy] = ()) -> tuple[object, ...]:
+    """What changes when a policy changes: a key for answers that are kept. Raises RuleError."""
+    return tuple(_stamp(policy) for policy in _in_force(extra))
+
+
+def _in_force(extra: Sequence[Policy]) -> tuple[Path | PolicyText, ...]:
+    given = (*team_policies(), *extra)
+    return tuple(
+        dict.fromkeys(p if isinstance(p, PolicyText) else Path(p).resolve() for p in given)
+    )
 
 
 def team_policies() -> tuple[Path, ...]:
@@ -156,7 +171,7 @@ def contradictions(rules: RuleSet) -> list[tuple[str, str, str]]:
     groups: dict[tuple[str, str], list[Rule]] = {}
     for option in load_options().values():
         for rule in rules.applying_to(option):
-            groups.setdefault((option.id, "".join(rule.when.split())), []).append(rule)
+            groups.setdefault((option.id, "".join(rule.condition.split())), []).append(rule)
     return [
         (one.id, other.id, option_id)
         for (option_id, _), group in groups.items()
@@ -174,22 +189,39 @@ def _opposite(one: Rule, other: Rule) -> bool:
 def _sign(rule: Rule) -> int:
     if rule.kind == "prefer":
         return 1 if rule.points > 0 else -1
-    return -1 if rule.kind == "exclude" else 0
+    return -1 if rule.excludes else 0
 
 
-def _stamp(path: Path) -> tuple[Path, int, int]:
+_Stamp = tuple[Path, int, int] | PolicyText
+
+
+def _stamp(policy: Path | PolicyText) -> _Stamp:
+    if isinstance(policy, PolicyText):
+        return policy
     try:
-        stat = path.stat()
+        stat = policy.stat()
     except OSError as error:
         raise RuleError(
-            f"cannot read the policy file {path}: {error.strerror}; name a YAML file"
+            f"cannot read the policy file {policy}: {error.strerror}; name a YAML file"
         ) from None
-    return path.resolve(), stat.st_mtime_ns, stat.st_size
+    return policy.resolve(), stat.st_mtime_ns, stat.st_size
 
 
-@lru_cache(maxsize=16)
-def _load(stamps: tuple[tuple[Path, int, int], ...]) -> RuleSet:
-    return RuleSet([(path.name, read_rules(path)) for path, _, _ in stamps])
+@lru_cache(maxsize=32)
+def _load(stamps: tuple[_Stamp, ...]) -> RuleSet:
+    files = [_checked(stamp) for stamp in stamps]
+    return RuleSet([rules for _, rules in files], [name for name, _ in files[1:]])
+
+
+@lru_cache(maxsize=64)
+def _checked(stamp: _Stamp) -> tuple[str, tuple[Checked, ...]]:
+    """The name of a rule file and its rules, compiled."""
+    if isinstance(stamp, PolicyText):
+        file, loaded = stamp.name, parse_rules(stamp.text, stamp.name)
+    else:
+        file, loaded = stamp[0].name, read_rules(stamp[0])
+    policy = "" if not isinstance(stamp, PolicyText) and stamp[0] == BUILT_IN else loaded.name
+    return loaded.name, tuple(check(environment(), rule, file, policy) for rule in loaded.rules)
 
 
 def _no_duplicates(checked: Iterable[Checked]) -> None:
@@ -206,7 +238,7 @@ def _no_duplicates(checked: Iterable[Checked]) -> None:
 def _fired(
     one: Checked, option: Option, values: Mapping[str, Value], activation: cel.Activation
 ) -> Fired:
-    because = render(one.rule.because, values)
+    because = render(one.rule.sentence, values)
     return Fired(
         rule=one.rule.id,
         because=f"{because} (policy: {one.policy})" if one.policy else because,
@@ -214,7 +246,7 @@ def _fired(
         points=one.rule.points,
         criterion=one.rule.criterion or "",
         relaxations=tuple(
-            (path, _answer(path, to.eval(activation).plain_value()))
+            (path, _answer(path, plain_value(one, to, activation)))
             for path, to, when in one.relax
             if when is None or truth(one, when, activation)
         ),

@@ -8,11 +8,11 @@ end with WhatIfCancelledError.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from advisor.prices import PriceBook, load_book
 from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
+from advisor.rules import Policy
 from advisor.whatif.answers import at_volume, value_of, with_answer
 from advisor.whatif.flips import flips
 from advisor.whatif.growth import growth
@@ -44,7 +44,7 @@ def complete(
     need: Requirements,
     answer: Recommendation,
     *,
-    policies: Sequence[Path | str] = (),
+    policies: Sequence[Policy] = (),
     book: PriceBook | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Recommendation:

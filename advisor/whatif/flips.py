@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from advisor.errors import RequirementsError
@@ -13,6 +12,7 @@ from advisor.prices import PriceBook, load_book
 from advisor.recommend import winner
 from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import ControlLevel, Mode, Requirements, Skill
+from advisor.rules import Policy
 from advisor.whatif.answers import Cancelled, go_on, plain, rounded, value_of, with_answer
 
 FLIP_STEPS = (1.3, 2, 3, 5, 9, 20, 50, 150, 1000)
@@ -48,7 +48,7 @@ def flips(
     need: Requirements,
     answer: Recommendation,
     *,
-    policies: Sequence[Path | str] = (),
+    policies: Sequence[Policy] = (),
     book: PriceBook | None = None,
     cancelled: Cancelled = None,
 ) -> list[Flip]:

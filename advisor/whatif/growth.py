@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from advisor.errors import InputError, RequirementsError
 from advisor.prices import PriceBook, load_book
 from advisor.recommend import Standing, standing
 from advisor.requirements import Requirements
+from advisor.rules import Policy
 from advisor.whatif.answers import Cancelled, at_volume, go_on
 from advisor.whatif.shapes import AdviceChange, Growth, GrowthMonth
 from advisor.whatif.sweep import why_not
@@ -22,7 +22,7 @@ def growth(
     need: Requirements,
     months: int = 36,
     *,
-    policies: Sequence[Path | str] = (),
+    policies: Sequence[Policy] = (),
     book: PriceBook | None = None,
     cancelled: Cancelled = None,
 ) -> Growth:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from advisor.catalog.loader import load_options
@@ -13,7 +12,7 @@ from advisor.errors import RequirementsError
 from advisor.prices import PriceBook, load_book
 from advisor.recommendation import Change, Relaxation
 from advisor.requirements import Requirements, parse
-from advisor.rules import load_rules
+from advisor.rules import Policy, load_rules
 from advisor.whatif.answers import Cancelled, go_on, plain, rounded
 from advisor.workload import resolve
 
@@ -30,7 +29,7 @@ COST_OF = {"traffic.mode": 8.0}
 def relaxations(
     need: Requirements,
     *,
-    policies: Sequence[Path | str] = (),
+    policies: Sequence[Policy] = (),
     book: PriceBook | None = None,
     cancelled: Cancelled = None,
 ) -> list[Relaxation]:

@@ -15,6 +15,7 @@ from advisor.errors import InputError
 from advisor.prices import PriceBook, load_book
 from advisor.recommend import Standing, standing
 from advisor.requirements import Requirements
+from advisor.rules import Policy
 from advisor.whatif.answers import MOST_REQUESTS, Cancelled, at_volume, go_on
 from advisor.whatif.shapes import BreakEven, Measure, SweptOption, VolumeSweep, WinnerChange
 
@@ -27,7 +28,7 @@ MOST_POINTS = 400
 def volume_sweep(
     need: Requirements,
     *,
-    policies: Sequence[Path | str] = (),
+    policies: Sequence[Policy] = (),
     book: PriceBook | None = None,
     low: float = 100,
     high: float = 1e9,
@@ -71,7 +72,7 @@ def break_even(
     other: str,
     *,
     by: Measure = "total",
-    policies: Sequence[Path | str] = (),
+    policies: Sequence[Policy] = (),
     book: PriceBook | None = None,
     low: float = 100,
     high: float = 1e9,
