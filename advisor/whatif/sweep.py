@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -93,7 +92,7 @@ def break_even(
 
 
 def _asker(
-    need: Requirements, policies: Sequence[Path | str], book: PriceBook, cancelled: Cancelled
+    need: Requirements, policies: Sequence[Policy], book: PriceBook, cancelled: Cancelled
 ) -> Callable[[float], Standing]:
     """The standing at a volume; each volume is asked once."""
     kept: dict[float, Standing] = {}
