@@ -164,8 +164,9 @@ class Deploy(Strict):
 
 
 class Operates(Strict):
-    """Who does what once it runs."""
+    """Who does what once it runs. `paged` says who is called when it fails, in a sentence."""
 
+    paged: str = Field(min_length=1)
     provider: tuple[str, ...]
     you: tuple[str, ...] = Field(min_length=1)
 
