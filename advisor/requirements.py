@@ -300,9 +300,14 @@ class Placement(Section):
     arm: bool = ask(True, "ARM machines are fine", "Graviton, Ampere and the like.")
     burstable: bool = ask(False, "Burstable machines are fine", "t3, t4g and the like.")
     spot: bool = ask(False, "Spot machines are fine", "Cheaper, but may be taken away.")
+    spot_alone: bool = ask(
+        False, "Spot even for a single replica",
+        "Answers stop while a lone spot machine is replaced; otherwise two are planned.",
+    )  # fmt: skip
     commitment: Commitment = ask(
-        Commitment.none, "Would you commit for a term?", "Savings plans and reservations."
-    )
+        Commitment.none, "Would you commit for a term?",
+        "Savings plans and reservations, for the part that is always in use.",
+    )  # fmt: skip
     existing_cluster: bool = ask(
         False, "A Kubernetes cluster is already run", "Its control plane and upkeep are then paid."
     )

@@ -163,6 +163,17 @@ class Deploy(Strict):
     variant: str
 
 
+class Purchase(Strict):
+    """A way to buy the option's machines beside on demand: the programmes of the price book that
+    apply to them, and where that is said. An empty list: the kind exists, but not for this option.
+    """
+
+    kind: Literal["commitment", "spot"]
+    programmes: tuple[str, ...]
+    note: str = ""
+    source: str = Field(min_length=1)
+
+
 class Operates(Strict):
     """Who does what once it runs. `paged` says who is called when it fails, in a sentence."""
 
@@ -224,6 +235,7 @@ class Option(Strict):
     scaling: Scaling
     deploy: Deploy
     pricing: tuple[Priced, ...] = Field(min_length=1)
+    purchase: tuple[Purchase, ...] = ()
     strengths: tuple[str, ...] = Field(min_length=1)
     weaknesses: tuple[str, ...] = Field(min_length=1)
     operates: Operates
@@ -284,6 +296,10 @@ class Option(Strict):
         if name.endswith("_sku"):
             raise CatalogError(f"cloud {self.cloud.value} has no {name} in assumptions.yaml")
         return self.fact(name).shown()
+
+    def programmes(self, kind: Literal["commitment", "spot"]) -> tuple[str, ...]:
+        """The programmes under which the option's machines can be bought; empty: none."""
+        return tuple(name for way in self.purchase if way.kind == kind for name in way.programmes)
 
     def level(self, name: str) -> float:
         """Where it stands on control, portability, elasticity, resilience (0 to 1), launch_weeks.

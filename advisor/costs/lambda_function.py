@@ -14,5 +14,5 @@ def lines(bill: Bill) -> list[CostLine]:
     arch = "arm" if sized.arch == "arm64" else "x86"
     return [
         *bill.line("Function requests", "lambda.request", sized.requests),
-        *bill.line("Function duration", f"lambda.gb_second.{arch}", sized.gb_seconds),
+        *bill.bought_lines("Function duration", f"lambda.gb_second.{arch}", sized.gb_seconds),
     ]

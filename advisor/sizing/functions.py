@@ -6,7 +6,7 @@ start shows up in the percentile exactly when it is frequent enough.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from advisor.sizing.performance import (
     lambda_vcpu,
     serverless_speed,
 )  # fmt: skip
+from advisor.sizing.purchase import ON_DEMAND, Offer, buy, function_offer, month_hours, why_not
 from advisor.sizing.serverless import cold_start_share, mixture_percentile_ms
-from advisor.sizing.sized import EXPECTED, Factors, Sized
+from advisor.sizing.sized import EXPECTED, Array, Bought, Factors, Sized, Term
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24
@@ -39,13 +40,24 @@ class Function:
     memory_mb: float
     arch: str
     usd_per_gb_second: float
+    offer: Offer | None = None  # how the time is bought, of length 1; None: on demand
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
-        return _size(self, factors)
+        sized = _size(self, factors)
+        if self.offer is None or sized.infeasible is not None:
+            return sized
+        level = None
+        if factors != EXPECTED:
+            first = _bought(self.offer, self.work, _size(self, EXPECTED))
+            level = first.level if first else 0.0
+        return replace(sized, bought=_bought(self.offer, self.work, sized, level))
 
 
-def functions(option: Option, work: Workload, region: str, book: PriceBook) -> Function | Sized:
-    """The cheapest memory size that keeps the target, or an infeasible Sized that says why."""
+def functions(
+    option: Option, work: Workload, region: str, book: PriceBook, term: Term = ON_DEMAND
+) -> Function | Sized:
+    """The cheapest memory size that keeps the target, bought in the way of `term`, or an
+    infeasible Sized that says why."""
     need_mb = option.number("overhead_memory_mb") + work.need.model.memory_mb
     sizes = [mb for mb in option.memory_sizes_mb if mb >= need_mb]
     if not sizes:
@@ -56,9 +68,15 @@ def functions(option: Option, work: Workload, region: str, book: PriceBook) -> F
     arches = option.architectures
     if not work.need.placement.arm:
         arches = tuple(a for a in arches if a != "arm")
+    offers: dict[str, Offer | None] = dict.fromkeys(arches)
+    if term != ON_DEMAND:
+        found = {a: function_offer(option, a, region, book, term) for a in arches}
+        offers = {a: offer for a, offer in found.items() if offer.known.all()}
+        if not offers:
+            return no_function(why_not(option, region, term, book))
     tried = [
-        Function(option, work, mb, arch, _gb_second_usd(option, book, region, arch, mb))
-        for arch in arches
+        Function(option, work, mb, arch, _gb_second_usd(option, book, region, arch, mb), offer)
+        for arch, offer in offers.items()
         for mb in sizes
     ]
     best: tuple[float, Function] | None = None
@@ -66,7 +84,7 @@ def functions(option: Option, work: Workload, region: str, book: PriceBook) -> F
     for function in tried:
         sized = function.sized()
         if sized.infeasible is None:
-            cost = sized.gb_seconds * function.usd_per_gb_second
+            cost = _paid_gb_seconds(sized) * function.usd_per_gb_second
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, function)
         elif nearest is None or (sized.min_p95_ms or np.inf) < (nearest.min_p95_ms or np.inf):
@@ -75,6 +93,22 @@ def functions(option: Option, work: Workload, region: str, book: PriceBook) -> F
         return best[1]
     assert nearest is not None  # noqa: S101 - `tried` is never empty
     return nearest
+
+
+def _paid_gb_seconds(sized: Sized) -> float:
+    """Gigabyte-seconds at the price on demand that cost as much."""
+    bought = sized.bought
+    if bought is None:
+        return sized.gb_seconds
+    return bought.share * bought.discounted + bought.on_demand
+
+
+def _bought(
+    offer: Offer, work: Workload, sized: Sized, level: float | None = None
+) -> Bought | None:
+    """The month's gigabyte-seconds, spread over the hours as the requests are."""
+    share: Array = work.rates / work.rates.mean()
+    return buy(offer, share * sized.gb_seconds / HOURS_IN_MONTH, month_hours(len(share)), level)
 
 
 def _gb_second_usd(

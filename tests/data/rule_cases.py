@@ -234,6 +234,26 @@ CASES = (
          "service.p95_ms": 2000},
         PlanFacts(utilisation=0.8, replicas_min=2, replicas_max=4),
     ),
+    # how it is bought
+    Case(
+        "spot-interruption", "aws-batch", "at two minutes' notice or less",
+        BATCH | {"traffic.requests_per_month": 30_000_000, "placement.spot": True},
+        PlanFacts(purchase="spot"),
+    ),
+    Case(
+        "spot-alone", "ec2", "a single spot machine answers",
+        {"traffic.requests_per_month": 200_000, "placement.spot": True,
+         "placement.spot_alone": True},
+        PlanFacts(purchase="spot", replicas_min=1, replicas_max=1),
+    ),
+    Case(
+        "committed-term", "ec2", "a commitment (3y) is owed to the end of its term",
+        {"placement.commitment": "3y"}, PlanFacts(purchase="3y"),
+    ),
+    Case(
+        "purchase-not-as-asked", "sagemaker-realtime", "priced on demand",
+        {"placement.commitment": "1y"}, PlanFacts(purchase_note="no rate is known: priced on demand"),
+    ),
     # what self-hosting means
     Case("yours-to-run", "ecs-fargate", "scaling, monitoring and security are yours"),
     Case("cluster-skill", "eks", "more DevOps knowledge than basic", {"team.devops_skill": "basic"}),
