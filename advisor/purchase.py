@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from advisor.catalog.loader import option as load_option
@@ -11,6 +10,7 @@ from advisor.prices import PriceBook, load_book
 from advisor.recommend import recommend
 from advisor.recommendation import CostLine, PurchaseChoice, Ranked
 from advisor.requirements import Requirements
+from advisor.rules import Policy
 from advisor.sizing.purchase import LABELS, ON_DEMAND, TERMS
 from advisor.sizing.sized import Term
 
@@ -23,7 +23,7 @@ def purchase_choices(
     need: Requirements,
     option: str | None = None,
     *,
-    policies: Sequence[Path | str] = (),
+    policies: Sequence[Policy] = (),
     book: PriceBook | None = None,
 ) -> tuple[PurchaseChoice, ...]:
     """The bill of one option (of the winner, unless named) bought in each way that there is.
@@ -55,7 +55,7 @@ def break_even_months(committed_usd: float, other_usd: float, plain_usd: float, 
 
 
 def _bought(
-    need: Requirements, option: str, term: Term, policies: Sequence[Path | str], book: PriceBook
+    need: Requirements, option: str, term: Term, policies: Sequence[Policy], book: PriceBook
 ) -> Ranked | None:
     place = need.placement.model_copy(
         update={
