@@ -10,10 +10,8 @@ def lines(bill: Bill) -> list[CostLine]:
     sized = bill.sized
     arch = "arm" if sized.arch == "arm64" else "x86"
     return [
-        *bill.bought_lines(
-            "Task vCPU", f"fargate.vcpu_hour.{arch}", sized.replica_hours * sized.vcpu
-        ),
-        *bill.bought_lines(
+        *bill.line("Task vCPU", f"fargate.vcpu_hour.{arch}", sized.replica_hours * sized.vcpu),
+        *bill.line(
             "Task memory", f"fargate.gb_hour.{arch}", sized.replica_hours * sized.memory_mb / 1024
         ),
     ]
