@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy import runs
+from ui import advice
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -56,6 +57,7 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any] | None]:
     try:
         yield None
     finally:
+        advice.WORKERS.shutdown()
         runs.shutdown()
 
 

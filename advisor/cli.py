@@ -72,11 +72,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _recommend(arguments: argparse.Namespace) -> int:
     from advisor import record, report, whatif
+    from advisor.purchase import purchase_choices
     from advisor.recommend import recommend
 
     need = _need(arguments.requirements)
     answer = recommend(need, policies=arguments.policies)
     answer = whatif.complete(need, answer, policies=arguments.policies)
+    choices = purchase_choices(need, answer.winner, policies=arguments.policies)
+    answer = answer.model_copy(update={"purchase_choices": choices})
     if arguments.format == "json":
         _print_json(answer.model_dump(mode="json", by_alias=True))
     elif arguments.format == "markdown":

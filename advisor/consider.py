@@ -16,7 +16,7 @@ from advisor.recommendation import CostLine, PeopleTime, Range
 from advisor.requirements import Cloud, Mode, Requirements
 from advisor.rules import Fired, Outcome, PlanFacts, RuleSet
 from advisor.sizing.choose import Sizable, size
-from advisor.sizing.functions import Function
+from advisor.sizing.purchase import NOT_CHEAPER, ON_DEMAND, missing_commitment, terms
 from advisor.sizing.sized import Factors, Sized
 from advisor.workload import Workload
 
@@ -43,6 +43,7 @@ class Plan:
     at_least: bool
     people: PeopleTime
     total_usd: Range
+    purchase_note: str  # why it is not bought as was asked; "" where it is
     imputed_usd: float  # added for the ranking alone, where a price is not known
     preferred: tuple[Fired, ...]
     warnings: tuple[Fired, ...]
@@ -70,18 +71,16 @@ def consider(
     unpriced = ""
     for region in usable_regions(option, work.need, regions.get(option.cloud.value, ())):
         try:
-            made = size(option, work, region, book)
+            plan = _cheapest(option, work, region, book, ranges)
         except UnknownPriceError as error:
             unpriced = str(error)
             continue
-        sized = made if isinstance(made, Sized) else made.sized()
-        if sized.infeasible is not None:
-            facts = PlanFacts.of(sized)
+        if isinstance(plan, Sized):
+            facts = PlanFacts.of(plan)
             refused.append(tuple(rules.evaluate(option, work, facts).excluded))
             continue
-        assert not isinstance(made, Sized)  # noqa: S101 - a bare Sized is always infeasible
-        plan = _priced(option, work, region, book, made, sized, ranges)
-        after = rules.evaluate(option, work, PlanFacts.of(sized, plan.monthly_usd, plan.total_usd))
+        facts = PlanFacts.of(plan.sized, plan.monthly_usd, plan.total_usd, plan.purchase_note)
+        after = rules.evaluate(option, work, facts)
         if after.excluded:
             refused.append(tuple(after.excluded))
             continue
@@ -125,6 +124,33 @@ def regions_by_cloud(
     return out, notes
 
 
+def _cheapest(
+    option: Option, work: Workload, region: str, book: PriceBook, ranges: bool
+) -> Plan | Sized:
+    """The plan of the way to buy that gives the least bill, or the Sized that says why none fits.
+
+    On demand is always tried: a commitment or spot is taken only where it makes the bill smaller.
+    """
+    found: list[Plan] = []
+    why_not = missing_commitment(option, work.need)
+    for term in terms(option, work.need):
+        made = size(option, work, region, book, term)
+        sized = made if isinstance(made, Sized) else made.sized()
+        if sized.infeasible is None:
+            assert not isinstance(made, Sized)  # noqa: S101 - a bare Sized is always infeasible
+            found.append(_priced(option, work, region, book, made, sized, ranges))
+            if term != ON_DEMAND:
+                why_not = why_not or NOT_CHEAPER[term if sized.bought else "idle"]
+        elif term == ON_DEMAND:
+            return sized
+        else:
+            why_not = why_not or sized.infeasible
+    best = min(found, key=lambda plan: plan.monthly_usd.expected)
+    if why_not and best.sized.bought is None:
+        return replace(best, purchase_note=f"{why_not}: priced on demand")
+    return best
+
+
 def _priced(
     option: Option,
     work: Workload,
@@ -139,7 +165,7 @@ def _priced(
     ends = _ends(option, work, region, book, chosen, usd) if ranges else [usd]
     monthly = Range(low=min([usd, *ends]), expected=usd, high=max([usd, *ends]))
     time = people_time(option, work)
-    imputed = _imputed_usd(option, chosen, expected) if at_least else 0.0
+    imputed = _imputed_usd(option, expected) if at_least else 0.0
     total_usd = Range(
         low=monthly.low + time.monthly_usd.low + imputed,
         expected=monthly.expected + time.monthly_usd.expected + imputed,
@@ -153,13 +179,12 @@ def _priced(
         control=option.level("control"),
         launch_weeks=people().launch_weeks(option, work.need.placement.existing_cluster),
         portability=option.level("portability"),
-        elasticity=option.level("elasticity")
-        * (SCALES["elasticity"]["kept_ready_factor"] if expected.ready_seconds else 1.0),
+        elasticity=option.level("elasticity"),
         resilience=option.level("resilience") * _lone_factor(work, expected),
         points=0.0,
     )
     return Plan(
-        option, region, expected, lines, monthly, at_least, time, total_usd, imputed,
+        option, region, expected, lines, monthly, at_least, time, total_usd, "", imputed,
         (), (), measures,
     )  # fmt: skip
 
@@ -192,10 +217,8 @@ def _ends(
     return out
 
 
-def _imputed_usd(option: Option, chosen: Sizable, sized: Sized) -> float:
+def _imputed_usd(option: Option, sized: Sized) -> float:
     """What the ranking reckons with where a machine's price is not known; in no bill."""
-    if isinstance(chosen, Function):
-        return chosen.prices.ready_usd(sized) if chosen.prices.imputed else 0.0
     if sized.usd_per_hour is not None or sized.strategy == "functions":
         return 0.0
     return option.number("imputed_vcpu_hour_usd") * sized.vcpu * sized.replica_hours

@@ -31,6 +31,7 @@ from advisor.recommendation import (
 )  # fmt: skip
 from advisor.requirements import Requirements
 from advisor.rules import Fired, Policy, load_rules
+from advisor.sizing.purchase import ON_DEMAND
 from advisor.workload import Workload, resolve
 
 
@@ -146,6 +147,7 @@ def _ranked(plan: Plan, work: Workload, share: float) -> Ranked:
         utilities=utility,
         region=plan.region,
         machine=sized.machine,
+        purchase=sized.bought.label if sized.bought else ON_DEMAND,
         replicas=Replicas(min=sized.replicas_min, max=sized.replicas_max),
         p95_ms=sized.p95_ms,
         finish_h=sized.finish_h,
@@ -195,10 +197,6 @@ def _warnings(
             f"The prices are {age} days old (snapshot of {book.as_of}); refresh them before you "
             "rely on the figures."
         )
-    if need.placement.commitment.value != "none":
-        out.append("Commitments are not priced yet: all figures are on-demand.")
-    if need.placement.spot:
-        out.append("Spot machines are not priced yet: all figures are on-demand.")
     if any(r.at_least for r in ranking):
         out.append('Some unit prices are unknown: those totals are "at least".')
     if need.today.option and need.today.option not in load_options():

@@ -104,6 +104,23 @@ class Ranked(Result):
     deploy_variant: str = ""
 
 
+class PurchaseChoice(Result):
+    """One way to buy an option's machines: "on-demand", "1y", "3y" or "spot".
+
+    `purchase` names the programme; it and the bill are None where this way is not open or would
+    not lower the bill, and `because` says why. `break_even_months`: of use, from which a
+    commitment has cost less than buying on demand.
+    """
+
+    choice: str
+    purchase: str | None
+    monthly_usd: float | None
+    at_least: bool
+    saving_percent: float | None = None
+    break_even_months: float | None = None
+    because: str = ""
+
+
 class Excluded(Result):
     """An option ruled out: the rule, the numbers, the source. One entry for each rule."""
 
@@ -168,6 +185,7 @@ class Recommendation(Result):
     flips: tuple[Flip, ...] = ()
     relaxations: tuple[Relaxation, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    purchase_choices: tuple[PurchaseChoice, ...] = ()  # of the winner, where they were asked for
     warnings: tuple[str, ...] = ()
     prices_as_of: str
     policies: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from advisor.catalog.schema import Option
 from advisor.prices.status import PriceStatus
-from advisor.recommendation import Ranked, Recommendation
+from advisor.recommendation import PurchaseChoice, Ranked, Recommendation
 from advisor.record import expected_response, money_range, size_of, usd
 from advisor.requirements import Requirements
 
@@ -25,6 +25,9 @@ def text(need: Requirements, answer: Recommendation) -> str:
             out += [*(f"  - {c.because}" for c in answer.conflicts), ""]
         out += ["The smallest changes that would help:"]
         out += [f"  - {r.because}" for r in answer.relaxations] or ["  - none was found"]
+    if answer.purchase_choices:
+        out += ["", f"Would you commit, or run {answer.ranking[0].name} on spot?"]
+        out += [_purchase(choice) for choice in answer.purchase_choices]
     if answer.excluded:
         out += ["", "Ruled out"]
         out += [f"  {e.option}: {e.because}  [{e.rule}; {e.source}]" for e in answer.excluded]
@@ -92,7 +95,7 @@ def _verdict(need: Requirements, answer: Recommendation) -> list[str]:
         sure = f"a close call{runner}; {sure}"
     out = [
         f"{best.kind.upper()}: {best.name}",
-        f"  {size_of(best)} in {best.region}; {sure}",
+        f"  {size_of(best)} in {best.region}, {best.purchase}; {sure}",
         f"  cloud bill {money_range(best)} a month + people's time "
         f"{usd(best.people_monthly_usd)} ({best.people.monthly_hours.expected:.1f} h a month, "
         "assumed)",
@@ -110,6 +113,20 @@ def _row(rank: int, r: Ranked) -> str:
         f"{'>= ' if r.at_least else ''}{usd(r.monthly_usd.expected)} + "
         f"{usd(r.people_monthly_usd)} people  {response:>9}  {size_of(r)}"
     )
+
+
+def _purchase(choice: PurchaseChoice) -> str:
+    if choice.monthly_usd is None:
+        return f"  {choice.choice:<10} {'-':>10}  {choice.because}"
+    saves = f"saves {choice.saving_percent:.1f} %" if choice.saving_percent else ""
+    pays = (
+        f", pays from {choice.break_even_months:.1f} months of use on"
+        if choice.break_even_months is not None
+        else ""
+    )
+    least = ">= " if choice.at_least else ""
+    bill = f"{least + usd(choice.monthly_usd):>10}"
+    return f"  {choice.choice:<10} {bill}  {choice.purchase}  {saves}{pays}".rstrip()
 
 
 def _lines(r: Ranked) -> list[str]:

@@ -47,6 +47,7 @@ from advisor.vocabulary import (
 )
 
 MAX_FILE_BYTES = 1_000_000
+OWN_NODES = "placement.clouds=kubernetes|own-hardware"  # when questions on own nodes make sense
 
 Ask = Literal["essential", "detail", "expert"]
 
@@ -64,8 +65,9 @@ def ask(
     """A field with its question.
 
     `when` says how early the form asks (essential: on the first page; detail: behind "more
-    detail"; expert: only in the file and the expert form). `depends_on` is "path=value": the
-    question makes sense only when that answer is given.
+    detail"; expert: only in the file and the expert form). `depends_on` is "path=value" or
+    "path=one|other": the question makes sense only when one of these answers is given (of several
+    answers, when one of them is among them).
     """
     extra: dict[str, Any] = {"question": question, "ask": when}
     if unit:
@@ -193,7 +195,7 @@ class Service(Section):
     )
     deadline_h: float = ask(
         24, "Deadline", "Async: to the answer. Batch: to the end of the night's run.",
-        unit="h", gt=0, le=720,
+        unit="h", depends_on="traffic.mode=async|batch", gt=0, le=720,
     )  # fmt: skip
     cold_starts_ok: bool = ask(
         True, "Cold starts are acceptable",
@@ -298,24 +300,32 @@ class Placement(Section):
     arm: bool = ask(True, "ARM machines are fine", "Graviton, Ampere and the like.")
     burstable: bool = ask(False, "Burstable machines are fine", "t3, t4g and the like.")
     spot: bool = ask(False, "Spot machines are fine", "Cheaper, but may be taken away.")
+    spot_alone: bool = ask(
+        False, "Spot even for a single replica",
+        "Answers stop while a lone spot machine is replaced; otherwise two are planned.",
+    )  # fmt: skip
     commitment: Commitment = ask(
-        Commitment.none, "Would you commit for a term?", "Savings plans and reservations."
-    )
+        Commitment.none, "Would you commit for a term?",
+        "Savings plans and reservations, for the part that is always in use.",
+    )  # fmt: skip
     existing_cluster: bool = ask(
         False, "A Kubernetes cluster is already run", "Its control plane and upkeep are then paid."
     )
     node_hourly_usd: float | None = ask(
         None, "Price of your own node", "For Kubernetes and own hardware, an hour.",
-        unit="USD/h", ge=0, le=1000,
+        unit="USD/h", depends_on=OWN_NODES, ge=0, le=1000,
     )  # fmt: skip
     node_vcpu: int = ask(
-        4, "vCPU of your own node", "For Kubernetes and own hardware.", unit="vCPU", ge=1, le=1024
-    )
+        4, "vCPU of your own node", "For Kubernetes and own hardware.",
+        unit="vCPU", depends_on=OWN_NODES, ge=1, le=1024,
+    )  # fmt: skip
     node_memory_gb: float = ask(
         16, "Memory of your own node", "For Kubernetes and own hardware.",
-        unit="GB", gt=0, le=32_768,
+        unit="GB", depends_on=OWN_NODES, gt=0, le=32_768,
     )  # fmt: skip
-    node_gpu: bool = ask(False, "Your own node has a GPU", "For Kubernetes and own hardware.")
+    node_gpu: bool = ask(
+        False, "Your own node has a GPU", "For Kubernetes and own hardware.", depends_on=OWN_NODES
+    )
 
     @field_validator("clouds", "regions", mode="before")
     @classmethod

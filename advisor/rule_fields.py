@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from advisor.catalog import loader
 from advisor.recommendation import Range
 from advisor.requirements import Cloud, Mode, ModelFormat, Pattern, Requirements
-from advisor.sizing.sized import Sized
+from advisor.sizing.sized import Sized, Term
 
 FieldType = Literal["number", "flag", "text", "list"]
 Value = float | bool | str | list[str]
@@ -80,6 +80,8 @@ PLAN: Mapping[str, FieldType] = {
     "replica_hours": "number",
     "infeasible": "flag",
     "infeasible_because": "text",
+    "purchase": "text",
+    "purchase_note": "text",
 }
 
 
@@ -101,6 +103,8 @@ class PlanFacts:
     finish_h: float | None = None
     replica_hours: float = 0.0
     infeasible_because: str = ""
+    purchase: Term = "on-demand"
+    purchase_note: str = ""  # why it is not bought as was asked
 
     @property
     def infeasible(self) -> bool:
@@ -113,7 +117,11 @@ class PlanFacts:
 
     @classmethod
     def of(
-        cls, sized: Sized, monthly: Range | None = None, total: Range | None = None
+        cls,
+        sized: Sized,
+        monthly: Range | None = None,
+        total: Range | None = None,
+        purchase_note: str = "",
     ) -> PlanFacts:
         """The facts of a sized option, and of its bill where it has one (expected values)."""
         return cls(
@@ -131,6 +139,8 @@ class PlanFacts:
             finish_h=sized.finish_h,
             replica_hours=sized.replica_hours,
             infeasible_because=sized.infeasible or "",
+            purchase=sized.bought.term if sized.bought else "on-demand",
+            purchase_note=purchase_note,
         )
 
 
@@ -180,6 +190,7 @@ def known_texts() -> Mapping[str, frozenset[str]]:
             "option.scaling": frozenset({"autoscaled", "fixed", "per-request", "job"}),
             "option.modes": frozenset(m.value for m in Mode),
             "option.formats": frozenset(f.value for f in ModelFormat),
+            "plan.purchase": frozenset(get_args(Term)),
         }
     )
 

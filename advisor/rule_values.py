@@ -104,6 +104,8 @@ def plan_values(plan: PlanFacts) -> dict[str, Value]:
         "plan.infeasible": plan.infeasible,
         "plan.infeasible_because": plan.infeasible_because,
         "plan.machine": plan.machine,
+        "plan.purchase": plan.purchase,
+        "plan.purchase_note": plan.purchase_note,
         "plan.utilisation_percent": plan.utilisation * 100,
         "plan.cold_start_percent": plan.cold_start_share * 100,
     }

@@ -1,60 +1,123 @@
-"""The door into the decision, with its answers kept: the same question is computed once."""
+"""The door into the decision, with its answers kept: the same question is computed once.
+
+The verdict is computed at once. What takes longer (what would change it, sweeps) is computed by
+worker processes while the page is used, and is given up when nobody waits for it any more.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
+from typing import Any, Literal, cast
 
+from advisor.errors import InputError
+from advisor.prices import load_book
 from advisor.recommend import recommend
 from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
-from advisor.whatif import complete
+from advisor.whatif import LoadCurve, load_curve
+from ui import jobs
+from ui.workers import Job, Workers
+
+What = Literal["changes", "volume", "growth"]
+Policies = Sequence[str]
 
 _KEPT = 128
+WORKERS = Workers()
 
-_worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="what-if")
-_futures: OrderedDict[str, Future[Recommendation]] = OrderedDict()
+
+@dataclass
+class _Asked:
+    """One question to the workers, and who waits for its answer."""
+
+    job: Job
+    waiting: set[str] = field(default_factory=set)
+
+
+_asked: OrderedDict[tuple[Any, ...], _Asked] = OrderedDict()
 _lock = threading.Lock()
 
 
-def verdict(need: Requirements) -> Recommendation:
+def verdict(need: Requirements, policies: Policies = ()) -> Recommendation:
     """The recommendation without flips and relaxations; fast. Raises InputError."""
-    return _verdict(need.model_dump_json())
+    return _verdict(need.model_dump_json(), tuple(policies), *_stamp())
 
 
-def whole(need: Requirements) -> Recommendation:
+def whole(need: Requirements, policies: Policies = ()) -> Recommendation:
     """The recommendation with what would change it. Blocks: it asks for many verdicts."""
-    return start_whole(need).result()
+    return cast(Recommendation, start("changes", need, policies).result())
 
 
-def start_whole(need: Requirements) -> Future[Recommendation]:
-    """The same, computed aside while the page is used."""
-    key = need.model_dump_json()
+def load(need: Requirements, option: str, policies: Policies = ()) -> LoadCurve:
+    """Response time against load of a ranked option; fast. Raises InputError."""
+    return _load(need.model_dump_json(), option, tuple(policies), *_stamp())
+
+
+def start(what: What, need: Requirements, policies: Policies = (), *, who: str = "") -> Future[Any]:
+    """Compute a what-if aside; the same question is asked once. Raises BusyError.
+
+    `who` waits for it: see `keep_only`. The future raises what the what-if raised.
+    """
+    key = (what, need.model_dump_json(), tuple(policies), _stamp())
     with _lock:
-        future = _futures.get(key)
-        if future is None or future.cancelled():
-            future = _worker.submit(_whole, key)
-            _futures[key] = future
-            while len(_futures) > _KEPT:
-                _futures.popitem(last=False)[1].cancel()
-        return future
+        asked = _asked.get(key)
+        if asked is None or asked.job.future.cancelled() or _failed(asked.job.future):
+            asked = _Asked(WORKERS.submit(jobs.run, what, key[1], key[2], load_book().as_of))
+            _asked[key] = asked
+        _asked.move_to_end(key)
+        asked.waiting.add(who)
+        while len(_asked) > _KEPT:
+            _asked.popitem(last=False)[1].job.stop()
+        return asked.job.future
 
 
-def give_up(need_json: str) -> None:
-    """Nobody waits for these answers any more: drop them unless they are being computed."""
+def keep_only(who: str, futures: Sequence[Future[Any]]) -> None:
+    """`who` waits for these alone: what nobody waits for any more is stopped."""
     with _lock:
-        future = _futures.get(need_json)
-        if future is not None and future.cancel():
-            del _futures[need_json]
+        for key, asked in list(_asked.items()):
+            if asked.job.future.done() or asked.job.future in futures:
+                continue
+            asked.waiting.discard(who)
+            if not asked.waiting:
+                asked.job.stop()
+                del _asked[key]
+
+
+def forget() -> None:
+    """Drop everything that is kept (after a refresh of the prices, between tests)."""
+    with _lock:
+        for asked in _asked.values():
+            asked.job.stop()
+        _asked.clear()
+    _verdict.cache_clear()
+    _load.cache_clear()
+
+
+def _failed(future: Future[Any]) -> bool:
+    return future.done() and future.exception() is not None
+
+
+def _stamp() -> tuple[str, str]:
+    """What an answer depends on beside the question: the prices, and today (for their age)."""
+    return load_book().as_of, date.today().isoformat()
 
 
 @lru_cache(maxsize=256)
-def _verdict(need: str) -> Recommendation:
-    return recommend(Requirements.model_validate_json(need))
+def _verdict(need: str, policies: tuple[str, ...], prices_as_of: str, today: str) -> Recommendation:
+    return recommend(Requirements.model_validate_json(need), policies=policies)
 
 
-def _whole(need: str) -> Recommendation:
+@lru_cache(maxsize=64)
+def _load(
+    need: str, option: str, policies: tuple[str, ...], prices_as_of: str, today: str
+) -> LoadCurve:
     parsed = Requirements.model_validate_json(need)
-    return complete(parsed, _verdict(need))
+    ranked = _verdict(need, policies, prices_as_of, today).option(option)
+    if ranked is None:
+        raise InputError(f"{option} does not fit these answers, so there is no load to show")
+    return load_curve(parsed, ranked)

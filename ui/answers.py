@@ -44,7 +44,7 @@ class Question:
     help: str
     unit: str
     ask: str
-    depends_on: tuple[str, str] | None
+    depends_on: tuple[str, tuple[str, ...]] | None
     options: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
@@ -112,7 +112,8 @@ def is_asked(question: Question, answers: Answers) -> bool:
     if question.depends_on is None:
         return True
     path, wanted = question.depends_on
-    return _to_text(answers.get(path)) == wanted
+    given = answers.get(path)
+    return any(_to_text(v) in wanted for v in (given if isinstance(given, list) else [given]))
 
 
 def problems(answers: Answers) -> list[str]:
@@ -202,7 +203,7 @@ def _question(section: str, name: str, info: FieldInfo) -> Question:
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     inner, optional = _unwrap(info.annotation)
     kind, options = _kind(inner)
-    depends = str(extra["depends_on"]).split("=", 1) if "depends_on" in extra else None
+    path, _, wanted = str(extra.get("depends_on", "")).partition("=")
     default = None if info.is_required() else _plain(info.get_default(call_default_factory=True))
     low, high = _bounds(info)
     return Question(
@@ -217,7 +218,7 @@ def _question(section: str, name: str, info: FieldInfo) -> Question:
         help=info.description or "",
         unit=str(extra.get("unit", "")),
         ask=str(extra.get("ask", "detail")),
-        depends_on=(depends[0], depends[1]) if depends else None,
+        depends_on=(path, tuple(wanted.split("|"))) if path else None,
         options=options,
         low=low,
         high=high,

@@ -140,6 +140,20 @@ def machine(ranked: Ranked) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def quantity(value: float | None, unit_name: str) -> str:
+    """A figure with its unit, as people write it: $214, 61 ms, 62 %, 23.2 requests/s."""
+    if value is None:
+        return "unknown"
+    if unit_name.startswith("USD"):
+        said = usd(value) if abs(value) >= 0.1 or value == 0 else unit_price(value)
+        return said + unit_name.removeprefix("USD").replace("/month", " a month")
+    if unit_name == "ms":
+        return milliseconds(value)
+    if unit_name == "ratio":
+        return percent(value, 1) if value < 0.995 or value > 1 else percent(value)
+    return f"{count(value)} {unit_name}".rstrip()
+
+
 def age_days(as_of: str, today: date | None = None) -> int | None:
     """Whole days since an ISO date; None when there is no readable date."""
     try:

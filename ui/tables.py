@@ -30,7 +30,6 @@ def ranking(answer: Recommendation) -> pd.DataFrame:
                 "Rank": place,
                 "Option": ranked.name,
                 "Kind": ranked.kind,
-                "Machine": fmt.machine(ranked),
                 "Cloud bill": ranked.monthly_usd.expected,
                 "People": ranked.people_monthly_usd,
                 "Total": ranked.total_monthly_usd,
@@ -40,6 +39,39 @@ def ranking(answer: Recommendation) -> pd.DataFrame:
                 "Best in draws": ranked.best_in_draws * 100,
             }
             for place, ranked in enumerate(answer.ranking, start=1)
+        ]
+    )
+
+
+def ranking_said(answer: Recommendation, *, waits: bool) -> pd.DataFrame:
+    """The same in words, for those who cannot read a canvas; `waits`: somebody waits for it."""
+    return pd.DataFrame(
+        [
+            {
+                "Rank": place,
+                "Option": f"{r.name} ({r.kind})",
+                "Machine": fmt.machine(r),
+                "Cloud bill": fmt.usd(r.monthly_usd.expected, at_least=r.at_least),
+                "People": fmt.usd(r.people_monthly_usd),
+                "Total": fmt.usd(r.total_monthly_usd, at_least=r.at_least),
+                "Speed": fmt.milliseconds(r.p95_ms)
+                if waits
+                else fmt.duration_s((r.finish_h or 0.0) * 3600),
+                "Score": f"{r.score:.2f}",
+                "Best in draws": fmt.percent(r.best_in_draws),
+            }
+            for place, r in enumerate(answer.ranking, start=1)
+        ]
+    )
+
+
+def contribution_numbers(answer: Recommendation) -> pd.DataFrame:
+    """How much each criterion adds to each option's score, as numbers: it sorts."""
+    return pd.DataFrame(
+        [
+            {"Option": r.name, "Score": r.score}
+            | {CRITERIA_LABELS.get(k, fmt.name(k)): v for k, v in r.contributions.items()}
+            for r in answer.ranking
         ]
     )
 

@@ -218,6 +218,8 @@ def _check(made: Option, path: Path) -> None:
         raise CatalogError(f"weights.yaml: {made.id} needs the levels {', '.join(LEVELS)}")
     for key in (a.source for a in made.assumptions.values()):
         cite(key)
+    for key in (way.source for way in made.purchase):
+        cite(key)
 
 
 def _yaml(path: Path) -> dict[str, Any]:

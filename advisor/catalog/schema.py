@@ -163,9 +163,21 @@ class Deploy(Strict):
     variant: str
 
 
-class Operates(Strict):
-    """Who does what once it runs."""
+class Purchase(Strict):
+    """A way to buy the option's machines beside on demand: the programmes of the price book that
+    apply to them, and where that is said. An empty list: the kind exists, but not for this option.
+    """
 
+    kind: Literal["commitment", "spot"]
+    programmes: tuple[str, ...]
+    note: str = ""
+    source: str = Field(min_length=1)
+
+
+class Operates(Strict):
+    """Who does what once it runs. `paged` says who is called when it fails, in a sentence."""
+
+    paged: str = Field(min_length=1)
     provider: tuple[str, ...]
     you: tuple[str, ...] = Field(min_length=1)
 
@@ -176,8 +188,9 @@ class Hours(Strict):
     monthly_hours: Estimate
     setup_hours: Estimate
     rationale: str
-    # Which skill factors hold; left out: those of the option's kind.
-    factors: Kind | Literal["containers"] | None = None
+    factors: Kind | Literal["containers"] | None = (
+        None  # which skill factors hold; left out: those of the option's kind
+    )
 
 
 class RuntimeImage(Strict):
@@ -222,6 +235,7 @@ class Option(Strict):
     scaling: Scaling
     deploy: Deploy
     pricing: tuple[Priced, ...] = Field(min_length=1)
+    purchase: tuple[Purchase, ...] = ()
     strengths: tuple[str, ...] = Field(min_length=1)
     weaknesses: tuple[str, ...] = Field(min_length=1)
     operates: Operates
@@ -231,8 +245,6 @@ class Option(Strict):
     machines_refused: tuple[str, ...] = ()  # priced, but not taken by the service's API
     architectures: tuple[Literal["x86", "arm"], ...] = ("x86",)
     gb_second_sku: str = ""  # with {arch} and {gb}
-    ready_sku: str = ""  # an instance kept ready, likewise
-    ready_work_sku: str = ""  # the work of such an instance
     per_replica_hour: dict[str, float] = {}  # beside the machine: sku -> quantity an hour
     assumptions: dict[str, Assumption]
     skus: dict[str, str]
@@ -284,6 +296,10 @@ class Option(Strict):
         if name.endswith("_sku"):
             raise CatalogError(f"cloud {self.cloud.value} has no {name} in assumptions.yaml")
         return self.fact(name).shown()
+
+    def programmes(self, kind: Literal["commitment", "spot"]) -> tuple[str, ...]:
+        """The programmes under which the option's machines can be bought; empty: none."""
+        return tuple(name for way in self.purchase if way.kind == kind for name in way.programmes)
 
     def level(self, name: str) -> float:
         """Where it stands on control, portability, elasticity, resilience (0 to 1), launch_weeks.

@@ -71,6 +71,32 @@ class Bill:
             for i, (part, unit_price) in enumerate(parts, start=1)
         ]
 
+    def bought_lines(self, name: str, sku: str, quantity: float) -> list[CostLine]:
+        """`line`, with the part of `quantity` that is bought at a discount on lines of its own.
+
+        `quantity` is in proportion to the plan's replica-hours (gigabyte-seconds for functions).
+        """
+        bought, sized = self.sized.bought, self.sized
+        if bought is None:
+            return self.line(name, sku, quantity)
+        used = sized.gb_seconds if sized.strategy == "functions" else sized.replica_hours
+        each = quantity / used if used else 0.0
+        lines = [
+            line.model_copy(
+                update={
+                    "unit_price_usd": line.unit_price_usd * bought.share,
+                    "usd": line.usd * bought.share,
+                    "source": f"{1 - bought.share:.1%} off {line.source}; {bought.source}",
+                    "as_of": self.book.oldest((line.as_of, bought.as_of)),
+                }
+            )
+            if line.unit_price_usd is not None
+            else line
+            for line in self.line(f"{name}, {bought.label}", sku, bought.discounted * each)
+        ]
+        above = self.line(f"{name}, on demand above it", sku, bought.on_demand * each)
+        return [*lines, *above]
+
     def metered(self, fact: str) -> float:
         """How usage is counted (512 KB steps, connections per LCU). Raises UnknownPriceError."""
         return self.book.metering(fact).value

@@ -10,8 +10,10 @@ def lines(bill: Bill) -> list[CostLine]:
     sized = bill.sized
     arch = "arm" if sized.arch == "arm64" else "x86"
     return [
-        *bill.line("Task vCPU", f"fargate.vcpu_hour.{arch}", sized.replica_hours * sized.vcpu),
-        *bill.line(
+        *bill.bought_lines(
+            "Task vCPU", f"fargate.vcpu_hour.{arch}", sized.replica_hours * sized.vcpu
+        ),
+        *bill.bought_lines(
             "Task memory", f"fargate.gb_hour.{arch}", sized.replica_hours * sized.memory_mb / 1024
         ),
     ]

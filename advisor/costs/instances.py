@@ -1,4 +1,8 @@
-"""Machines by the hour: every replica for every hour that it runs."""
+"""Machines by the hour: every replica for every hour that it runs.
+
+Under a commitment the committed replicas are paid in every hour, used or not, and the ones above
+them on demand; as spot, all of them at the spot price.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from advisor.recommendation import CostLine
 
 
 def lines(bill: Bill) -> list[CostLine]:
-    sized = bill.sized
+    sized, bought = bill.sized, bill.sized.bought
     name = f"{sized.machine} machines"
     if sized.usd_per_hour is None:
         return [
@@ -16,14 +20,29 @@ def lines(bill: Bill) -> list[CostLine]:
                 "give placement.node_hourly_usd, what an hour of your own node costs",
             )
         ]  # fmt: skip
-    return [
-        CostLine(
-            name=name,
-            quantity=sized.replica_hours,
-            unit="machine-hour",
-            unit_price_usd=sized.usd_per_hour,
-            usd=sized.replica_hours * sized.usd_per_hour,
-            source=sized.price_source,
-            as_of=sized.price_as_of,
-        )
-    ]
+    if bought is None:
+        return [_line(bill, name, sized.replica_hours, sized.usd_per_hour)]
+    if bought.term == "spot":  # the machine's price is the spot price already
+        return [_line(bill, f"{name}, spot", bought.discounted, sized.usd_per_hour)]
+    committed = _line(
+        bill, f"{name}, {bought.label}", bought.discounted, sized.usd_per_hour * bought.share
+    ).model_copy(
+        update={
+            "source": f"{1 - bought.share:.1%} off {sized.price_source}; {bought.source}",
+            "as_of": bill.book.oldest((sized.price_as_of, bought.as_of)),
+        }
+    )
+    above = _line(bill, f"{name}, on demand above it", bought.on_demand, sized.usd_per_hour)
+    return [committed, above] if bought.on_demand > 0 else [committed]
+
+
+def _line(bill: Bill, name: str, hours: float, usd_per_hour: float) -> CostLine:
+    return CostLine(
+        name=name,
+        quantity=hours,
+        unit="machine-hour",
+        unit_price_usd=usd_per_hour,
+        usd=hours * usd_per_hour,
+        source=bill.sized.price_source,
+        as_of=bill.sized.price_as_of,
+    )

@@ -1,7 +1,6 @@
 """Lambda: a fee for each request and gigabyte-seconds of duration, cold starts included.
 
-Since August 2025 AWS bills the initialisation phase of container images like the rest. Instances
-kept ready cost by the gigabyte-second whether or not they work, and their work costs less.
+Since August 2025 AWS bills the initialisation phase of container images like the rest.
 """
 
 from __future__ import annotations
@@ -12,16 +11,8 @@ from advisor.recommendation import CostLine
 
 def lines(bill: Bill) -> list[CostLine]:
     sized = bill.sized
-    arch, gb = "arm" if sized.arch == "arm64" else "x86", sized.memory_mb / 1024
+    arch = "arm" if sized.arch == "arm64" else "x86"
     return [
         *bill.line("Function requests", "lambda.request", sized.requests),
-        *bill.line(
-            "Instances kept ready", f"lambda.provisioned_gb_second.{arch}", sized.ready_seconds * gb
-        ),
-        *bill.line(
-            "Duration on instances kept ready",
-            f"lambda.provisioned_duration_gb_second.{arch}",
-            sized.ready_work_seconds * gb,
-        ),
-        *bill.line("Function duration", f"lambda.gb_second.{arch}", sized.gb_seconds),
+        *bill.bought_lines("Function duration", f"lambda.gb_second.{arch}", sized.gb_seconds),
     ]

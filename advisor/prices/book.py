@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -181,17 +181,34 @@ class PriceBook:
         return read_commitments(self.directory / "commitments.csv")
 
     def commitment(
-        self, service: str, term: str, *, family: str = "", machine: str = "", region: str = ""
+        self,
+        service: str,
+        term: str,
+        *,
+        family: str = "",
+        machine: str = "",
+        region: str = "",
+        cpu_only: bool = False,
+        programmes: Collection[str] | None = None,
     ) -> Commitment | None:
         """The discount to apply: `term` is 1y, 3y, spot or automatic; `service` is a machine
-        service, fargate or lambda. None where no applicable figure was published."""
+        service, fargate or lambda; `cpu_only` says that the machine has no accelerator;
+        `programmes` are those that may be used. None where no applicable figure was published."""
         return best(
             [
                 c
-                for c in self.commitments
-                if c.service == service and c.term == term and c.matches(family, machine, region)
+                for c in self._commitments_of.get((service, term), ())
+                if (programmes is None or c.programme in programmes)
+                and c.matches(family, machine, region, cpu_only=cpu_only)
             ]
         )
+
+    @cached_property
+    def _commitments_of(self) -> dict[tuple[str, str], list[Commitment]]:
+        out: dict[tuple[str, str], list[Commitment]] = {}
+        for c in self.commitments:
+            out.setdefault((c.service, c.term), []).append(c)
+        return out
 
     # Regions
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from advisor.prices.store import number, read_csv
 
 ANY = "*"
+ANY_CPU = "any-cpu"  # as a family: every machine without an accelerator
 COLUMNS = (
     "cloud", "service", "programme", "family", "machine", "region", "term", "payment",
     "discount_fraction", "kind", "as_of", "source",
@@ -22,8 +23,9 @@ class Commitment:
     """A discount on the on-demand price: pay `1 - discount_fraction` of it.
 
     `term` is 1y, 3y, spot or automatic; `family`, `machine` and `region` are "*" where any will
-    do. `discount_fraction` is None where nothing was published. `kind` adds two to those of a
-    rate: max ("up to": do not apply it) and unknown.
+    do, and `family` is "any-cpu" for every machine without an accelerator. `discount_fraction` is
+    None where nothing was published. `kind` adds two to those of a rate: max ("up to": do not
+    apply it) and unknown.
     """
 
     cloud: str
@@ -44,10 +46,13 @@ class Commitment:
         """Whether the figure may be applied to a bill."""
         return self.kind in USABLE and self.discount_fraction is not None
 
-    def matches(self, family: str, machine: str, region: str) -> bool:
-        """Whether it covers this machine; what is left empty only a "*" covers."""
+    def matches(self, family: str, machine: str, region: str, *, cpu_only: bool = False) -> bool:
+        """Whether it covers this machine; what is left empty only a "*" covers.
+
+        `cpu_only`: the machine is known to have no accelerator.
+        """
         return (
-            self.family in (ANY, family)
+            self.family in ((ANY, family, ANY_CPU) if cpu_only else (ANY, family))
             and self.machine in (ANY, machine)
             and self.region in (ANY, region)
         )
@@ -75,8 +80,8 @@ def read_commitments(path: Path) -> tuple[Commitment, ...]:
 def _closeness(c: Commitment) -> tuple[bool, bool, bool, bool, float]:
     return (
         c.machine != ANY,
+        c.family not in (ANY, ANY_CPU),
         c.region != ANY,
-        c.family != ANY,
         c.kind == "list",
         c.discount_fraction or 0.0,
     )

@@ -50,6 +50,10 @@ class Candidates:
         }
         return replace(self, **columns)
 
+    def at_price(self, usd_per_hour: Array, source: Names, as_of: Names) -> Candidates:
+        """The same machines bought at another price an hour."""
+        return replace(self, usd_per_hour=usd_per_hour, source=source, as_of=as_of)
+
 
 def candidates(option: Option, work: Workload, region: str, book: PriceBook) -> Candidates:
     """Every machine of the option in the region that holds the model. Empty when none does."""

@@ -10,7 +10,8 @@ from advisor.requirements import Mode
 from advisor.sizing.fleet import fleet
 from advisor.sizing.functions import functions
 from advisor.sizing.job import job
-from advisor.sizing.sized import EXPECTED, Factors, Sized
+from advisor.sizing.purchase import ON_DEMAND
+from advisor.sizing.sized import EXPECTED, Factors, Sized, Term
 from advisor.workload import Workload
 
 __all__ = ["EXPECTED", "Factors", "Sizable", "Sized", "size"]
@@ -22,12 +23,15 @@ class Sizable(Protocol):
     def sized(self, factors: Factors = EXPECTED) -> Sized: ...
 
 
-def size(option: Option, work: Workload, region: str, book: PriceBook) -> Sizable | Sized:
-    """The cheapest way to carry the workload on the option, or a Sized that says why none is.
+def size(
+    option: Option, work: Workload, region: str, book: PriceBook, term: Term = ON_DEMAND
+) -> Sizable | Sized:
+    """The cheapest way to carry the workload on the option with machines bought in the way of
+    `term`, or a Sized that says why there is none.
 
     Raises UnknownPriceError when the book has no machines for the option in the region.
     """
     if option.scaling == "per-request":
-        return functions(option, work, region, book)
+        return functions(option, work, region, book, term)
     runs = option.scaling == "job" or work.need.traffic.mode is Mode.batch
-    return (job if runs else fleet)(option, work, region, book)
+    return (job if runs else fleet)(option, work, region, book, term)

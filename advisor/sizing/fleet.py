@@ -22,8 +22,18 @@ from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.batch import async_hours_per_week, async_replica_hours
 from advisor.sizing.candidates import Candidates, candidates
 from advisor.sizing.performance import cold_start
+from advisor.sizing.purchase import (
+    ON_DEMAND,
+    Offer,
+    buy,
+    least_on_spot,
+    month_hours,
+    offered,
+    paid_hours,
+    why_not,
+)
 from advisor.sizing.queueing import busy_service_ms, max_rate_per_replica, replica_percentile_ms
-from advisor.sizing.sized import EXPECTED, Array, Factors, Sized
+from advisor.sizing.sized import EXPECTED, Array, Bought, Factors, Sized, Term
 from advisor.workload import Workload
 
 MONTH_PER_WEEK = HOURS_IN_MONTH / HOURS_IN_WEEK
@@ -38,32 +48,59 @@ class Fleet:
     machine: Candidates  # of length 1
     overhead_ms: float
     min_replicas: int
+    offer: Offer | None = None  # how it is bought, of length 1; None: on demand
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
-        """The replica plan on this machine; `factors` scale service time and volume."""
+        """The replica plan on this machine; `factors` scale service time and volume.
+
+        A commitment is made once, for the expected case, and stays when the inputs differ.
+        """
+        sized = self._plan(factors)
+        if self.offer is None or sized.infeasible is not None:
+            return sized
+        level = None
+        if factors != EXPECTED:
+            first = _bought(self.offer, self._plan(EXPECTED))
+            level = first.level if first else 0.0
+        return replace(sized, bought=_bought(self.offer, sized, level))
+
+    def _plan(self, factors: Factors) -> Sized:
         if self.work.need.traffic.mode is Mode.asynchronous:
             return _size_async(self, factors)
         return _size_realtime(self, factors)
 
 
-def fleet(option: Option, work: Workload, region: str, book: PriceBook) -> Fleet | Sized:
-    """The cheapest fleet, or an infeasible Sized that says why and how near the best machine is."""
+def fleet(
+    option: Option, work: Workload, region: str, book: PriceBook, term: Term = ON_DEMAND
+) -> Fleet | Sized:
+    """The cheapest fleet bought in the way of `term`, or an infeasible Sized that says why and how
+    near the best machine is."""
     machines = candidates(option, work, region, book)
     if len(machines) == 0:
         return infeasible(machines.rejected)
+    machines, offer = offered(option, machines, region, book, term)
+    if len(machines) == 0:
+        return infeasible(why_not(option, region, term, book))
     overhead = overhead_ms(option, work)
-    least = min_replicas(option, work)
+    least = least_on_spot(work.need, min_replicas(option, work), term)
     if work.need.traffic.mode is Mode.asynchronous:
-        hours = _async_hours(option, work, machines, EXPECTED)
+        hours = paid = _async_hours(option, work, machines, EXPECTED)
     else:
         rate = _max_rates(work, machines, overhead)
         if not (rate > 0).any():
             return _too_slow(option, work, machines, overhead)
-        machines, rate = machines.take(rate > 0), rate[rate > 0]
-        hours = _replica_hours(option, work.rates, rate, least) * MONTH_PER_WEEK
-    cost = _per_replica_hour(option, machines, book, region) * hours
-    order = np.lexsort((hours, np.where(np.isnan(cost), np.inf, cost)))
-    return Fleet(option, work, machines.take(order[:1]), overhead, least)
+        keeps = rate > 0
+        machines, rate = machines.take(keeps), rate[keeps]
+        offer = offer.take(keeps) if offer else None
+        counts, weights = _replica_counts(option, work.rates, rate, least)
+        hours = paid = counts @ weights * MONTH_PER_WEEK
+        if offer and term != "spot":
+            paid = paid_hours(counts, weights, offer.share) * MONTH_PER_WEEK
+    cost = machines.usd_per_hour * paid + _beside(option, book, region) * hours
+    order = np.lexsort((hours, np.where(np.isnan(cost), np.inf, cost)))[:1]
+    return Fleet(
+        option, work, machines.take(order), overhead, least, offer.take(order) if offer else None
+    )
 
 
 def overhead_ms(option: Option, work: Workload) -> float:
@@ -99,11 +136,25 @@ def _replicas(option: Option, rates: Array, max_rate: float, least: int) -> NDAr
     return np.maximum(_whole(_planned(option, rates) / max_rate), least).astype(np.int64)
 
 
-def _replica_hours(option: Option, rates: Array, max_rate: Array, least: int) -> Array:
-    """Replica-hours a week of many machines; shape (machines,). Equal hours are counted once."""
+def _replica_counts(
+    option: Option, rates: Array, max_rate: Array, least: int
+) -> tuple[Array, Array]:
+    """Replicas of many machines, shape (machines, distinct rates), rising with the rate; and the
+    hours of a week with that rate. Equal hours are counted once."""
     distinct, hours = np.unique(_planned(option, rates), return_counts=True)
     count = np.maximum(_whole(distinct[None, :] / max_rate[:, None]), least)
-    return np.asarray(count @ hours, dtype=np.float64)
+    return np.asarray(count, dtype=np.float64), hours.astype(np.float64)
+
+
+def _bought(offer: Offer, sized: Sized, level: float | None = None) -> Bought | None:
+    """What the plan's replica-hours are bought as. A replica that sleeps within an hour uses a
+    part of it."""
+    hourly = np.array(sized.hourly_replicas, dtype=np.float64)
+    hours = month_hours(len(hourly))
+    whole = float(hourly @ hours)
+    if whole > 0:
+        hourly *= sized.replica_hours / whole
+    return buy(offer, hourly, hours, level)
 
 
 def _planned(option: Option, rates: Array) -> Array:
@@ -119,16 +170,14 @@ def _whole(replicas: Array) -> Array:
     return np.ceil(replicas - 1e-9)
 
 
-def _per_replica_hour(
-    option: Option, machines: Candidates, book: PriceBook, region: str
-) -> Array:  # fmt: skip
-    """Price of one replica for an hour with what comes along with each machine (disk, address)."""
+def _beside(option: Option, book: PriceBook, region: str) -> float:
+    """Price of an hour of what comes along with each machine (disk, address)."""
     extra = 0.0
     for sku, per_hour in option.per_replica_hour.items():
         # The choice of a machine goes on without it; the bill's own line says it is unknown.
         with contextlib.suppress(UnknownPriceError):
             extra += book.rate(sku, region).tiers[0].unit_price_usd * per_hour
-    return np.asarray(machines.usd_per_hour + extra, dtype=np.float64)
+    return extra
 
 
 def _size_realtime(plan: Fleet, factors: Factors) -> Sized:

@@ -6,15 +6,13 @@ start shows up in the percentile exactly when it is frequent enough.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
-from advisor.errors import UnknownPriceError
 from advisor.prices import PriceBook
-from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
+from advisor.requirements import HOURS_IN_MONTH, Mode
 from advisor.sizing.fleet import infeasible as no_function
 from advisor.sizing.fleet import overhead_ms
 from advisor.sizing.performance import (
@@ -24,32 +22,13 @@ from advisor.sizing.performance import (
     lambda_vcpu,
     serverless_speed,
 )  # fmt: skip
-from advisor.sizing.provisioned import UNPREDICTABLE, instances_kept_ready
+from advisor.sizing.purchase import ON_DEMAND, Offer, buy, function_offer, month_hours, why_not
 from advisor.sizing.serverless import cold_start_share, mixture_percentile_ms
-from advisor.sizing.sized import EXPECTED, Factors, Sized
-from advisor.traffic import Rates
+from advisor.sizing.sized import EXPECTED, Array, Bought, Factors, Sized, Term
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24
 CHUNK_S = 60  # a batch invocation carries about a minute of records
-
-
-@dataclass(frozen=True)
-class Prices:
-    """USD for a gigabyte-second: on demand, of an instance kept ready, and of its work."""
-
-    on_demand: float
-    ready: float = 0.0
-    ready_work: float = 0.0
-    imputed: bool = False  # the last two are not known and stand in for the choice and the ranking
-
-    def usd(self, sized: Sized) -> float:
-        return sized.gb_seconds * self.on_demand + self.ready_usd(sized)
-
-    def ready_usd(self, sized: Sized) -> float:
-        """The part for instances kept ready."""
-        gb = sized.memory_mb / 1024
-        return gb * (sized.ready_seconds * self.ready + sized.ready_work_seconds * self.ready_work)
 
 
 @dataclass(frozen=True)
@@ -60,18 +39,25 @@ class Function:
     work: Workload
     memory_mb: float
     arch: str
-    prices: Prices
-    kept_ready: bool = False  # instances are kept ready by the clock
+    usd_per_gb_second: float
+    offer: Offer | None = None  # how the time is bought, of length 1; None: on demand
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
-        return _size(self, factors)
+        sized = _size(self, factors)
+        if self.offer is None or sized.infeasible is not None:
+            return sized
+        level = None
+        if factors != EXPECTED:
+            first = _bought(self.offer, self.work, _size(self, EXPECTED))
+            level = first.level if first else 0.0
+        return replace(sized, bought=_bought(self.offer, self.work, sized, level))
 
 
-def functions(option: Option, work: Workload, region: str, book: PriceBook) -> Function | Sized:
-    """The cheapest memory size that keeps the target, or an infeasible Sized that says why.
-
-    Where cold starts are ruled out and the hours of the traffic are known, instances are kept ready.
-    """
+def functions(
+    option: Option, work: Workload, region: str, book: PriceBook, term: Term = ON_DEMAND
+) -> Function | Sized:
+    """The cheapest memory size that keeps the target, bought in the way of `term`, or an
+    infeasible Sized that says why."""
     need_mb = option.number("overhead_memory_mb") + work.need.model.memory_mb
     sizes = [mb for mb in option.memory_sizes_mb if mb >= need_mb]
     if not sizes:
@@ -82,10 +68,15 @@ def functions(option: Option, work: Workload, region: str, book: PriceBook) -> F
     arches = option.architectures
     if not work.need.placement.arm:
         arches = tuple(a for a in arches if a != "arm")
-    kept_ready = keeps_ready(option, work)
+    offers: dict[str, Offer | None] = dict.fromkeys(arches)
+    if term != ON_DEMAND:
+        found = {a: function_offer(option, a, region, book, term) for a in arches}
+        offers = {a: offer for a, offer in found.items() if offer.known.all()}
+        if not offers:
+            return no_function(why_not(option, region, term, book))
     tried = [
-        Function(option, work, mb, arch, _prices(option, book, region, arch, mb), kept_ready)
-        for arch in arches
+        Function(option, work, mb, arch, _gb_second_usd(option, book, region, arch, mb), offer)
+        for arch, offer in offers.items()
         for mb in sizes
     ]
     best: tuple[float, Function] | None = None
@@ -93,7 +84,7 @@ def functions(option: Option, work: Workload, region: str, book: PriceBook) -> F
     for function in tried:
         sized = function.sized()
         if sized.infeasible is None:
-            cost = function.prices.usd(sized)
+            cost = _paid_gb_seconds(sized) * function.usd_per_gb_second
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, function)
         elif nearest is None or (sized.min_p95_ms or np.inf) < (nearest.min_p95_ms or np.inf):
@@ -104,40 +95,30 @@ def functions(option: Option, work: Workload, region: str, book: PriceBook) -> F
     return nearest
 
 
-def keeps_ready(option: Option, work: Workload) -> bool:
-    """Whether the option keeps instances ready for this workload: cold starts are ruled out, and
-    the hours of the traffic are known. Traffic that may pause and start costs less on demand."""
-    return (
-        work.need.traffic.mode is Mode.realtime
-        and not work.need.service.cold_starts_ok
-        and _offers_ready(option)
-        and work.need.traffic.pattern not in UNPREDICTABLE
-    )
+def _paid_gb_seconds(sized: Sized) -> float:
+    """Gigabyte-seconds at the price on demand that cost as much."""
+    bought = sized.bought
+    if bought is None:
+        return sized.gb_seconds
+    return bought.share * bought.discounted + bought.on_demand
 
 
-def _prices(option: Option, book: PriceBook, region: str, arch: str, memory_mb: float) -> Prices:
-    """Prices of a gigabyte-second at this memory size. Raises UnknownPriceError."""
+def _bought(
+    offer: Offer, work: Workload, sized: Sized, level: float | None = None
+) -> Bought | None:
+    """The month's gigabyte-seconds, spread over the hours as the requests are."""
+    share: Array = work.rates / work.rates.mean()
+    return buy(offer, share * sized.gb_seconds / HOURS_IN_MONTH, month_hours(len(share)), level)
+
+
+def _gb_second_usd(
+    option: Option, book: PriceBook, region: str, arch: str, memory_mb: float
+) -> float:
+    """Price of a gigabyte-second at this memory size. Raises UnknownPriceError."""
     gb = round(memory_mb / 1024)
     sku = option.gb_second_sku
     usd = book.rate(sku.format(arch=arch, gb=gb), region).tiers[0].unit_price_usd
-    on_demand = usd / gb if "{gb}" in sku else usd
-    if not _offers_ready(option):
-        return Prices(on_demand)
-    try:
-        ready, ready_work = (
-            book.rate(each.format(arch=arch, gb=gb), region).tiers[0].unit_price_usd
-            / (gb if "{gb}" in each else 1)
-            for each in (option.ready_sku, option.ready_work_sku)
-        )
-    except UnknownPriceError:
-        # The choice goes on with Lambda's proportions; the bill's own lines say it is unknown.
-        ratios = option.number("ready_price_ratio"), option.number("ready_work_price_ratio")
-        return Prices(on_demand, on_demand * ratios[0], on_demand * ratios[1], imputed=True)
-    return Prices(on_demand, ready, ready_work)
-
-
-def _offers_ready(option: Option) -> bool:
-    return "provisioned_concurrency" in option.facts and option.flag("provisioned_concurrency")
+    return usd / gb if "{gb}" in sku else usd
 
 
 def _size(function: Function, factors: Factors) -> Sized:
@@ -158,14 +139,10 @@ def _size(function: Function, factors: Factors) -> Sized:
     requests = need.traffic.requests_per_month * factors.volume
     if mode is Mode.batch:
         return _size_batch(function, requests, service_ms, init_s, vcpu)
-    ready: NDArray[np.int64] | None = None
-    if function.kept_ready:
-        ready, cold = instances_kept_ready(rates, service_ms / 1000, option.number("ready_spill"))
-        billed_s = requests * cold * (service_ms / 1000 + init_s)
-    else:
-        shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(platform))
-        cold = float((shares * rates).sum() / rates.sum())
-        billed_s = requests * (service_ms / 1000 + cold * init_s)
+    shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(platform))
+    weights = rates / rates.sum()
+    cold = float((shares * weights).sum())
+    billed_s = requests * (service_ms / 1000 + cold * init_s)
     overhead = overhead_ms(option, work)
     infeasible, response = None, None
     if mode is Mode.realtime:
@@ -185,31 +162,8 @@ def _size(function: Function, factors: Factors) -> Sized:
         function, vcpu, service_ms, requests, billed_s, cold, response,
         concurrency=peak, infeasible=infeasible,
         finish_h=(service_ms / 1000 + init_s) / 3600 if mode is Mode.asynchronous else None,
-        runs=0.0, ready=ready, notes=_ready_notes(function, rates, service_ms, init_s, ready),
+        runs=0.0,
     )  # fmt: skip
-
-
-def _ready_notes(
-    function: Function,
-    rates: Rates,
-    service_ms: float,
-    init_s: float,
-    ready: NDArray[np.int64] | None,
-) -> tuple[str, ...]:
-    if ready is None:
-        return ()
-    shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(function.option.machines))
-    cold = float((shares * rates).sum() / rates.sum())
-    notes = [
-        f"Instances are kept ready by the clock, {ready.min()} to {ready.max()} of them; on demand "
-        f"{cold:.2%} of the requests would wait {init_s:,.1f} s for a start."
-    ]
-    if function.prices.imputed:
-        notes.append(
-            "The price of instances kept ready is not known here: for the ranking alone it is "
-            "reckoned in Lambda's proportions to the price on demand."
-        )
-    return tuple(notes)
 
 
 def _size_batch(
@@ -252,12 +206,7 @@ def _sized(
     infeasible: str | None,
     finish_h: float | None,
     runs: float,
-    ready: NDArray[np.int64] | None = None,
-    notes: tuple[str, ...] = (),
 ) -> Sized:
-    hourly = () if ready is None else tuple(int(n) for n in ready)
-    ready_s = sum(hourly) * 3600.0 * HOURS_IN_MONTH / HOURS_IN_WEEK
-    ready_work_s = requests * (1 - cold) * service_ms / 1000 if hourly else 0.0
     arch = " ARM" if function.arch == "arm" else ""
     return Sized(
         strategy="functions",
@@ -268,15 +217,13 @@ def _sized(
         usd_per_hour=None,
         price_source="",
         price_as_of="",
-        model=f"up to {max(hourly)} instances kept ready by the clock (Erlang's loss formula)"
-        if hourly
-        else "one instance a request (Little's law); warm and cold requests mixed",
+        model="one instance a request (Little's law); warm and cold requests mixed",
         service_time_ms=service_ms,
         servers=1,
-        replicas_min=min(hourly, default=0),
-        replicas_max=max(hourly, default=max(1, int(np.ceil(concurrency)))),
-        replica_hours=(ready_s + billed_s) / 3600,
-        hourly_replicas=hourly,
+        replicas_min=0,
+        replicas_max=max(1, int(np.ceil(concurrency))),
+        replica_hours=billed_s / 3600,
+        hourly_replicas=(),
         utilisation=0.0,
         p95_ms=response_ms,
         finish_h=finish_h,
@@ -284,10 +231,7 @@ def _sized(
         requests=requests,
         gb_seconds=billed_s * function.memory_mb / 1024,
         billed_seconds=billed_s,
-        ready_seconds=ready_s,
-        ready_work_seconds=ready_work_s,
         runs_per_month=runs,
         min_p95_ms=response_ms,
         infeasible=infeasible,
-        notes=notes,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from advisor.sizing.batch import BatchPlan, batch_plan
 from advisor.sizing.candidates import Candidates, candidates
 from advisor.sizing.fleet import infeasible, machine_fields, slowed
 from advisor.sizing.performance import cold_start
-from advisor.sizing.sized import EXPECTED, Factors, Sized
+from advisor.sizing.purchase import ON_DEMAND, Offer, buy, offered, why_not
+from advisor.sizing.sized import EXPECTED, Bought, Factors, Sized, Term
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24  # one run a night
@@ -26,24 +27,46 @@ class Job:
     option: Option
     work: Workload
     machine: Candidates
+    offer: Offer | None = None  # how it is bought, of length 1; None: on demand
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
-        return _size(self, factors)
+        sized = _size(self, factors)
+        if self.offer is None or sized.infeasible is not None:
+            return sized
+        level = None
+        if factors != EXPECTED:
+            first = _bought(self.offer, _size(self, EXPECTED))
+            level = first.level if first else 0.0
+        return replace(sized, bought=_bought(self.offer, sized, level))
 
 
-def job(option: Option, work: Workload, region: str, book: PriceBook) -> Job | Sized:
-    """The machine type whose runs cost least within the deadline, or an infeasible Sized."""
+def job(
+    option: Option, work: Workload, region: str, book: PriceBook, term: Term = ON_DEMAND
+) -> Job | Sized:
+    """The machine type whose runs, bought in the way of `term`, cost least within the deadline,
+    or an infeasible Sized."""
     machines = candidates(option, work, region, book)
     if len(machines) == 0:
         return infeasible(machines.rejected)
+    machines, offer = offered(option, machines, region, book, term)
+    if len(machines) == 0:
+        return infeasible(why_not(option, region, term, book))
     plans = [_plan(option, work, machines, i, EXPECTED) for i in range(len(machines))]
     fits = np.array([p is not None for p in plans])
     if not fits.any():
         return infeasible(_too_late(option, work))
     hours = np.array([p.machine_hours_per_run if p else np.inf for p in plans])
     cost = hours * np.nan_to_num(machines.usd_per_hour, nan=1e9)
-    best = int(np.lexsort((hours, cost))[0])
-    return Job(option, work, machines.take(np.array([best])))
+    best = np.lexsort((hours, cost))[:1]
+    return Job(option, work, machines.take(best), offer.take(best) if offer else None)
+
+
+def _bought(offer: Offer, sized: Sized, level: float | None = None) -> Bought | None:
+    """A run's machines for the hours of the month in which runs are under way, none in between."""
+    machines = float(sized.replicas_max)
+    running = min(sized.replica_hours / machines, float(HOURS_IN_MONTH))
+    hours = np.array([running, HOURS_IN_MONTH - running])
+    return buy(offer, np.array([machines, 0.0]), hours, level)
 
 
 def _size(plan: Job, factors: Factors) -> Sized:

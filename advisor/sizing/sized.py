@@ -10,6 +10,27 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Strategy = Literal["fleet", "functions", "job"]
+Term = Literal["on-demand", "1y", "3y", "spot"]
+
+
+@dataclass(frozen=True)
+class Bought:
+    """How a plan's machines are bought, where it is not on demand alone.
+
+    Units are replica-hours a month (gigabyte-seconds for functions): `discounted` at `share` of the
+    price on demand, `on_demand` above them. A commitment covers `level` units every hour; `idle` of
+    the discounted ones are paid and not used.
+    """
+
+    term: Term
+    label: str  # "1-year EC2 Instance Savings Plan", "spot"
+    share: float
+    level: float
+    discounted: float
+    on_demand: float
+    idle: float
+    source: str
+    as_of: str
 
 
 @dataclass(frozen=True)
@@ -40,12 +61,11 @@ class Sized:
     finish_h: float | None
     cold_start_share: float = 0.0
     requests: float = 0.0  # invocations a month, for functions
-    gb_seconds: float = 0.0  # a month, for functions on demand, start-up included
-    billed_seconds: float = 0.0  # a month, for functions on demand, start-up included
-    ready_seconds: float = 0.0  # a month, of function instances kept ready
-    ready_work_seconds: float = 0.0  # a month, of requests that those serve
+    gb_seconds: float = 0.0  # a month, for functions, start-up included
+    billed_seconds: float = 0.0  # a month, for functions, start-up included
     runs_per_month: float = 0.0  # for jobs
     min_p95_ms: float | None = None  # the best response time that any machine of the option gives
+    bought: Bought | None = None  # None: on demand
     infeasible: str | None = None
     notes: tuple[str, ...] = ()
 

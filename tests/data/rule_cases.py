@@ -151,7 +151,7 @@ CASES = (
     # starts, availability, quotas
     Case(
         "cold-starts", "lambda-url", "waits 0.15 to 10 s for a start",
-        {"service.cold_starts_ok": False, "traffic.pattern": "spiky"},
+        {"service.cold_starts_ok": False},
     ),
     Case(
         "availability", "sagemaker-realtime", "99.99 % asked > 99.95 %",
@@ -234,6 +234,26 @@ CASES = (
          "service.p95_ms": 2000},
         PlanFacts(utilisation=0.8, replicas_min=2, replicas_max=4),
     ),
+    # how it is bought
+    Case(
+        "spot-interruption", "aws-batch", "at two minutes' notice or less",
+        BATCH | {"traffic.requests_per_month": 30_000_000, "placement.spot": True},
+        PlanFacts(purchase="spot"),
+    ),
+    Case(
+        "spot-alone", "ec2", "a single spot machine answers",
+        {"traffic.requests_per_month": 200_000, "placement.spot": True,
+         "placement.spot_alone": True},
+        PlanFacts(purchase="spot", replicas_min=1, replicas_max=1),
+    ),
+    Case(
+        "committed-term", "ec2", "a commitment (3y) is owed to the end of its term",
+        {"placement.commitment": "3y"}, PlanFacts(purchase="3y"),
+    ),
+    Case(
+        "purchase-not-as-asked", "sagemaker-realtime", "priced on demand",
+        {"placement.commitment": "1y"}, PlanFacts(purchase_note="no rate is known: priced on demand"),
+    ),
     # what self-hosting means
     Case("yours-to-run", "ecs-fargate", "scaling, monitoring and security are yours"),
     Case("cluster-skill", "eks", "more DevOps knowledge than basic", {"team.devops_skill": "basic"}),
@@ -271,10 +291,6 @@ CASES = (
     ),
     Case("always-on", "sagemaker-realtime", "always on", STEADY),
     Case("comes-and-goes", "sagemaker-serverless", "nothing is paid in between", SPIKY),
-    Case(
-        "ready-all-week", "lambda-url", "kept ready round the clock",
-        {"service.cold_starts_ok": False}, PlanFacts(replicas_min=1, replicas_max=2),
-    ),
     Case(
         "hardly-any", "lambda-url", "65.8 requests a day",
         {"traffic.requests_per_month": 2000, "service.p95_ms": 20_000},

@@ -176,6 +176,7 @@ def test_every_source_has_an_address_or_is_our_own() -> None:
 def test_every_source_is_used() -> None:
     used = {f.source_key for o in OPTIONS for f in o.facts.values()}
     used |= {a.source for o in OPTIONS for a in o.assumptions.values()}
+    used |= {way.source for o in OPTIONS for way in o.purchase}
     used |= {a.source for a in loader.assumptions().thresholds.values()}
     used |= {loader.assumptions().runtime_image_mb.source}
     used |= {b.source for b in loader.people().bounds} | {loader.people().source}

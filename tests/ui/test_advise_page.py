@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import sample
+from here import Here
 from streamlit.testing.v1 import AppTest
 
 from advisor.presets import presets
 from advisor.requirements import dumps
-from ui import advice, state
+from ui import advice, jobs, state
 from ui.answers import encode, flatten
 
 Open = Callable[..., AppTest]
@@ -26,8 +27,9 @@ def texts(app: AppTest) -> str:
 @pytest.fixture(autouse=True)
 def _flips_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flips ask for a hundred verdicts; they have tests of their own below advisor."""
-    monkeypatch.setattr(advice, "complete", lambda need, answer: answer)
-    advice._futures.clear()
+    monkeypatch.setattr(jobs, "complete", lambda need, answer, **_: answer)
+    monkeypatch.setattr(advice, "WORKERS", Here())
+    advice.forget()
 
 
 def test_a_newcomer_sees_a_verdict_with_its_cost(open_app: Open) -> None:
@@ -111,11 +113,11 @@ def test_nothing_fits_is_a_state_with_a_way_out(
 ) -> None:
     real = advice.verdict
 
-    def verdict(need):
+    def verdict(need, policies=()):
         return sample.nothing_fits() if need.service.p95_ms < 60 else real(need)
 
     monkeypatch.setattr(advice, "verdict", verdict)
-    monkeypatch.setattr(advice, "whole", verdict)
+    monkeypatch.setattr(jobs, "recommend", verdict)
     app = open_app()
     app.number_input(key="service.p95_ms").set_value(1.0).run()
     assert not app.exception
@@ -168,7 +170,7 @@ def test_old_prices_are_warned_about(open_app: Open, monkeypatch: pytest.MonkeyP
     assert price_age.sentence(90, "2026-01-01", 90) is None
     assert "91 days old" in str(price_age.sentence(91, "2026-01-01", 90))
     assert "no date" in str(price_age.sentence(None, "undated", 90))
-    monkeypatch.setattr(advice, "verdict", lambda need: sample.recommendation())
+    monkeypatch.setattr(advice, "verdict", lambda need, policies=(): sample.recommendation())
     app = open_app()
     assert any("days old" in w.value for w in app.warning)
 
@@ -192,7 +194,7 @@ def test_an_address_that_lags_behind_does_not_undo_an_answer(open_app: Open) -> 
     app.number_input(key="service.p95_ms").set_value(80.0).run()
     app.query_params.clear()
     app.query_params.update(before)
-    app.toggle(key="cost_people").set_value(False).run()
+    app.segmented_control(key="ranked_columns").set_value("What makes the score").run()
     assert app.number_input(key="service.p95_ms").value == 80
     assert app.query_params["service.p95_ms"] == "80"
 

@@ -35,8 +35,10 @@ def test_scores_add_up() -> None:
 
 
 def test_the_week_starts_on_monday_midnight() -> None:
-    figure = charts.replicas(sample.recommendation().ranking[0])
-    (line,) = figure.data
+    rates = [float(hour) for hour in range(168)]
+    figure = charts.week(rates, sample.recommendation().ranking[0])
+    load, line = figure.data
+    assert list(load.y) == rates
     assert len(line.y) == 168
     assert (line.y[7], line.y[8], line.y[24 * 5 + 8]) == (2, 4, 2)
     assert line.customdata[8] == "Mon 08:00"
@@ -63,7 +65,7 @@ def test_palettes_are_those_of_the_theme() -> None:
 def test_each_chart_is_said_in_words() -> None:
     answer = sample.recommendation()
     assert "Vertex online at least $840" in charts.costs_said(answer.ranking)
-    assert "between 2 and 4" in charts.replicas_said(answer.ranking[0])
+    assert "between 2 and 4" in charts.week_said([1.0] * 168, answer.ranking[0])
 
 
 def test_an_unknown_price_is_never_zero_in_the_table() -> None:

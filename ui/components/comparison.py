@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import streamlit as st
 
 from advisor.catalog.loader import option as catalog_option
+from advisor.catalog.schema import Operates
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
 from ui import format as fmt
 from ui.components.verdict import KIND_LABEL
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `size` says which of two is better (the smaller), None: no say."""
+
+    label: str
+    cell: Callable[[Ranked], str]
+    size: Callable[[Ranked], float | None] | None = None
 
 
 def side_by_side(need: Requirements, answer: Recommendation) -> None:
@@ -24,11 +35,11 @@ def side_by_side(need: Requirements, answer: Recommendation) -> None:
             "*Ruled out* for the reasons.]"
         )
     names = [f"{KIND_LABEL[r.kind].capitalize()}: {fmt.escape(r.name)}" for r in found]
-    rows = [(label, [cell(r) for r in found]) for label, cell in _cells(need)]
+    table = [(row.label, _cells(row, found)) for row in rows(need)]
     st.table(
         {
-            "Compared": [label for label, _ in rows],
-            **{name: [cells[i] for _, cells in rows] for i, name in enumerate(names)},
+            "Compared": [label for label, _ in table],
+            **{name: [cells[i] for _, cells in table] for i, name in enumerate(names)},
         },
         border="horizontal",
         hide_index=True,
@@ -36,22 +47,53 @@ def side_by_side(need: Requirements, answer: Recommendation) -> None:
     )
 
 
-def _cells(need: Requirements) -> list[tuple[str, Callable[[Ranked], str]]]:
+def rows(need: Requirements) -> list[Row]:
+    """What is compared, in this order."""
     waits = need.traffic.mode is Mode.realtime
     speed = f"p{need.service.percentile:g} response" if waits else "Finished after"
     return [
-        ("Cloud bill a month", _bill),
-        ("People's time a month", _people),
-        ("Total a month", lambda r: f"**{fmt.escape(_together(r))}**"),
-        (speed, (lambda r: fmt.milliseconds(r.p95_ms)) if waits else _finish),
-        ("Control", lambda r: _level(r, "control")),
-        ("The provider takes care of", lambda r: _list(catalog_option(r.option).operates.provider)),
-        ("You take care of", lambda r: _list(catalog_option(r.option).operates.you)),
-        ("Who patches", lambda r: fmt.escape(catalog_option(r.option).text("patching"))),
-        ("Hours to set up", lambda r: fmt.escape(fmt.hours(r.people.setup_hours))),
-        ("Until it runs", _launch),
-        ("Lock-in", _lock_in),
+        Row("Cloud bill a month", _bill, lambda r: r.monthly_usd.expected),
+        Row("People's time a month", _people, lambda r: r.people_monthly_usd),
+        Row("Total a month", _together, lambda r: r.total_monthly_usd),
+        Row(
+            speed,
+            (lambda r: fmt.milliseconds(r.p95_ms)) if waits else _finish,
+            (lambda r: r.p95_ms) if waits else (lambda r: r.finish_h),
+        ),
+        Row("Control", lambda r: _level(r, "control"), lambda r: -_value(r, "control")),
+        Row("The provider takes care of", lambda r: _list(_operates(r).provider)),
+        Row("You take care of", lambda r: _list(_operates(r).you)),
+        Row("Who patches", lambda r: fmt.escape(catalog_option(r.option).text("patching"))),
+        Row("Who is paged", lambda r: fmt.escape(_operates(r).paged)),
+        Row(
+            "Hours to set up",
+            lambda r: fmt.escape(fmt.hours(r.people.setup_hours)),
+            lambda r: r.people.setup_hours.expected,
+        ),
+        Row("Until it runs", _launch, lambda r: _value(r, "launch_weeks")),
+        Row("Lock-in", _lock_in, lambda r: catalog_option(r.option).number("lock_in")),
+        Row("Best in draws", lambda r: fmt.percent(r.best_in_draws), lambda r: -r.best_in_draws),
     ]
+
+
+def _cells(row: Row, found: list[Ranked]) -> list[str]:
+    """The cells of a line; the better of two carries a tick and is bold."""
+    cells = [row.cell(ranked) for ranked in found]
+    sizes = [row.size(ranked) if row.size else None for ranked in found]
+    if len(found) < 2 or any(size is None for size in sizes) or sizes[0] == sizes[1]:
+        return cells
+    if any(ranked.at_least for ranked in found) and row.label in (
+        "Cloud bill a month",
+        "Total a month",
+    ):
+        return cells  # a total of "at least" is better than nothing
+    best = 0 if (sizes[0] or 0.0) < (sizes[1] or 0.0) else 1
+    cells[best] = f"**{cells[best]}** ✓"
+    return cells
+
+
+def _operates(ranked: Ranked) -> Operates:
+    return catalog_option(ranked.option).operates
 
 
 def _bill(ranked: Ranked) -> str:
@@ -65,11 +107,15 @@ def _people(ranked: Ranked) -> str:
 
 
 def _together(ranked: Ranked) -> str:
-    return fmt.usd(ranked.total_monthly_usd, at_least=ranked.at_least)
+    return fmt.escape(fmt.usd(ranked.total_monthly_usd, at_least=ranked.at_least))
 
 
 def _finish(ranked: Ranked) -> str:
     return "–" if ranked.finish_h is None else fmt.duration_s(ranked.finish_h * 3600)
+
+
+def _value(ranked: Ranked, name: str) -> float:
+    return catalog_option(ranked.option).level(name)
 
 
 def _level(ranked: Ranked, name: str) -> str:

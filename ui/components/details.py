@@ -1,28 +1,38 @@
-"""Behind the verdict: the ranking, the bill, the week, what changes it, what was ruled out."""
+"""Behind the verdict: the ranking, what changes it, what was ruled out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import wait
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from advisor.recommendation import Flip, Ranked, Recommendation
+from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import Mode, Requirements
 from ui import advice, charts, tables, theme
 from ui import format as fmt
 from ui.answers import describe, unit
+from ui.components.later import Later, who
 
 Names = Mapping[str, str]  # option id -> name
 
-_WAITING = "_waiting_for_changes"
 _ON_THE_CARD = 2
-_TURN_S = 0.25
+FIGURES, SCORES = "Money and speed", "What makes the score"
 
 
 def ranked(need: Requirements, answer: Recommendation) -> None:
     """All options that fit, sortable, and what each criterion adds."""
+    shown = st.segmented_control(
+        "Columns", (FIGURES, SCORES), default=FIGURES, key="ranked_columns", required=True,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    if shown == SCORES:
+        _contributions(answer)
+    else:
+        _ranking(need, answer)
+
+
+def _ranking(need: Requirements, answer: Recommendation) -> None:
     frame = tables.ranking(answer)
     waits = need.traffic.mode is Mode.realtime
     st.dataframe(
@@ -46,111 +56,54 @@ def ranked(need: Requirements, answer: Recommendation) -> None:
         },
         alt=charts.scores_said(answer.ranking),
     )
-    st.markdown("**What each criterion adds to the score**")
+    with st.expander("The same as a plain table"):
+        st.table(
+            tables.ranking_said(answer, waits=waits).map(_cell),
+            border="horizontal",
+            hide_index=True,
+        )
+
+
+def _contributions(answer: Recommendation) -> None:
+    """What each criterion adds to each option's score: sortable, drawn, and as a plain table."""
+    frame = tables.contribution_numbers(answer)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content",
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in frame.columns
+            if name != "Option"
+        },
+        alt=charts.scores_said(answer.ranking),
+    )
     st.plotly_chart(
         charts.scores(answer.ranking, dark=theme.is_dark()),
         config={"displayModeBar": False},
         key="scores",
         alt=charts.scores_said(answer.ranking),
     )
-    with st.expander("The same as a table"):
+    with st.expander("The same as a plain table"):
         st.table(tables.contributions(answer), border="horizontal", hide_index=True)
 
 
-def cost(answer: Recommendation) -> None:
-    """The bills side by side, then one option's bill line by line."""
-    people = st.toggle("With people's time", value=True, key="cost_people")
-    st.markdown("**USD a month**")
-    st.plotly_chart(
-        charts.costs(answer.ranking, people=people, dark=theme.is_dark()),
-        config={"displayModeBar": False},
-        key="costs",
-        alt=charts.costs_said(answer.ranking),
-    )
-    shown = _choose(answer, "cost_of", "The bill of")
-    st.table(
-        tables.cost_lines(shown).map(_cell),
-        border="horizontal",
-        hide_index=True,
-        alt=f"Cost lines of {shown.name}",
-    )
-    st.markdown(fmt.escape(tables.cost_totals(shown)))
-    if shown.at_least:
-        st.warning(
-            "A unit price is unknown, so the bill is at least this much. The line says which.",
-            icon=":material/help:",
-        )
-    time = shown.people
-    st.markdown(
-        fmt.escape(
-            f"People's time is assumed, not billed: {fmt.hours(time.monthly_hours)} a month to "
-            f"run it and {fmt.hours(time.setup_hours)} to set it up, spread over a year, at "
-            f"{fmt.usd(time.hourly_usd)} an hour"
-            f"{' (your own hours)' if time.changed_by_user else ''}."
-        )
-    )
-
-
-def sizing(answer: Recommendation) -> None:
-    """How big, hour by hour, and by which model."""
-    shown = _choose(answer, "size_of", "The size of")
-    size = shown.sizing
-    rows = [
-        ("Machine", fmt.machine(shown)),
-        ("One request takes, on it", fmt.milliseconds(size.service_time_ms)),
-        ("Requests served at once by a replica", fmt.count(size.concurrency)),
-        ("Busiest hour", f"{fmt.count(size.arrival_peak_per_s)} requests a second"),
-        ("Utilisation in the busiest hour", fmt.percent(size.utilisation)),
-        ("Replica-hours a month", fmt.count(size.replica_hours)),
-        ("Requests that meet a cold start", fmt.percent(size.cold_start_share, 2)),
-        ("Computed with", size.model),
-    ]
-    st.table(
-        {"What": [fmt.escape(name) for name, _ in rows], "Value": [fmt.escape(v) for _, v in rows]},
-        border="horizontal",
-        hide_index=True,
-    )
-    for note in size.notes:
-        st.markdown(f"- {fmt.escape(note)}")
-    if not size.hourly_replicas:
-        st.info(
-            "There are no replicas to plan: the platform starts one for each request it needs to."
-        )
-        return
-    st.markdown("**Replicas over the week (UTC)**")
-    st.plotly_chart(
-        charts.replicas(shown, dark=theme.is_dark()),
-        config={"displayModeBar": False},
-        key="week",
-        alt=charts.replicas_said(shown),
-    )
-    with st.expander("The same as a table"):
-        st.table(tables.week(shown), border="horizontal")
-
-
 def what_changes_it(
-    need: Requirements, names: Names, line: DeltaGenerator, table: DeltaGenerator
-) -> None:
-    """Fill in the flips, in one line and as a table, once they are found.
+    need: Requirements, names: Names, line: DeltaGenerator, table: DeltaGenerator | None
+) -> Later:
+    """The flips: in one line on the card, and as a table where that is looked at."""
 
-    To be called last: it waits, with everything else on the page. Each turn of the wait lets a new
-    answer interrupt it. (A part of the page that renews itself by a timer would report an old
-    address now and then, and so undo an answer.)
-    """
-    key = need.model_dump_json()
-    before = st.session_state.get(_WAITING)
-    if before and before != key:
-        advice.give_up(before)
-    st.session_state[_WAITING] = key
-    future = advice.start_whole(need)
-    while not future.done():
-        line.markdown("**Changes if** :gray[… trying each answer up and down]")
-        table.markdown(":gray[Trying each answer up and down …]")
-        wait([future], timeout=_TURN_S)
-    found = future.result().flips
-    line.markdown(_changes_line(found[:_ON_THE_CARD], names))
-    with table.container():
-        _flips(found, names)
+    def draw(found: Recommendation) -> None:
+        line.markdown(_changes_line(found.flips[:_ON_THE_CARD], names))
+        if table is not None:
+            with table.container():
+                _flips(found.flips, names)
+
+    places = (line,) if table is None else (line, table)
+    return Later(
+        advice.start("changes", need, who=who()), places, draw,
+        "**Changes if** … trying each answer up and down",
+    )  # fmt: skip
 
 
 def _changes_line(found: tuple[Flip, ...], names: Names) -> str:
@@ -230,16 +183,6 @@ def _value(path: str, value: object) -> str:
     """An answer with its unit, for st.markdown."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return fmt.escape(fmt.plain(value) + (unit(path) if number else ""))
-
-
-def _choose(answer: Recommendation, key: str, label: str) -> Ranked:
-    by_id = {item.option: item for item in answer.ranking}
-    if st.session_state.get(key) not in by_id:
-        st.session_state[key] = answer.winner
-    chosen = st.selectbox(
-        label, list(by_id), format_func=lambda option: by_id[option].name, key=key, width=420
-    )
-    return by_id[chosen]
 
 
 def _cell(text: object) -> str:

@@ -8,11 +8,13 @@ from typing import Literal
 
 import streamlit as st
 
+from advisor.arguments import reasons_for, strongest_against
 from advisor.recommendation import Ranked, Recommendation, Relaxation
 from advisor.requirements import Mode, Requirements
 from ui import format as fmt
 from ui import state
 from ui.answers import describe, unit
+from ui.components import figures as opened
 
 KIND_LABEL = {"managed": "MANAGED", "self-hosted": "SELF-HOSTED"}
 _KIND_COLOR: dict[str, Literal["blue", "green"]] = {"managed": "blue", "self-hosted": "green"}
@@ -35,7 +37,7 @@ def card(need: Requirements, answer: Recommendation) -> None:
     st.header(fmt.escape(winner.name), anchor=False)
     st.markdown(f"{fmt.escape(fmt.machine(winner))}")
     figures(need, winner)
-    reasons(winner)
+    reasons(need, answer)
 
 
 def confidence(answer: Recommendation) -> None:
@@ -45,71 +47,88 @@ def confidence(answer: Recommendation) -> None:
         "Uncertain inputs (service time, volume, hours of people's time) and your priorities were "
         f"redrawn a few thousand times; this option came out first in {share} of the draws."
     )
-    if answer.close_call:
-        runner = answer.ranking[1].name if len(answer.ranking) > 1 else "another"
+    if answer.close_call and len(answer.ranking) > 1:
+        first, second = (fmt.escape(r.name) for r in answer.ranking[:2])
         st.badge(
-            f"Close call · best in {share} of draws",
+            f"Close call between {first} and {second} · {share} of draws",
             color="orange",
-            help=f"{draws} {fmt.escape(runner)} is nearly as good: read both before you decide.",
+            icon=":material/balance:",
+            help=f"{draws} The two are nearly as good: read both before you decide.",
         )
         return
     st.badge(f"Best in {share} of draws", color="gray", help=draws)
 
 
 def figures(need: Requirements, ranked: Ranked) -> None:
-    """Bill, people's time, total and speed."""
+    """Bill, people's time, total and speed; each opens."""
+    speed, value, note, why = _speed(need, ranked)
+    speed_id = "finish"
+    if need.traffic.mode is Mode.realtime:
+        speed_id = "response" if ranked.sizing.hourly_replicas else "response_functions"
+    bill, people = ranked.monthly_usd.expected, ranked.people_monthly_usd
+    cards = (
+        (
+            "bill", "Cloud bill a month", fmt.usd(bill),
+            _at_least(ranked) + fmt.usd_range(ranked.monthly_usd),
+            "Expected, and from low to high. Every line of it is under *Cost*.",
+        ),
+        (
+            "people", "People's time a month", fmt.usd(people),
+            fmt.hours(ranked.people.monthly_hours),
+            "Assumed hours to run it and a twelfth of the set-up hours, at your hourly cost. Not "
+            "part of the bill; open it to change the hours.",
+        ),
+        (
+            "total", "Total a month", fmt.usd(ranked.total_monthly_usd),
+            _at_least(ranked) + "bill and people",
+            "Cloud bill and people's time.",
+        ),
+        (speed_id, speed, value, note, why),
+    )  # fmt: skip
     grid = st.grid(4, min_column_width=140)
-    grid.metric(
-        "Cloud bill a month",
-        fmt.escape(fmt.usd(ranked.monthly_usd.expected)),
-        delta=_at_least(ranked) + fmt.escape(fmt.usd_range(ranked.monthly_usd)),
-        delta_color="off",
-        delta_arrow="off",
-        help="Expected, and from low to high. Every line of it is under *Cost*.",
-    )
-    grid.metric(
-        "People's time a month",
-        fmt.escape(fmt.usd(ranked.people_monthly_usd)),
-        delta=fmt.escape(fmt.hours(ranked.people.monthly_hours)),
-        delta_color="off",
-        delta_arrow="off",
-        help="Assumed hours to run it and a twelfth of the set-up hours, at your hourly cost. Not "
-        "part of the bill; the hours can be changed under *Team*.",
-    )
-    grid.metric(
-        "Total a month",
-        fmt.escape(fmt.usd(ranked.total_monthly_usd)),
-        delta=_at_least(ranked) + "bill and people",
-        delta_color="off",
-        delta_arrow="off",
-        help="Cloud bill and people's time.",
-    )
-    label, value, note, why = _speed(need, ranked)
-    grid.metric(label, value, delta=note, delta_color="off", delta_arrow="off", help=why)
+    for figure_id, label, shown, delta, help_text in cards:
+        with grid.container(key=f"figure-{figure_id}", gap="xsmall"):
+            st.metric(
+                label, fmt.escape(shown), delta=fmt.escape(delta), delta_color="off",
+                delta_arrow="off", help=help_text,
+            )  # fmt: skip
+            opened.opener(need, ranked, figure_id, "How it comes about")
 
 
-def reasons(ranked: Ranked) -> None:
-    """The strongest reasons for, and the strongest warning."""
-    lines = [f"- {fmt.escape(reason.because)}" for reason in ranked.reasons[:_REASONS]]
+def reasons(need: Requirements, answer: Recommendation) -> None:
+    """Three reasons for the winner, and the strongest against it."""
+    winner = answer.ranking[0]
+    lines = [f"- {fmt.escape(r.because)}" for r in reasons_for(need, winner, _REASONS)]
     if lines:
         st.markdown("**Because**\n" + "\n".join(lines))
-    if ranked.warnings:
-        st.markdown(f":orange[**But**] {fmt.escape(ranked.warnings[0].because)}")
+    against = strongest_against(need, winner, answer)
+    if against:
+        st.markdown(f":orange[**But**] {fmt.escape(against.because)}")
 
 
-def nothing_fits(answer: Recommendation, names: Mapping[str, str]) -> None:
-    """The state in which no option meets the answers: say so, and what would help."""
-    st.badge("NOTHING FITS", color="red")
+def nothing_fits(answer: Recommendation) -> None:
+    """The state in which no option meets the answers: say so."""
+    st.badge("NOTHING FITS", color="red", icon=":material/block:")
     st.header("No option meets these answers", anchor=False)
     st.markdown(
         f"All {answer.considered} options were looked at. Each is ruled out below with the rule, "
-        "its numbers and where the limit comes from."
+        "its numbers and where the limit comes from. Your answers are kept."
     )
+
+
+def ways_out(answer: Recommendation, names: Mapping[str, str]) -> None:
+    """The smallest changes that would make something fit, each as a button that makes it."""
     ways: dict[str, list[Relaxation]] = {}
     for relaxation in answer.relaxations:
         ways.setdefault("\n".join(_changes(relaxation)), []).append(relaxation)
-    if ways:
-        st.markdown("**The smallest changes that would make something fit**")
+    if not ways:
+        st.info(
+            "No small set of changes was found that would make something fit. The rules below say "
+            "what each option would need.",
+            icon=":material/search_off:",
+        )
+        return
+    st.markdown("**The smallest changes that would make something fit**")
     for number, (changes, same) in enumerate(ways.items()):
         _way_out(number, changes, same, names)
 

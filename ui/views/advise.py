@@ -16,11 +16,20 @@ from ui.components import (
     comparison,
     details,
     exchange,
+    figures,
+    later,
     launch,
+    pictures,
     price_age,
     questionnaire,
     verdict,
 )
+from ui.workers import BusyError
+
+TABS = (
+    "Ranked", "Cost", "Size and week", "Volume", "Growth", "What would change it",
+    "Every number", "Ruled out",
+)  # fmt: skip
 
 
 def show() -> None:
@@ -32,10 +41,7 @@ def show() -> None:
         asked, answered = st.columns([5, 9], gap="medium")
         with asked, st.container(border=True, key="answers"):
             st.header("Your model and workload", anchor="answers")
-            choices = catalog.choices()
-            questionnaire.essential(choices)
-            st.markdown("**More detail** :gray[(all of it has defaults)]")
-            questionnaire.detail(choices)
+            questionnaire.show(catalog.choices())
         state.write_address()
         with answered:
             _answer()
@@ -57,7 +63,7 @@ def _answer() -> None:
         return
     _toolbar(need, answer)
     if answer.winner is None:
-        _nothing_fits(need)
+        _nothing_fits(need, answer)
         return
     with st.container(key=f"verdict-{answer.verdict}"), st.container(border=True, key="verdict"):
         verdict.card(need, answer)
@@ -69,38 +75,75 @@ def _answer() -> None:
     for warning in answer.warnings:
         st.warning(fmt.escape(warning), icon=":material/info:")
     comparison.side_by_side(need, answer)
-    flips = _tabs(need, answer)
+    try:
+        things = _tabs(need, answer, changes)
+    except BusyError as error:
+        st.warning(fmt.escape(str(error)), icon=":material/hourglass_disabled:")
+        things = []
     state.remember_widgets()
-    details.what_changes_it(need, catalog.names(), changes, flips)
+    later.fill_in(things)
 
 
-def _nothing_fits(need: Requirements) -> None:
-    with st.spinner("Looking for the smallest change that would make something fit"):
-        answer = advice.whole(need)
-    with st.container(key="verdict-none"), st.container(border=True, key="verdict"):
-        verdict.nothing_fits(answer, catalog.names())
-    st.subheader("Ruled out", anchor=False)
-    details.ruled_out(answer, catalog.names())
-
-
-def _tabs(need: Requirements, answer: Recommendation) -> DeltaGenerator:
-    """All there is behind the verdict; returns the place for what would change it."""
+def _nothing_fits(need: Requirements, answer: Recommendation) -> None:
     names = catalog.names()
-    out = len({e.option for e in answer.excluded} | {u.option for u in answer.unpriced})
-    ranked, cost, size, flips, ruled_out = st.tabs(
-        ["Ranked", "Cost", "Size and week", "What would change it", f"Ruled out ({out})"]
+    with st.container(key="verdict-none"), st.container(border=True, key="verdict"):
+        verdict.nothing_fits(answer)
+        ways = st.empty()
+    st.subheader("Ruled out", anchor=False)
+    details.ruled_out(answer, names)
+
+    def draw(found: Recommendation) -> None:
+        with ways.container():
+            verdict.ways_out(found, names)
+
+    state.remember_widgets()
+    try:
+        asked = advice.start("changes", need, who=later.who())
+    except BusyError as error:
+        ways.warning(fmt.escape(str(error)), icon=":material/hourglass_disabled:")
+        return
+    said = "Looking for the smallest change that would make something fit …"
+    later.fill_in([later.Later(asked, (ways,), draw, said)])
+
+
+def _tabs(need: Requirements, answer: Recommendation, changes: DeltaGenerator) -> list[later.Later]:
+    """All there is behind the verdict, built where somebody looks; returns what is on its way.
+
+    Raises BusyError when the workers take no more.
+    """
+    names = catalog.names()
+    ranked, cost, size, volume, growth, flips, numbers, ruled_out = st.tabs(
+        TABS, key="behind", on_change="rerun"
     )
-    with ranked:
-        details.ranked(need, answer)
-    with cost:
-        details.cost(answer)
-    with size:
-        details.sizing(answer)
-    with flips:
-        place = st.empty()
-    with ruled_out:
-        details.ruled_out(answer, names)
-    return place
+    things: list[later.Later | None] = []
+    table = None
+    if ranked.open:
+        with ranked:
+            details.ranked(need, answer)
+    if cost.open:
+        with cost:
+            pictures.cost(answer)
+    if size.open:
+        with size:
+            pictures.size_and_week(need, answer)
+    if flips.open:
+        with flips:
+            pictures.doubt(answer)
+            table = st.empty()
+    if numbers.open:
+        with numbers:
+            figures.browser(need, pictures.choose(answer, "numbers_of", "The figures of"))
+    if ruled_out.open:
+        with ruled_out:
+            details.ruled_out(answer, names)
+    things.append(details.what_changes_it(need, names, changes, table))
+    if volume.open:
+        with volume:
+            things.append(pictures.volume(need, names))
+    if growth.open:
+        with growth:
+            things.append(pictures.growth(need, names))
+    return [thing for thing in things if thing is not None]
 
 
 def _toolbar(need: Requirements, answer: Recommendation) -> None:

@@ -97,6 +97,9 @@ def test_commitments_apply_only_published_figures() -> None:
     assert g5.kind == "list"
     # Only "up to" figures are known for these, and nobody gets the best case by asking.
     assert BOOK.commitment("ec2", "1y", family="c7i") is None
+    taken = BOOK.commitment("ec2", "1y", family="c7i", cpu_only=True)
+    assert taken is not None
+    assert taken.kind == "weak"
     assert BOOK.commitment("sagemaker", "1y", family="m5") is None
     assert BOOK.commitment("vertex", "1y", family="n1") is None
     assert any(c.kind == "max" and c.service == "sagemaker" for c in BOOK.commitments)

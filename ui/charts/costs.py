@@ -1,7 +1,4 @@
-"""Charts as plain figures, built from results. Nothing in this file knows Streamlit.
-
-Text and grid colours are left to the page's theme; what is drawn here is readable on both.
-"""
+"""What it costs, by line; and what each criterion adds to the score."""
 
 from __future__ import annotations
 
@@ -12,21 +9,12 @@ import plotly.graph_objects as go
 
 from advisor.recommendation import CostLine, Ranked
 from ui import format as fmt
+from ui.charts.look import LEGEND, MARGIN, palette
 from ui.tables import CRITERIA_LABELS
 
-PALETTE_LIGHT = (
-    "#0b5fcc", "#c2410c", "#0f766e", "#7c3aed", "#be185d",
-    "#a16207", "#155e75", "#4d7c0f", "#9f1239", "#475569",
-)  # fmt: skip
-PALETTE_DARK = (
-    "#60a5fa", "#fb923c", "#2dd4bf", "#c4b5fd", "#f472b6",
-    "#facc15", "#67e8f9", "#a3e635", "#fda4af", "#cbd5e1",
-)  # fmt: skip
 PEOPLE = "People's time"
 OTHER = "Everything else"
 _SEGMENTS = 7  # more would not be told apart
-_LEGEND = {"orientation": "h", "yref": "container", "y": 0, "x": 0, "traceorder": "normal"}
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def costs(
@@ -41,7 +29,7 @@ def costs(
         amounts = [_line_usd(ranked, name, names) for ranked in shown]
         figure.add_bar(
             y=rows, x=amounts, name=name, orientation="h",
-            marker_color=_palette(dark)[index % 9],
+            marker_color=palette(dark)[index % 9],
             hovertemplate=f"%{{y}}<br>{name}: $%{{x:,.2f}}<extra></extra>",
         )  # fmt: skip
     if people:
@@ -49,8 +37,8 @@ def costs(
     figure.update_layout(
         barmode="stack",
         height=150 + 38 * len(shown),
-        margin={"l": 0, "r": 8, "t": 8, "b": 0},
-        legend=_LEGEND,
+        margin=MARGIN,
+        legend=LEGEND,
         xaxis={"tickprefix": "$", "tickformat": ",.0f"},
         yaxis={"autorange": "reversed", "automargin": True},
     )
@@ -69,45 +57,15 @@ def scores(ranking: Sequence[Ranked], *, dark: bool = False) -> go.Figure:
             x=[ranked.contributions.get(key, 0.0) for ranked in ranking],
             name=label,
             orientation="h",
-            marker_color=_palette(dark)[index % 10],
+            marker_color=palette(dark)[index % 10],
             hovertemplate=f"%{{y}}<br>{label}: %{{x:.3f}}<extra></extra>",
         )
     figure.update_layout(
         barmode="relative",
         height=150 + 38 * len(rows),
-        margin={"l": 0, "r": 8, "t": 8, "b": 0},
-        legend=_LEGEND,
+        margin=MARGIN,
+        legend=LEGEND,
         yaxis={"autorange": "reversed", "automargin": True},
-    )
-    return figure
-
-
-def replicas(ranked: Ranked, *, dark: bool = False) -> go.Figure:
-    """Replicas over the 168 hours of a week, Monday 00:00 UTC first."""
-    hours = list(ranked.sizing.hourly_replicas)
-    labels = [f"{_DAYS[h // 24]} {h % 24:02d}:00" for h in range(len(hours))]
-    figure = go.Figure(
-        go.Scatter(
-            x=list(range(len(hours))),
-            y=hours,
-            customdata=labels,
-            mode="lines",
-            line={"shape": "hv", "width": 2, "color": _palette(dark)[0]},
-            fill="tozeroy",
-            name="Replicas",
-            hovertemplate="%{customdata} UTC: %{y} replicas<extra></extra>",
-        )
-    )
-    figure.update_layout(
-        height=260,
-        margin={"l": 0, "r": 8, "t": 8, "b": 0},
-        showlegend=False,
-        xaxis={
-            "tickvals": [d * 24 for d in range(7)],
-            "ticktext": list(_DAYS),
-            "range": [0, max(len(hours), 1)],
-        },
-        yaxis={"title": "Replicas", "rangemode": "tozero", "dtick": _tick(max(hours, default=1))},
     )
     return figure
 
@@ -122,14 +80,6 @@ def scores_said(ranking: Sequence[Ranked]) -> str:
     return "Scores: " + ", ".join(f"{r.name} {r.score:.2f}" for r in ranking) + "."
 
 
-def replicas_said(ranked: Ranked) -> str:
-    hours = ranked.sizing.hourly_replicas
-    return (
-        f"Replicas of {ranked.name} over the week: between {min(hours)} and {max(hours)}, "
-        f"{sum(hours) / len(hours):.1f} on average."
-    )
-
-
 def _people_bar(shown: Sequence[Ranked], rows: Sequence[str], dark: bool) -> dict[str, Any]:
     return {
         "y": rows,
@@ -138,7 +88,7 @@ def _people_bar(shown: Sequence[Ranked], rows: Sequence[str], dark: bool) -> dic
         "orientation": "h",
         "hovertemplate": f"%{{y}}<br>{PEOPLE}: $%{{x:,.2f}}<extra></extra>",
         "marker": {
-            "color": _palette(dark)[9],
+            "color": palette(dark)[9],
             # A pattern as well as a colour: this is assumed, the rest is billed.
             "pattern": {
                 "shape": "/",
@@ -149,10 +99,6 @@ def _people_bar(shown: Sequence[Ranked], rows: Sequence[str], dark: bool) -> dic
             },
         },
     }
-
-
-def _palette(dark: bool) -> tuple[str, ...]:
-    return PALETTE_DARK if dark else PALETTE_LIGHT
 
 
 def _largest_lines(shown: Sequence[Ranked]) -> list[str]:
@@ -174,7 +120,3 @@ def _line_usd(ranked: Ranked, name: str, names: Sequence[str]) -> float:
 def _segment(line: CostLine) -> str:
     """The colour a line belongs to: machines are machines, whatever their type."""
     return "Machines" if line.name.endswith(" machines") else line.name
-
-
-def _tick(most: int) -> int:
-    return max(1, -(-most // 6))

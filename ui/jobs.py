@@ -1,0 +1,60 @@
+"""What the worker processes compute: the doors of the decision, called by name.
+
+Everything here is imported by a worker, so nothing of it may know Streamlit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from advisor.prices import load_book
+from advisor.recommend import recommend
+from advisor.recommendation import Recommendation
+from advisor.requirements import Requirements
+from advisor.whatif import Growth, VolumeSweep, complete, growth, volume_sweep
+from ui.workers import is_unwanted
+
+_KEPT = 32
+
+
+def run(
+    what: str, need_json: str, policies: tuple[str, ...], prices_as_of: str, wanted: str
+) -> Any:
+    """One what-if by name, on the same prices as the page."""
+    if load_book().as_of != prices_as_of:
+        load_book.cache_clear()  # they were refreshed since this process read them
+        _answer.cache_clear()
+    need = Requirements.model_validate_json(need_json)
+    return _JOBS[what](need, need_json, policies, is_unwanted(wanted))
+
+
+def _changes(
+    need: Requirements, need_json: str, policies: tuple[str, ...], stop: Callable[[], bool]
+) -> Recommendation:
+    return complete(need, _answer(need_json, policies), policies=policies, cancelled=stop)
+
+
+def _volume(
+    need: Requirements, need_json: str, policies: tuple[str, ...], stop: Callable[[], bool]
+) -> VolumeSweep:
+    return volume_sweep(need, policies=policies, cancelled=stop)
+
+
+def _growth(
+    need: Requirements, need_json: str, policies: tuple[str, ...], stop: Callable[[], bool]
+) -> Growth:
+    return growth(need, policies=policies, cancelled=stop)
+
+
+@lru_cache(maxsize=_KEPT)
+def _answer(need_json: str, policies: tuple[str, ...]) -> Recommendation:
+    return recommend(Requirements.model_validate_json(need_json), policies=policies)
+
+
+_JOBS: dict[str, Callable[..., Any]] = {
+    "changes": _changes,
+    "volume": _volume,
+    "growth": _growth,
+}
