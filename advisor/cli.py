@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,12 @@ from advisor.errors import InputError
 from advisor.terminal import NOTHING_FITS, OK
 
 if TYPE_CHECKING:
+    from advisor.recommendation import Recommendation
     from advisor.requirements import Requirements
+    from advisor.scenario import Scenario
+
+FORMATS = ("text", "json", "markdown", "pdf")
+FORMAT_OF = {".txt": "text", ".json": "json", ".md": "markdown", ".pdf": "pdf"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,8 +40,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     recommend = commands.add_parser("recommend", help="recommend a deployment for requirements")
-    recommend.add_argument("requirements", help="a YAML or JSON file, or preset:NAME")
-    recommend.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    recommend.add_argument(
+        "requirements", help="a YAML or JSON file, a decision record in JSON, or preset:NAME"
+    )
+    recommend.add_argument(
+        "--format", choices=FORMATS, help="text; with --out, what the file's name says"
+    )
+    recommend.add_argument("--out", type=Path, metavar="FILE", help="write there, not to stdout")
+    recommend.add_argument("--deciders", default="", metavar="NAMES", help="for the record")
     recommend.add_argument("--policies", nargs="+", default=[], metavar="FILE", type=Path)
     recommend.set_defaults(run=_recommend)
 
@@ -65,28 +77,65 @@ def _parser() -> argparse.ArgumentParser:
     prices.set_defaults(run=_prices)
 
     schema = commands.add_parser("schema", help="JSON Schema of a file the terminal reads")
-    schema.add_argument("what", choices=("requirements", "usage", "policy"))
+    schema.add_argument("what", choices=("requirements", "usage", "policy", "record"))
     schema.set_defaults(run=_schema)
     return parser
 
 
 def _recommend(arguments: argparse.Namespace) -> int:
-    from advisor import record, report, whatif
+    from advisor import whatif
     from advisor.purchase import purchase_choices
     from advisor.recommend import recommend
 
-    need = _need(arguments.requirements)
+    kind = _format(arguments.format, arguments.out)
+    asked = _scenario(arguments.requirements)
+    need = asked.requirements
     answer = recommend(need, policies=arguments.policies)
     answer = whatif.complete(need, answer, policies=arguments.policies)
     choices = purchase_choices(need, answer.winner, policies=arguments.policies)
     answer = answer.model_copy(update={"purchase_choices": choices})
-    if arguments.format == "json":
-        _print_json(answer.model_dump(mode="json", by_alias=True))
-    elif arguments.format == "markdown":
-        print(record.markdown(need, answer), end="")
-    else:
-        print(report.text(need, answer))
+    _write(_written(kind, asked, answer, arguments.deciders), arguments.out)
     return OK if answer.winner else NOTHING_FITS
+
+
+def _format(asked: str | None, out: Path | None) -> str:
+    """The format that was asked for, or that the file's name means. Raises InputError."""
+    kind = asked or (FORMAT_OF.get(out.suffix.lower(), "") if out else "text")
+    if not kind:
+        raise InputError(f"{out} does not say which format; add --format {'|'.join(FORMATS)}")
+    if kind == "pdf" and out is None and sys.stdout.isatty():
+        raise InputError("a PDF is not for a terminal; add --out FILE, or redirect the output")
+    return kind
+
+
+def _written(kind: str, asked: Scenario, answer: Recommendation, deciders: str) -> bytes:
+    from advisor import record, report
+
+    need = asked.requirements
+    labels = record.Labels(name=asked.name, notes=asked.notes, deciders=deciders)
+    if kind == "pdf":
+        return record.pdf(need, answer, **labels)
+    text = {
+        "json": lambda: record.as_json(need, answer, **labels),
+        "markdown": lambda: record.markdown(need, answer, **labels),
+        "text": lambda: report.text(need, answer) + "\n",
+    }[kind]()
+    return text.encode()
+
+
+def _write(content: bytes, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.flush()
+        if hasattr(sys.stdout, "buffer"):
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        else:
+            sys.stdout.write(content.decode())
+        return
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror}; name another file") from None
 
 
 def _whatif(arguments: argparse.Namespace) -> int:
@@ -121,12 +170,18 @@ def _whatif(arguments: argparse.Namespace) -> int:
 
 def _need(name: str) -> Requirements:
     """Requirements from a file or from preset:NAME. Raises InputError."""
-    from advisor import requirements
+    return _scenario(name).requirements
+
+
+def _scenario(name: str) -> Scenario:
+    """The same with name and notes, where there are any. Raises InputError."""
+    from advisor import scenario
     from advisor.presets import preset
 
     if name.startswith("preset:"):
-        return preset(name.removeprefix("preset:")).requirements
-    return requirements.load(name)
+        chosen = preset(name.removeprefix("preset:"))
+        return scenario.Scenario(chosen.requirements, chosen.name)
+    return scenario.load(name)
 
 
 def _price(arguments: argparse.Namespace) -> int:
@@ -180,9 +235,13 @@ def _prices(arguments: argparse.Namespace) -> int:
 
 def _schema(arguments: argparse.Namespace) -> int:
     if arguments.what == "requirements":
-        from advisor.requirements import Requirements
+        from advisor import scenario
 
-        _print_json(Requirements.model_json_schema())
+        _print_json(scenario.schema())
+    elif arguments.what == "record":
+        from advisor import record
+
+        _print_json(record.schema())
     elif arguments.what == "usage":
         from advisor.costs.usage import Usage
 

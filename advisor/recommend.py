@@ -179,7 +179,13 @@ def _ranked(plan: Plan, work: Workload, share: float) -> Ranked:
 
 
 def _reason(fired: Fired) -> Reason:
-    return Reason(rule=fired.rule, because=fired.because, source=fired.source, policy=fired.policy)
+    return Reason(
+        rule=fired.rule,
+        because=fired.because,
+        source=fired.source,
+        policy=fired.policy,
+        points=fired.points,
+    )
 
 
 def _warnings(

@@ -46,6 +46,7 @@ class Reason(Result):
     because: str
     source: str
     policy: str = ""  # the team's policy that the rule stands in
+    points: float = 0.0  # of a preference: for the option (+) or against it (-)
 
 
 class PeopleTime(Result):

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from advisor.errors import RequirementsError
+from advisor import yaml_input
+from advisor.errors import InputError, RequirementsError
 from advisor.requirement_problems import contradictions, sentences
 from advisor.vocabulary import (
     HOURS_IN_MONTH as HOURS_IN_MONTH,
@@ -48,6 +49,7 @@ from advisor.vocabulary import (
 
 MAX_FILE_BYTES = 1_000_000
 OWN_NODES = "placement.clouds=kubernetes|own-hardware"  # when questions on own nodes make sense
+LABELS = ("name", "notes")  # what a scenario's file has beside the answers
 
 Ask = Literal["essential", "detail", "expert"]
 
@@ -406,32 +408,48 @@ def parse(data: Any) -> Requirements:
 
 def load(path: str | Path) -> Requirements:
     """Requirements from a YAML or JSON file of at most 1 MB. Raises RequirementsError."""
+    return loads(read_file(path), name=str(path))
+
+
+def loads(text: str, name: str = "the requirements") -> Requirements:
+    """Requirements from YAML or JSON text. Raises RequirementsError."""
+    return parse(answers_in(read(text, name)))
+
+
+def read_file(path: str | Path) -> str:
+    """The text of a file of at most 1 MB. Raises RequirementsError."""
     path = Path(path)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise RequirementsError(
                 [f"{path} has {path.stat().st_size:,} bytes; requirements have at most 1 MB"]
             )
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise RequirementsError([f"{path} is not UTF-8 text; save it as YAML or JSON"]) from None
     except OSError as error:
         raise RequirementsError(
             [f"cannot read {path}: {error.strerror}; name a YAML or JSON file"]
         ) from None
-    return loads(text, name=str(path))
 
 
-def loads(text: str, name: str = "the requirements") -> Requirements:
-    """Requirements from YAML or JSON text. Raises RequirementsError."""
-    if len(text.encode()) > MAX_FILE_BYTES:
+def read(text: str, name: str = "the requirements") -> Any:
+    """Plain data from YAML or JSON text of at most 1 MB. Raises RequirementsError."""
+    if len(text.encode(errors="replace")) > MAX_FILE_BYTES:
         raise RequirementsError([f"{name} is larger than 1 MB; requirements are a few lines"])
     try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        where = str(error).replace("\n", " ")[:200]
-        raise RequirementsError([f"{name} is not valid YAML or JSON: {where}"]) from None
-    return parse(data)
+        return yaml_input.read(text)
+    except InputError as error:
+        raise RequirementsError([f"{name} {error}"]) from None
+
+
+def answers_in(data: Any) -> Any:
+    """The answers of a file: without its name and notes, or taken out of a decision record."""
+    if not isinstance(data, dict):
+        return data
+    if "record" in data and "requirements" in data:
+        return data["requirements"]
+    return {key: value for key, value in data.items() if key not in LABELS}
 
 
 def dumps(requirements: Requirements, *, defaults: bool = False) -> str:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 from advisor.cli import main
 
@@ -69,6 +70,29 @@ def test_yaml_and_json_files_say_the_same(file, capsys) -> None:
     assert capsys.readouterr().out == first
 
 
+def test_a_record_is_written_to_a_file_and_read_as_requirements(file, capsys, tmp_path) -> None:
+    pdf, again = tmp_path / "decision.pdf", tmp_path / "again.json"
+    asked = file("name: Größe & Ümlaut\n" + GOOD)
+    assert main(["recommend", asked, "--out", str(pdf), "--deciders", "Ada"]) == 0
+    assert capsys.readouterr().out == ""
+    reader = PdfReader(pdf)
+    assert reader.metadata is not None
+    assert str(reader.metadata.title).startswith("Größe & Ümlaut: run the model on")
+    attached = tmp_path / "record.json"
+    attached.write_bytes(reader.attachments["decision-record.json"][0])
+    assert main(["recommend", str(attached), "--out", str(again), "--deciders", "Ada"]) == 0
+    assert json.loads(again.read_text()) == json.loads(attached.read_text())
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [("answer.docx", "does not say which format"), ("no/such/folder.txt", "cannot write")],
+)
+def test_a_file_that_cannot_be_written_is_said(file, capsys, tmp_path, out: str, said: str) -> None:
+    assert main(["recommend", file(NOTHING), "--out", str(tmp_path / out)]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_nothing_fits_is_exit_code_3(file, capsys) -> None:
     assert main(["recommend", file(NOTHING)]) == 3
     out = capsys.readouterr().out
@@ -100,7 +124,7 @@ def test_a_missing_file_and_an_unknown_preset(capsys) -> None:
     assert "fraud-detection" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("what", ["requirements", "usage", "policy"])
+@pytest.mark.parametrize("what", ["requirements", "usage", "policy", "record"])
 def test_schemas_are_json_schema(capsys, what: str) -> None:
     assert main(["schema", what]) == 0
     assert "properties" in json.loads(capsys.readouterr().out)

@@ -1,0 +1,96 @@
+"""The words of a record and of the terminal: money, size, expected speed."""
+
+from __future__ import annotations
+
+from advisor.recommendation import Ranked, Recommendation
+from advisor.requirements import Mode, Requirements
+
+
+def usd(value: float) -> str:
+    """Dollars for people: cents under $10, whole dollars above."""
+    return f"${value:,.2f}" if abs(value) < 10 else f"${value:,.0f}"
+
+
+def size_of(option: Ranked) -> str:
+    """Machine and replicas for people: "2-4 x ml.c7i.large"."""
+    low, high = option.replicas.min, option.replicas.max
+    if option.sizing.hourly_replicas:
+        count = f"{low}" if low == high else f"{low}–{high}"
+        return f"{count} × {option.machine}"
+    return f"{option.machine}, up to {high} at once"
+
+
+def money_range(option: Ranked) -> str:
+    """The cloud bill with its range: "$214 ($180 to $290)"."""
+    prefix = "at least " if option.at_least else ""
+    monthly = option.monthly_usd
+    return f"{prefix}{usd(monthly.expected)} ({usd(monthly.low)} to {usd(monthly.high)})"
+
+
+def expected_response(need: Requirements, option: Ranked) -> str:
+    """The expected response (or finish) time against its target, in words."""
+    service = need.service
+    if option.p95_ms is not None and service.p95_ms:
+        return (
+            f"p{service.percentile:g} response {option.p95_ms:,.0f} ms of the {service.p95_ms:g} ms "
+            "target"
+        )
+    return f"done after {option.finish_h or 0:.2g} h of the {service.deadline_h:g} h deadline"
+
+
+def unit_price(price: float | None) -> str:
+    """A unit price with all its digits; an unknown one is said to be unknown."""
+    return "unknown" if price is None else f"${price:.10g}"
+
+
+def answer_value(value: object) -> str:
+    """An answer as a word: 5,100,000, yes, "aws, gcp"."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(getattr(v, "value", v)) for v in value)
+    return "not given" if value is None else str(getattr(value, "value", value))
+
+
+def problem(need: Requirements) -> str:
+    """What has to be decided, for whom and under which load: one paragraph."""
+    model, traffic, service = need.model, need.traffic, need.service
+    what = {
+        Mode.realtime: "callers wait for each answer",
+        Mode.asynchronous: "answers may come later",
+        Mode.batch: "records are scored in batches",
+    }[traffic.mode]
+    time = (
+        f"{model.service_time_ms:g} ms a request"
+        if model.service_time_ms is not None
+        else f"service time of the class {model.model_class}"
+    )
+    pattern = traffic.pattern if isinstance(traffic.pattern, str) else "measured hourly"
+    target = (
+        f"{service.percentile:g} % of answers within {service.p95_ms:g} ms"
+        if traffic.mode is Mode.realtime
+        else f"done within {service.deadline_h:g} h"
+    )
+    gpu = ", on a GPU" if model.gpu else ""
+    return (
+        f"A trained model ({model.format.value}, {model.size_mb:g} MB on disk, "
+        f"{model.memory_mb:g} MB in memory, {time}{gpu}) has to run in production. "
+        f"It will see {traffic.requests_per_month:,.0f} requests a month ({pattern}); {what}: "
+        f"{target}, {service.availability_percent:g} % available. "
+        "Managed or self-hosted, on which service, how big, and at what cost?"
+    )
+
+
+def certainty(answer: Recommendation) -> str:
+    """How sure the first place is, and who comes second."""
+    sure = (
+        "It is a close call"
+        if answer.close_call
+        else f"It was best in {answer.confidence:.0%} of redraws of the uncertain inputs"
+    )
+    if len(answer.ranking) < 2:
+        return f"{sure}."
+    second = answer.ranking[1]
+    return f"{sure}; the runner-up is {second.name} at {usd(second.total_monthly_usd)} a month."

@@ -1,0 +1,61 @@
+"""YAML and JSON from people, read so that no file can stop the process or fill its memory.
+
+Only plain data is taken: no tags, no anchors, a few levels, a few thousand values. That is looked at
+event by event before anything is built, because building itself is where such files do harm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from advisor.errors import InputError
+
+MAX_DEPTH = 20
+MAX_VALUES = 20_000
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_COLLECTION = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_END = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+
+
+def read(text: str) -> Any:
+    """Plain data from the text. Raises InputError: "is not valid YAML or JSON: …"."""
+    try:
+        _look(text)
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, quick where there is one
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        where = " ".join(str(error).split())[:200]
+        raise InputError(f"is not valid YAML or JSON: {where}") from None
+
+
+def _look(text: str) -> None:
+    depth = values = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise InputError(
+                f"is not plain data: line {_line(event)} has an anchor or an alias; write each "
+                "value out"
+            )
+        if isinstance(event, _END):
+            depth -= 1
+            continue
+        if isinstance(event, (*_COLLECTION, yaml.ScalarEvent)):
+            values += 1
+            if event.tag is not None:
+                raise InputError(
+                    f"is not plain data: line {_line(event)} has the tag {event.tag[:40]!r}; leave "
+                    "it out"
+                )
+        if isinstance(event, _COLLECTION):
+            depth += 1
+        if depth > MAX_DEPTH:
+            raise InputError(f"is too deep: more than {MAX_DEPTH} levels in line {_line(event)}")
+        if values > MAX_VALUES:
+            raise InputError(f"is too long: more than {MAX_VALUES:,} values")
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
