@@ -6,11 +6,16 @@ single request. Everything here is a plain number; nothing is looked up again fu
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from advisor.requirements import HOURS_IN_MONTH, Requirements
 from advisor.sizing.performance import model_class
 from advisor.traffic import Rates, weekly_rates
+
+Path = tuple[str, str]  # of an answer: section, name
 
 SHARED_MEMORY_FORMATS = frozenset({"onnx", "torch", "xgboost", "lightgbm"})
 
@@ -24,6 +29,17 @@ class Workload:
     service_time_ms: float  # alone on one m5 vCPU (with a GPU: on one A10G)
     service_time_assumed: bool  # from a model class, not measured
     max_processing_s: float
+
+    @cached_property
+    def answers(self) -> Mapping[Path, Hashable]:
+        """Every answer by its path, and which of a section were given, as values to compare."""
+        out: dict[Path, Hashable] = {}
+        for name in Requirements.model_fields:
+            section = getattr(self.need, name)
+            for field, value in section.__dict__.items():
+                out[name, field] = _hashable(value)
+            out[name, "model_fields_set"] = frozenset(section.model_fields_set)
+        return out
 
     @property
     def mean_per_s(self) -> float:
@@ -63,3 +79,11 @@ def resolve(need: Requirements) -> Workload:
         service_time_assumed=assumed,
         max_processing_s=longest if longest is not None else service_time_ms / 1000,
     )
+
+
+def _hashable(value: Any) -> Hashable:
+    if isinstance(value, dict):
+        return tuple(sorted((name, _hashable(part)) for name, part in value.items()))
+    if isinstance(value, list):
+        return tuple(_hashable(part) for part in value)
+    return value if isinstance(value, Hashable) else repr(value)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from advisor.errors import InputError, UnknownPriceError
 from advisor.prices.commitments import Commitment, best, read_commitments
-from advisor.prices.machines import Machine, MachineTable, build_table
+from advisor.prices.machines import Machine, MachineTable, build_kinds, build_table
 from advisor.prices.rates import (
     EVERYWHERE,
     Allowance,
@@ -56,6 +56,7 @@ class PriceBook:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._tables: dict[tuple[str, str], MachineTable] = {}
+        self._machine_kinds: dict[str, MachineTable] = {}
         self._prices: dict[str, MachinePrices] = {}
         self._specs: dict[str, dict[str, Spec]] = {}
 
@@ -142,6 +143,15 @@ class PriceBook:
         service).
         """
         return self._table(service, region).machine(name)
+
+    def machine_kinds(self, service: str) -> MachineTable:
+        """Every machine that the service sells in any region, once, in the order of
+        `machine_prices(service).machines` and without prices (NaN). Raises InputError."""
+        if service not in self._machine_kinds:
+            prices = self.machine_prices(service)
+            specs = self.specs(MACHINE_SERVICES[service])
+            self._machine_kinds[service] = build_kinds(service, prices, specs)
+        return self._machine_kinds[service]
 
     def knows_machine(self, service: str, name: str) -> bool:
         """Whether any region sells it. Raises InputError for an unknown service."""

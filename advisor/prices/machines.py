@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -114,19 +115,8 @@ def build_table(
     """Join prices with specifications. Raises KeyError for a region without prices."""
     rows = prices.rows(region)
     names = [prices.machines[i] for i in prices.machine[rows]]
-    # SageMaker sells EC2 machines under the same name behind "ml.".
-    found = [specs.get(n.removeprefix("ml."), NO_SPEC) for n in names]
     columns: dict[str, NDArray[Any]] = {
-        "name": np.array(names),
-        "family": np.array([s.family for s in found]),
-        "vcpu": np.array([s.vcpu for s in found]),
-        "memory_gib": np.array([s.memory_gib for s in found]),
-        "gpu_name": np.array([s.gpu_name for s in found]),
-        "gpu_vendor": np.array([s.gpu_vendor for s in found]),
-        "gpu_count": np.array([s.gpu_count for s in found]),
-        "gpu_mem_gib": np.array([s.gpu_mem_gib for s in found]),
-        "arch": np.array([s.arch for s in found]),
-        "burstable": np.array([s.burstable for s in found], dtype=np.bool_),
+        **_of_specs(names, specs),
         "usd_per_hour": prices.usd_per_hour[rows],
         "spot_usd_per_hour": prices.spot_usd_per_hour[rows],
         "commit_1y_usd_per_hour": prices.commit_1y_usd_per_hour[rows],
@@ -137,6 +127,41 @@ def build_table(
         "as_of": np.array(prices.as_ofs)[prices.as_of[rows]],
     }
     return MachineTable(service, region, **{c: _frozen(a) for c, a in columns.items()})
+
+
+def build_kinds(service: str, prices: MachinePrices, specs: dict[str, Spec]) -> MachineTable:
+    """Every machine that any region sells, in the order of `prices.machines`, without prices."""
+    n = len(prices.machines)
+    unknown, blank = np.full(n, np.nan), np.full(n, "", dtype=object)
+    columns: dict[str, NDArray[Any]] = {
+        **_of_specs(prices.machines, specs),
+        **dict.fromkeys(
+            (
+                "usd_per_hour", "spot_usd_per_hour", "commit_1y_usd_per_hour",
+                "commit_3y_usd_per_hour",
+            ),
+            unknown,
+        ),
+        **dict.fromkeys(("kind", "source", "as_of"), blank),
+    }  # fmt: skip
+    return MachineTable(service, "", **{c: _frozen(a) for c, a in columns.items()})
+
+
+def _of_specs(names: Sequence[str], specs: dict[str, Spec]) -> dict[str, NDArray[Any]]:
+    # SageMaker sells EC2 machines under the same name behind "ml.".
+    found = [specs.get(n.removeprefix("ml."), NO_SPEC) for n in names]
+    return {
+        "name": np.array(names),
+        "family": np.array([s.family for s in found]),
+        "vcpu": np.array([s.vcpu for s in found]),
+        "memory_gib": np.array([s.memory_gib for s in found]),
+        "gpu_name": np.array([s.gpu_name for s in found]),
+        "gpu_vendor": np.array([s.gpu_vendor for s in found]),
+        "gpu_count": np.array([s.gpu_count for s in found]),
+        "gpu_mem_gib": np.array([s.gpu_mem_gib for s in found]),
+        "arch": np.array([s.arch for s in found]),
+        "burstable": np.array([s.burstable for s in found], dtype=np.bool_),
+    }
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
-from advisor.prices import PriceBook
+from advisor.memo import Same, memo_of
+from advisor.prices import MachineTable, PriceBook
 from advisor.sizing.performance import cpu_speed, cpu_speeds, gpu_speeds, serverless_speed
 from advisor.workload import SHARED_MEMORY_FORMATS, Workload
 
 Array = NDArray[np.float64]
 Names = NDArray[Any]
+
+MOST_KEPT = 512  # lists of machines that are remembered, of some 50 KB each
 
 CLOUD_OF_SERVICE = {
     "ec2": "aws", "sagemaker": "aws", "gce": "gcp", "vertex": "gcp", "azure-vm": "azure",
@@ -40,15 +44,20 @@ class Candidates:
     busy_ms: Array
     servers: NDArray[np.int64]
     rejected: str = ""  # why none is left, when none is left
+    # What these were taken from, and where they stand in it: figures of the whole serve a part.
+    whole: Candidates | None = field(default=None, repr=False)
+    at: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.name)
 
     def take(self, keep: NDArray[Any]) -> Candidates:
-        columns = {
-            f.name: getattr(self, f.name)[keep] for f in fields(self) if f.name != "rejected"
-        }
-        return replace(self, **columns)
+        columns = {name: getattr(self, name)[keep] for name in COLUMNS}
+        at = np.arange(len(self)) if self.at is None else self.at
+        return replace(self, **columns, whole=self.whole or self, at=at[keep])
+
+
+COLUMNS = tuple(f.name for f in fields(Candidates) if f.name not in ("rejected", "whole", "at"))
 
     def at_price(self, usd_per_hour: Array, source: Names, as_of: Names) -> Candidates:
         """The same machines bought at another price an hour."""
@@ -56,7 +65,19 @@ class Candidates:
 
 
 def candidates(option: Option, work: Workload, region: str, book: PriceBook) -> Candidates:
-    """Every machine of the option in the region that holds the model. Empty when none does."""
+    """Every machine of the option in the region that holds the model. Empty when none does.
+
+    Remembered by the answers that it looks at, see `advisor.memo`. Raises UnknownPriceError.
+    """
+    return cast(
+        Candidates,
+        memo_of(book, "candidates", MOST_KEPT).get(
+            (Same(option), region), work, lambda seen: _candidates(option, seen, region, book)
+        ),
+    )
+
+
+def _candidates(option: Option, work: Workload, region: str, book: PriceBook) -> Candidates:
     if option.machines == "fargate":
         return _fargate(option, work, region, book)
     if option.machines == "own-node":
@@ -79,9 +100,54 @@ def memory_need_mb(work: Workload, overhead_mb: float, workers: Array | float = 
 def _priced_machines(
     option: Option, work: Workload, region: str, book: PriceBook
 ) -> Candidates:  # fmt: skip
+    """The kinds of machine that hold the model, joined to the region's prices."""
+    prices = book.machine_prices(option.machines)
+    if region not in prices.regions:
+        book.machines(option.machines, region)  # raises, and says where there are prices
+    usable = cast(
+        _Kinds,
+        memo_of(book, "machine kinds").get(
+            Same(option), work, lambda seen: _kinds(option, seen, book)
+        ),
+    )
+    rows = prices.rows(region)
+    place, usd = usable.place[prices.machine[rows]], prices.usd_per_hour[rows]
+    sold = (place >= 0) & (usd > 0)
+    if not sold.any():
+        table = book.machines(option.machines, region)
+        every = _usable(option, work, table.select(table.usd_per_hour > 0))
+        return _holding(option, work, every)
+    machines = usable.kinds.take(place[sold])
+    return replace(
+        machines,
+        usd_per_hour=usd[sold],
+        source=_objects(prices.sources)[prices.source[rows][sold]],
+        as_of=_objects(prices.as_ofs)[prices.as_of[rows][sold]],
+    )
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Machines of any region that hold the model, and where number i of the price book stands
+    among them: `place[i]`, -1 where it does not."""
+
+    kinds: Candidates
+    place: NDArray[np.int64]
+
+
+def _kinds(option: Option, work: Workload, book: PriceBook) -> _Kinds:
+    table = book.machine_kinds(option.machines)
+    kinds = _holding(option, work, _usable(option, work, table))
+    number = {name: i for i, name in enumerate(table.name.tolist())}
+    place = np.full(len(table), -1, dtype=np.int64)
+    place[[number[name] for name in kinds.name.tolist()]] = np.arange(len(kinds))
+    return _Kinds(replace(kinds, name=kinds.name.astype(object)), place)
+
+
+def _usable(option: Option, work: Workload, table: MachineTable) -> Candidates:
+    """Machines that the option and the answers allow, with their speed; not yet their memory."""
     need = work.need
-    table = book.machines(option.machines, region)
-    keep = table.usd_per_hour > 0
+    keep = (table.vcpu > 0) & (table.memory_gib > 0)
     if need.model.gpu:
         keep &= (table.gpu_count >= 1) & (table.gpu_name != "")
     else:
@@ -90,7 +156,6 @@ def _priced_machines(
         keep &= table.arch != "arm64"
     if not need.placement.burstable:
         keep &= ~table.burstable
-    keep &= (table.vcpu > 0) & (table.memory_gib > 0)
     if option.machine_families:
         keep &= np.isin(table.family.astype(str), option.machine_families)
     if option.machines_refused:
@@ -116,13 +181,15 @@ def _priced_machines(
         alone = service_ms_on(work, fast, threads)
         busy = service_ms_on(work, all_busy, threads)
         servers = (table.vcpu // threads).astype(np.int64)
-    return _holding(
-        option, work,
-        Candidates(
-            table.name, table.arch, table.vcpu, table.memory_gib, table.usd_per_hour,
-            table.source, table.as_of, alone, busy, servers,
-        ),
+    return Candidates(
+        table.name, table.arch, table.vcpu, table.memory_gib, table.usd_per_hour,
+        table.source, table.as_of, alone, busy, servers,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=32)
+def _objects(texts: tuple[str, ...]) -> Names:
+    return np.array(texts, dtype=object)
 
 
 def _scored(cloud: str, families: Names) -> NDArray[np.bool_]:
@@ -193,7 +260,7 @@ def _holding(option: Option, work: Workload, all_machines: Candidates) -> Candid
         copies = np.floor(np.maximum(room_mb, 0) / work.need.model.memory_mb).astype(np.int64)
         servers = np.minimum(servers, copies)
     fits = (room_mb >= work.need.model.memory_mb) & (servers >= 1)
-    out = replace(all_machines, servers=servers).take(fits)
+    out = replace(replace(all_machines, servers=servers).take(fits), whole=None, at=None)
     if len(out) == 0:
         return replace(out, rejected=_why_none(option, work, all_machines, overhead))
     return out

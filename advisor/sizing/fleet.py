@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
 from advisor.errors import UnknownPriceError
+from advisor.memo import memo_of
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.batch import async_hours_per_week, async_replica_hours
@@ -36,6 +37,7 @@ from advisor.sizing.queueing import busy_service_ms, max_rate_per_replica, repli
 from advisor.sizing.sized import EXPECTED, Array, Bought, Factors, Sized, Term
 from advisor.workload import Workload
 
+MOST_RATES = 64  # targets for which the rates of a list of machines are remembered
 MONTH_PER_WEEK = HOURS_IN_MONTH / HOURS_IN_WEEK
 
 
@@ -122,6 +124,12 @@ def _max_rates(work: Workload, machines: Candidates, overhead: float) -> Array:
     left_ms = service.p95_ms - overhead
     if left_ms <= 0:
         return np.zeros(len(machines))
+    whole, at = machines.whole, machines.at
+    if whole is not None and at is not None and _taken(machines, whole, at):
+        rates = memo_of(whole, "rates", MOST_RATES).get(
+            overhead, work, lambda seen: _max_rates(seen, whole, overhead)
+        )
+        return cast(Array, rates[at])
     return np.asarray(
         max_rate_per_replica(
             left_ms, service.percentile, machines.alone_ms, machines.busy_ms,
@@ -129,6 +137,15 @@ def _max_rates(work: Workload, machines: Candidates, overhead: float) -> Array:
         ),
         dtype=np.float64,
     )  # fmt: skip
+
+
+def _taken(machines: Candidates, whole: Candidates, at: NDArray[np.int64]) -> bool:
+    """Whether the machines are still as fast and as wide as where they were taken from."""
+    return (
+        np.array_equal(machines.alone_ms, whole.alone_ms[at])
+        and np.array_equal(machines.busy_ms, whole.busy_ms[at])
+        and np.array_equal(machines.servers, whole.servers[at])
+    )
 
 
 def _replicas(option: Option, rates: Array, max_rate: float, least: int) -> NDArray[np.int64]:
