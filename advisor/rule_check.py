@@ -31,7 +31,8 @@ _AMONG = re.compile(r"\b((?:need|option)\.[a-z0-9_]+)\s+in\s+\[([^\]]*)\]")
 
 @dataclass(frozen=True)
 class Checked:
-    """A compiled rule: its file, its policy ("" for the built-in ones), and the fields it names."""
+    """A compiled rule: its file, its policy ("" for the built-in ones), and the fields it names;
+    `asks` are those in its condition alone."""
 
     rule: Rule
     file: str
@@ -39,6 +40,7 @@ class Checked:
     when: cel.Expression
     relax: tuple[tuple[str, cel.Expression, cel.Expression | None], ...]
     names: frozenset[str]
+    asks: frozenset[str]
 
 
 @cache
@@ -60,7 +62,8 @@ def check(env: cel.Env, rule: Rule, file: str, policy: str) -> Checked:
     _check_source(rule, place, bool(policy))
     names = set(_check_template(rule, place))
     when = _condition(env, rule, place)
-    names |= _names(rule.condition)
+    asks = frozenset(_names(rule.condition))
+    names |= asks
     relax = []
     for change in rule.relax:
         relax.append(_relax(env, change, f"{place}, relax {change.field}"))
@@ -68,7 +71,7 @@ def check(env: cel.Env, rule: Rule, file: str, policy: str) -> Checked:
     late = sorted(n for n in names if n.startswith("plan.")) if rule.phase == "need" else []
     if late:
         raise RuleError(f"{place} names {late[0]}, which is known after sizing; set phase: plan")
-    return Checked(rule, file, policy, when, tuple(relax), frozenset(names))
+    return Checked(rule, file, policy, when, tuple(relax), frozenset(names), asks)
 
 
 def truth(one: Checked, expression: cel.Expression, activation: cel.Activation) -> bool:

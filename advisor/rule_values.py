@@ -10,6 +10,8 @@ from typing import Any
 
 from advisor.catalog import loader, residency
 from advisor.catalog.schema import Estimate, Option
+from advisor.memo import Same, memo_of
+from advisor.prices import load_book
 from advisor.requirements import ControlLevel, Skill
 from advisor.rule_fields import (
     CUSTOM_PATTERN,
@@ -70,11 +72,18 @@ def option_values(option: Option) -> dict[str, Value]:
     return out | {f"option.level_{name}": option.level(name) for name in level_names()}
 
 
-def matched_values(option: Option, work: Workload) -> dict[str, Value]:
-    """The values of `option.*` that depend on the workload as well.
+def matched_values(option: Option, work: Workload) -> Mapping[str, Value]:
+    """The values of `option.*` that depend on the workload as well, see `advisor.memo`.
 
     Raises InputError for a region that no cloud has.
     """
+    kept: Mapping[str, Value] = memo_of(load_book(), "matched values").get(
+        Same(option), work, lambda seen: _matched_values(option, seen)
+    )
+    return kept
+
+
+def _matched_values(option: Option, work: Workload) -> dict[str, Value]:
     need = work.need
     asked = residency.asked_regions(option, need.placement)
     _, setup = loader.people().hours(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from cel_expr_python import cel
 
@@ -20,7 +22,7 @@ from advisor.catalog.loader import cite, load_options, sources
 from advisor.catalog.schema import Option
 from advisor.errors import RuleError
 from advisor.rule_check import Checked, check, environment, plain_value, truth
-from advisor.rule_fields import PlanFacts, Value, answer_type
+from advisor.rule_fields import PlanFacts, Value, answer_type, fields
 from advisor.rule_file import FACT_SOURCE, PolicyFile, PolicyText, Rule, parse_rules, read_rules
 from advisor.rule_text import render
 from advisor.rule_values import matched_values, need_values, option_values, plan_values
@@ -32,6 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 BUILT_IN = Path(__file__).resolve().parent / "catalog" / "rules.yaml"
+MOST_HELD, MOST_SAID = 128, 512  # remembered for an option and phase: conditions, sentences
 Answer = float | int | bool | str | list[str] | None
 Policy = Path | str | PolicyText  # a policy file by its path, or its text
 
@@ -88,15 +91,13 @@ class RuleSet:
         RuleError for a rule that fails (a division by zero).
         """
         asked = self._asked(option)[0 if plan is None else 1]
-        values = {**need_values(work), **asked.fixed, **matched_values(option, work)}
+        changing = {**need_values(work), **matched_values(option, work)}
         if plan is not None:
-            values |= plan_values(plan)
-        activation = self._env.Activation({name: values[name] for name in asked.names})
+            changing |= plan_values(plan)
         outcome = Outcome()
         lists = {"warn": outcome.warnings, "prefer": outcome.preferred}
-        for one in asked.holding(activation):
-            said = lists.get(one.rule.kind, outcome.excluded)
-            said.append(_fired(one, option, values, activation))
+        for one, fired in asked.fired(option, changing):
+            lists.get(one.rule.kind, outcome.excluded).append(fired)
         return outcome
 
     def applying_to(self, option: Option) -> tuple[Rule, ...]:
@@ -116,28 +117,105 @@ class RuleSet:
 
 
 class _Asked:
-    """The rules asked of an option in a phase, with all their conditions in one expression:
-    asking them together costs a fifth of asking them one by one."""
+    """The rules asked of an option in a phase.
+
+    What a rule says depends on nothing but the fields that it names, so it is remembered by their
+    values: a changed volume asks only the rules that look at the volume. Bounded, and safe with
+    threads: entries are only ever added whole.
+    """
 
     def __init__(self, env: cel.Env, rules: Sequence[Checked], fixed: Mapping[str, Value]) -> None:
         self.rules = tuple(rules)
-        self.fixed = fixed
-        self.names = sorted({name for one in rules for name in one.names})
-        together = ", ".join(f"({r.rule.condition}\n)" for r in rules)
-        try:
-            self._together: cel.Expression | None = env.compile(f"[{together}]")
-        except RuntimeError:  # too long for one expression: each compiles, as it was checked
-            self._together = None
+        self._env, self._fixed = env, fixed
+        self._lists = tuple(n for one in rules for n in one.names if _is_list(n, fixed))
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for i, one in enumerate(self.rules):
+            groups.setdefault(tuple(sorted(one.asks - fixed.keys())), []).append(i)
+        self._groups = [
+            _Group(env, names, [(i, self.rules[i]) for i in members], fixed)
+            for names, members in groups.items()
+        ]
+        self._pick = [_picker(sorted(one.names - fixed.keys())) for one in self.rules]
+        self._said: dict[Hashable, Fired] = {}
 
-    def holding(self, activation: cel.Activation) -> list[Checked]:
-        """The rules whose condition holds. Raises RuleError naming one that fails."""
+    def fired(
+        self, option: Option, changing: Mapping[str, Value]
+    ) -> Iterator[tuple[Checked, Fired]]:
+        """The rules that fire, in order. Raises RuleError naming one that fails."""
+        comparable: dict[str, Any] = dict(changing)
+        comparable |= {name: tuple(_texts(changing[name])) for name in self._lists}
+        for i in sorted(i for group in self._groups for i in group.holding(changing, comparable)):
+            key = (i, self._pick[i](comparable))
+            said = self._said.get(key)
+            if said is None:
+                one = self.rules[i]
+                values = {**changing, **self._fixed}
+                activation = self._env.Activation({name: values[name] for name in one.names})
+                said = _fired(one, option, values, activation)
+                if len(self._said) >= MOST_SAID:
+                    self._said = {}
+                self._said[key] = said
+            yield self.rules[i], said
+
+
+class _Group:
+    """Rules that look at the same changing fields, with all their conditions in one expression:
+    asking them together costs a fifth of asking them one by one."""
+
+    def __init__(
+        self,
+        env: cel.Env,
+        changing: Sequence[str],
+        rules: Sequence[tuple[int, Checked]],
+        fixed: Mapping[str, Value],
+    ) -> None:
+        self._env, self._rules = env, tuple(rules)
+        self._pick = _picker(changing)
+        self._changing = tuple(changing)
+        self._fixed = {n: fixed[n] for _, one in rules for n in one.asks if n in fixed}
+        self._held: dict[Hashable, tuple[int, ...]] = {}
+        self._text = "[" + ", ".join(f"({one.rule.condition}\n)" for _, one in rules) + "]"
+
+    def holding(
+        self, changing: Mapping[str, Value], comparable: Mapping[str, Hashable]
+    ) -> tuple[int, ...]:
+        """Numbers of the rules whose condition holds. Raises RuleError naming one that fails."""
+        key = self._pick(comparable)
+        held = self._held.get(key)
+        if held is None:
+            held = self._ask({name: changing[name] for name in self._changing})
+            if len(self._held) >= MOST_HELD:
+                self._held = {}
+            self._held[key] = held
+        return held
+
+    def _ask(self, changing: Mapping[str, Value]) -> tuple[int, ...]:
+        activation = self._env.Activation({**self._fixed, **changing})
         held: object = None
-        if self._together is not None:
-            with contextlib.suppress(RuntimeError):  # too much for all together: one by one
-                held = self._together.eval(activation).plain_value()
+        with contextlib.suppress(RuntimeError):  # too much for all together: one by one
+            held = _compiled(self._text).eval(activation).plain_value()
         if not isinstance(held, list):  # one of them failed: ask one by one, which names it
-            return [one for one in self.rules if truth(one, one.when, activation)]
-        return [one for one, holds in zip(self.rules, held, strict=True) if holds]
+            held = [truth(one, one.when, activation) for _, one in self._rules]
+        return tuple(i for (i, _), holds in zip(self._rules, held, strict=True) if holds)
+
+
+@lru_cache(maxsize=2048)
+def _compiled(text: str) -> cel.Expression:
+    """Options share most of their rules, so most of these are compiled once."""
+    return environment().compile(text)
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Hashable]], Hashable]:
+    return itemgetter(*names) if names else lambda _: ()
+
+
+def _is_list(name: str, fixed: Mapping[str, Value]) -> bool:
+    return name not in fixed and fields()[name] == "list"
+
+
+def _texts(value: Value) -> Sequence[str]:
+    assert isinstance(value, list)  # noqa: S101 - the field's type says so
+    return value
 
 
 def load_rules(extra: Sequence[Policy] = ()) -> RuleSet:

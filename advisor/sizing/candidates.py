@@ -56,12 +56,12 @@ class Candidates:
         at = np.arange(len(self)) if self.at is None else self.at
         return replace(self, **columns, whole=self.whole or self, at=at[keep])
 
-
-COLUMNS = tuple(f.name for f in fields(Candidates) if f.name not in ("rejected", "whole", "at"))
-
     def at_price(self, usd_per_hour: Array, source: Names, as_of: Names) -> Candidates:
         """The same machines bought at another price an hour."""
         return replace(self, usd_per_hour=usd_per_hour, source=source, as_of=as_of)
+
+
+COLUMNS = tuple(f.name for f in fields(Candidates) if f.name not in ("rejected", "whole", "at"))
 
 
 def candidates(option: Option, work: Workload, region: str, book: PriceBook) -> Candidates:
