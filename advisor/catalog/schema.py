@@ -188,9 +188,8 @@ class Hours(Strict):
     monthly_hours: Estimate
     setup_hours: Estimate
     rationale: str
-    factors: Kind | Literal["containers"] | None = (
-        None  # which skill factors hold; left out: those of the option's kind
-    )
+    # Which skill factors hold; left out: those of the option's kind.
+    factors: Kind | Literal["containers"] | None = None
 
 
 class RuntimeImage(Strict):
