@@ -16,6 +16,7 @@ from advisor.recommendation import CostLine, PeopleTime, Range
 from advisor.requirements import Cloud, Mode, Requirements
 from advisor.rules import Fired, Outcome, PlanFacts, RuleSet
 from advisor.sizing.choose import Sizable, size
+from advisor.sizing.functions import Function
 from advisor.sizing.purchase import NOT_CHEAPER, ON_DEMAND, missing_commitment, terms
 from advisor.sizing.sized import Factors, Sized
 from advisor.workload import Workload
@@ -165,7 +166,7 @@ def _priced(
     ends = _ends(option, work, region, book, chosen, usd) if ranges else [usd]
     monthly = Range(low=min([usd, *ends]), expected=usd, high=max([usd, *ends]))
     time = people_time(option, work)
-    imputed = _imputed_usd(option, expected) if at_least else 0.0
+    imputed = _imputed_usd(option, chosen, expected) if at_least else 0.0
     total_usd = Range(
         low=monthly.low + time.monthly_usd.low + imputed,
         expected=monthly.expected + time.monthly_usd.expected + imputed,
@@ -179,7 +180,8 @@ def _priced(
         control=option.level("control"),
         launch_weeks=people().launch_weeks(option, work.need.placement.existing_cluster),
         portability=option.level("portability"),
-        elasticity=option.level("elasticity"),
+        elasticity=option.level("elasticity")
+        * (SCALES["elasticity"]["kept_ready_factor"] if expected.ready_seconds else 1.0),
         resilience=option.level("resilience") * _lone_factor(work, expected),
         points=0.0,
     )
@@ -217,8 +219,10 @@ def _ends(
     return out
 
 
-def _imputed_usd(option: Option, sized: Sized) -> float:
+def _imputed_usd(option: Option, chosen: Sizable, sized: Sized) -> float:
     """What the ranking reckons with where a machine's price is not known; in no bill."""
+    if isinstance(chosen, Function):
+        return chosen.prices.ready_usd(sized) if chosen.prices.imputed else 0.0
     if sized.usd_per_hour is not None or sized.strategy == "functions":
         return 0.0
     return option.number("imputed_vcpu_hour_usd") * sized.vcpu * sized.replica_hours

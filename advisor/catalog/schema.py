@@ -244,6 +244,8 @@ class Option(Strict):
     machines_refused: tuple[str, ...] = ()  # priced, but not taken by the service's API
     architectures: tuple[Literal["x86", "arm"], ...] = ("x86",)
     gb_second_sku: str = ""  # with {arch} and {gb}
+    ready_sku: str = ""  # an instance kept ready, likewise
+    ready_work_sku: str = ""  # the work of such an instance
     per_replica_hour: dict[str, float] = {}  # beside the machine: sku -> quantity an hour
     assumptions: dict[str, Assumption]
     skus: dict[str, str]

@@ -1,4 +1,5 @@
-"""SageMaker Serverless Inference: seconds at the memory tier, cold starts included."""
+"""SageMaker Serverless Inference: seconds at the memory tier, cold starts included, and instances
+kept ready."""
 
 from __future__ import annotations
 
@@ -7,9 +8,22 @@ from advisor.recommendation import CostLine
 
 
 def lines(bill: Bill) -> list[CostLine]:
-    tier = round(bill.sized.memory_mb / 1024)
-    return bill.line(
-        f"Serverless seconds at {tier} GB",
-        f"sagemaker.serverless_second.{tier}gb",
-        bill.sized.billed_seconds,
-    )
+    sized, option = bill.sized, bill.option
+    tier = round(sized.memory_mb / 1024)
+    return [
+        *bill.line(
+            f"Instances kept ready at {tier} GB",
+            option.ready_sku.format(gb=tier, arch="x86"),
+            sized.ready_seconds,
+        ),
+        *bill.line(
+            f"Seconds on instances kept ready at {tier} GB",
+            option.ready_work_sku.format(gb=tier, arch="x86"),
+            sized.ready_work_seconds,
+        ),
+        *bill.line(
+            f"Serverless seconds at {tier} GB",
+            option.gb_second_sku.format(gb=tier, arch="x86"),
+            sized.billed_seconds,
+        ),
+    ]

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
 from advisor.prices import PriceBook
-from advisor.requirements import HOURS_IN_MONTH, Mode
+from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.fleet import infeasible as no_function
 from advisor.sizing.fleet import overhead_ms
+from advisor.sizing.function_prices import Prices, keeps_ready, prices
 from advisor.sizing.performance import (
     cold_start,
     keep_alive_s,
@@ -22,9 +24,11 @@ from advisor.sizing.performance import (
     lambda_vcpu,
     serverless_speed,
 )  # fmt: skip
+from advisor.sizing.provisioned import instances_kept_ready
 from advisor.sizing.purchase import ON_DEMAND, Offer, buy, function_offer, month_hours, why_not
 from advisor.sizing.serverless import cold_start_share, mixture_percentile_ms
 from advisor.sizing.sized import EXPECTED, Array, Bought, Factors, Sized, Term
+from advisor.traffic import Rates
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24
@@ -39,7 +43,8 @@ class Function:
     work: Workload
     memory_mb: float
     arch: str
-    usd_per_gb_second: float
+    prices: Prices
+    kept_ready: bool = False  # instances are kept ready by the clock
     offer: Offer | None = None  # how the time is bought, of length 1; None: on demand
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
@@ -57,7 +62,10 @@ def functions(
     option: Option, work: Workload, region: str, book: PriceBook, term: Term = ON_DEMAND
 ) -> Function | Sized:
     """The cheapest memory size that keeps the target, bought in the way of `term`, or an
-    infeasible Sized that says why."""
+    infeasible Sized that says why.
+
+    Where cold starts are ruled out and the hours of the traffic are known, instances are kept ready.
+    """
     need_mb = option.number("overhead_memory_mb") + work.need.model.memory_mb
     sizes = [mb for mb in option.memory_sizes_mb if mb >= need_mb]
     if not sizes:
@@ -74,8 +82,9 @@ def functions(
         offers = {a: offer for a, offer in found.items() if offer.known.all()}
         if not offers:
             return no_function(why_not(option, region, term, book))
+    ready = keeps_ready(option, work)
     tried = [
-        Function(option, work, mb, arch, _gb_second_usd(option, book, region, arch, mb), offer)
+        Function(option, work, mb, arch, prices(option, book, region, arch, mb), ready, offer)
         for arch, offer in offers.items()
         for mb in sizes
     ]
@@ -84,7 +93,7 @@ def functions(
     for function in tried:
         sized = function.sized()
         if sized.infeasible is None:
-            cost = _paid_gb_seconds(sized) * function.usd_per_gb_second
+            cost = function.prices.usd(sized, _paid_gb_seconds(sized))
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, function)
         elif nearest is None or (sized.min_p95_ms or np.inf) < (nearest.min_p95_ms or np.inf):
@@ -111,16 +120,6 @@ def _bought(
     return buy(offer, share * sized.gb_seconds / HOURS_IN_MONTH, month_hours(len(share)), level)
 
 
-def _gb_second_usd(
-    option: Option, book: PriceBook, region: str, arch: str, memory_mb: float
-) -> float:
-    """Price of a gigabyte-second at this memory size. Raises UnknownPriceError."""
-    gb = round(memory_mb / 1024)
-    sku = option.gb_second_sku
-    usd = book.rate(sku.format(arch=arch, gb=gb), region).tiers[0].unit_price_usd
-    return usd / gb if "{gb}" in sku else usd
-
-
 def _size(function: Function, factors: Factors) -> Sized:
     work, option = function.work, function.option
     need, mode = work.need, work.need.traffic.mode
@@ -139,10 +138,14 @@ def _size(function: Function, factors: Factors) -> Sized:
     requests = need.traffic.requests_per_month * factors.volume
     if mode is Mode.batch:
         return _size_batch(function, requests, service_ms, init_s, vcpu)
-    shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(platform))
-    weights = rates / rates.sum()
-    cold = float((shares * weights).sum())
-    billed_s = requests * (service_ms / 1000 + cold * init_s)
+    ready: NDArray[np.int64] | None = None
+    if function.kept_ready:
+        ready, cold = instances_kept_ready(rates, service_ms / 1000, option.number("ready_spill"))
+        billed_s = requests * cold * (service_ms / 1000 + init_s)
+    else:
+        shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(platform))
+        cold = float((shares * rates).sum() / rates.sum())
+        billed_s = requests * (service_ms / 1000 + cold * init_s)
     overhead = overhead_ms(option, work)
     infeasible, response = None, None
     if mode is Mode.realtime:
@@ -162,8 +165,31 @@ def _size(function: Function, factors: Factors) -> Sized:
         function, vcpu, service_ms, requests, billed_s, cold, response,
         concurrency=peak, infeasible=infeasible,
         finish_h=(service_ms / 1000 + init_s) / 3600 if mode is Mode.asynchronous else None,
-        runs=0.0,
+        runs=0.0, ready=ready, notes=_ready_notes(function, rates, service_ms, init_s, ready),
     )  # fmt: skip
+
+
+def _ready_notes(
+    function: Function,
+    rates: Rates,
+    service_ms: float,
+    init_s: float,
+    ready: NDArray[np.int64] | None,
+) -> tuple[str, ...]:
+    if ready is None:
+        return ()
+    shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(function.option.machines))
+    cold = float((shares * rates).sum() / rates.sum())
+    notes = [
+        f"Instances are kept ready by the clock, {ready.min()} to {ready.max()} of them; on demand "
+        f"{cold:.2%} of the requests would wait {init_s:,.1f} s for a start."
+    ]
+    if function.prices.imputed:
+        notes.append(
+            "The price of instances kept ready is not known here: for the ranking alone it is "
+            "reckoned in Lambda's proportions to the price on demand."
+        )
+    return tuple(notes)
 
 
 def _size_batch(
@@ -206,7 +232,12 @@ def _sized(
     infeasible: str | None,
     finish_h: float | None,
     runs: float,
+    ready: NDArray[np.int64] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Sized:
+    hourly = () if ready is None else tuple(int(n) for n in ready)
+    ready_s = sum(hourly) * 3600.0 * HOURS_IN_MONTH / HOURS_IN_WEEK
+    ready_work_s = requests * (1 - cold) * service_ms / 1000 if hourly else 0.0
     arch = " ARM" if function.arch == "arm" else ""
     return Sized(
         strategy="functions",
@@ -217,13 +248,15 @@ def _sized(
         usd_per_hour=None,
         price_source="",
         price_as_of="",
-        model="one instance a request (Little's law); warm and cold requests mixed",
+        model=f"up to {max(hourly)} instances kept ready by the clock (Erlang's loss formula)"
+        if hourly
+        else "one instance a request (Little's law); warm and cold requests mixed",
         service_time_ms=service_ms,
         servers=1,
-        replicas_min=0,
-        replicas_max=max(1, int(np.ceil(concurrency))),
-        replica_hours=billed_s / 3600,
-        hourly_replicas=(),
+        replicas_min=min(hourly, default=0),
+        replicas_max=max(hourly, default=max(1, int(np.ceil(concurrency)))),
+        replica_hours=(ready_s + billed_s) / 3600,
+        hourly_replicas=hourly,
         utilisation=0.0,
         p95_ms=response_ms,
         finish_h=finish_h,
@@ -231,7 +264,10 @@ def _sized(
         requests=requests,
         gb_seconds=billed_s * function.memory_mb / 1024,
         billed_seconds=billed_s,
+        ready_seconds=ready_s,
+        ready_work_seconds=ready_work_s,
         runs_per_month=runs,
         min_p95_ms=response_ms,
         infeasible=infeasible,
+        notes=notes,
     )

@@ -61,8 +61,10 @@ class Sized:
     finish_h: float | None
     cold_start_share: float = 0.0
     requests: float = 0.0  # invocations a month, for functions
-    gb_seconds: float = 0.0  # a month, for functions, start-up included
-    billed_seconds: float = 0.0  # a month, for functions, start-up included
+    gb_seconds: float = 0.0  # a month, for functions on demand, start-up included
+    billed_seconds: float = 0.0  # a month, for functions on demand, start-up included
+    ready_seconds: float = 0.0  # a month, of function instances kept ready
+    ready_work_seconds: float = 0.0  # a month, of requests that those serve
     runs_per_month: float = 0.0  # for jobs
     min_p95_ms: float | None = None  # the best response time that any machine of the option gives
     bought: Bought | None = None  # None: on demand

@@ -151,7 +151,7 @@ CASES = (
     # starts, availability, quotas
     Case(
         "cold-starts", "lambda-url", "waits 0.15 to 10 s for a start",
-        {"service.cold_starts_ok": False},
+        {"service.cold_starts_ok": False, "traffic.pattern": "spiky"},
     ),
     Case(
         "availability", "sagemaker-realtime", "99.99 % asked > 99.95 %",
@@ -291,6 +291,10 @@ CASES = (
     ),
     Case("always-on", "sagemaker-realtime", "always on", STEADY),
     Case("comes-and-goes", "sagemaker-serverless", "nothing is paid in between", SPIKY),
+    Case(
+        "ready-all-week", "lambda-url", "kept ready round the clock",
+        {"service.cold_starts_ok": False}, PlanFacts(replicas_min=1, replicas_max=2),
+    ),
     Case(
         "hardly-any", "lambda-url", "65.8 requests a day",
         {"traffic.requests_per_month": 2000, "service.p95_ms": 20_000},

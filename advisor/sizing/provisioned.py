@@ -1,0 +1,52 @@
+"""Provisioned concurrency: function instances that the clock keeps ready, so that nobody waits for
+a start. It needs traffic that comes at known hours."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from advisor.errors import InputError
+from advisor.requirements import Pattern
+from advisor.sizing.queueing import erlang_b
+
+# Patterns whose hours nobody knows beforehand.
+UNPREDICTABLE = frozenset({Pattern.spiky, Pattern.rare})
+
+
+def instances_kept_ready(
+    rates: ArrayLike, service_s: float, spill: float
+) -> tuple[NDArray[np.int64], float]:
+    """(instances in each hour, share of all requests that find none free), rates in requests/s.
+
+    An instance serves one request and nothing queues, so n instances are a loss system: a request
+    finds all of them busy with Erlang's B(n, lambda S) (1917; holds for any distribution of S). An
+    hour has the fewest instances with B <= `spill`; the hour before already has what the next one
+    needs, because making instances ready takes minutes. What spills over is served on demand and
+    counted as cold, which is the worst case. Raises InputError for a spill outside 0 to 1.
+    """
+    if not 0 < spill < 1:
+        raise InputError(f"spill is {spill!r}; give a share between 0 and 1")
+    rate = np.asarray(rates, dtype=np.float64)
+    distinct, where = np.unique(rate, return_inverse=True)
+    fewest = np.array([_fewest(a, spill) for a in distinct * service_s], dtype=np.int64)
+    needed = fewest[where]
+    planned = np.maximum(needed, np.roll(needed, -1))
+    blocked = np.where(planned > 0, erlang_b(planned, rate * service_s), 1.0)
+    whole = float(rate.sum())
+    return planned, float((rate * blocked).sum() / whole) if whole > 0 else 0.0
+
+
+def _fewest(load: float, spill: float) -> int:
+    """The least n with B(n, load) <= spill, by bisection: B falls with n."""
+    if load <= 0:
+        return 0
+    low, high = 0, max(1, math.ceil(load))
+    while float(erlang_b(high, load)) > spill:
+        low, high = high, high + max(1, math.ceil(4 * math.sqrt(load)))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if float(erlang_b(middle, load)) > spill else (low, middle)
+    return high
