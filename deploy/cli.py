@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from advisor import terminal
 from advisor.errors import DeployError, InputError
 from advisor.terminal import FAILED, OK
+from deploy import measure_cli
 from deploy.files import write_atomically
 from deploy.target import PLAN_VERSION, Plan
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    measure_cli.add_commands(commands)
     plan = commands.add_parser("plan", help="write down exactly what apply would do")
     plan.add_argument("--target", required=True, metavar="OPTION_ID", help="e.g. docker-host")
     plan.add_argument("--model", required=True, type=Path, help="the model file")

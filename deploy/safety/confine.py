@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -44,7 +45,7 @@ class Answer:
 
 class ConfinedError(ArtifactError):
     """The confined work failed. `kind`: the exception's class name, or "timeout", "memory",
-    "cpu", "crash", "answer"."""
+    "cpu", "crash", "answer", "cancelled"."""
 
     def __init__(self, kind: str, message: str) -> None:
         self.kind = kind
@@ -60,12 +61,14 @@ def confined(
     sys_path: list[Path] | None = None,
     limits: Limits | None = None,
     what: str = "loading the model",
+    cancelled: Callable[[], bool] | None = None,
 ) -> Answer:
     """`module.function(payload)` in a confined process; blocks until it is done or stopped.
 
     The process has an empty environment, an empty folder of its own, no network, may start
     nothing, write nothing, and read only the installed libraries and `readable`. The bundle's
     runtime (`model_server`) is importable there. `payload` and the result travel as JSON.
+    `cancelled` is asked about once a second; when it says so, the process is stopped.
     Raises ConfinedError with a sentence that starts with `what`.
     """
     limits = limits or Limits()
@@ -89,7 +92,7 @@ def confined(
             start_new_session=True,
         )
         try:
-            out, err = _talk(process, json.dumps(job).encode(), limits.wall_s, what)
+            out, err = _talk(process, json.dumps(job).encode(), limits.wall_s, what, cancelled)
         finally:
             _stop(process)
     return _read(process.returncode, out, err, limits, what)
@@ -106,7 +109,11 @@ def _environment(own: str, threads: int) -> dict[str, str]:
 
 
 def _talk(
-    process: subprocess.Popen[bytes], job: bytes, wall_s: float, what: str
+    process: subprocess.Popen[bytes],
+    job: bytes,
+    wall_s: float,
+    what: str,
+    cancelled: Callable[[], bool] | None,
 ) -> tuple[bytes, bytes]:
     """Everything it says, within the time and the size allowed."""
     to_child, stdout, stderr = process.stdin, process.stdout, process.stderr
@@ -126,6 +133,8 @@ def _talk(
                 raise ConfinedError(
                     "timeout", f"{what} took longer than {wall_s:.0f} s and was stopped"
                 )
+            if cancelled is not None and cancelled():
+                raise ConfinedError("cancelled", f"{what} was stopped")
             for key, _ in ready.select(min(left, 1.0)):
                 pipe = key.fileobj  # type: ignore[assignment]
                 part = os.read(pipe.fileno(), 1 << 16)
