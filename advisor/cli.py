@@ -72,9 +72,20 @@ def _parser() -> argparse.ArgumentParser:
     options.set_defaults(run=_options)
 
     prices = commands.add_parser("prices", help="the price book")
-    prices.add_argument("action", choices=("status",))
-    prices.add_argument("--format", choices=("text", "json"), default="text")
-    prices.set_defaults(run=_prices)
+    actions = prices.add_subparsers(required=True, metavar="ACTION")
+    status = actions.add_parser("status", help="how old and how complete the prices are")
+    status.add_argument("--format", choices=("text", "json"), default="text")
+    status.set_defaults(run=_prices)
+    refresh = actions.add_parser("refresh", help="renew prices from the vendors' price lists")
+    refresh.add_argument("--provider", required=True, choices=("aws", "azure", "gcp"))
+    refresh.add_argument("--region", nargs="+", action="extend", default=[], metavar="R")
+    refresh.add_argument("--via", choices=("bulk", "api"), default="bulk", help="for AWS")
+    refresh.add_argument("--out", type=Path, metavar="DIR", help="where the new prices go")
+    refresh.add_argument(
+        "--accept-jumps", action="store_true", help="take prices that move more than threefold"
+    )
+    refresh.add_argument("--format", choices=("text", "json"), default="text")
+    refresh.set_defaults(run=_refresh_prices)
 
     schema = commands.add_parser("schema", help="JSON Schema of a file the terminal reads")
     schema.add_argument("what", choices=("requirements", "usage", "policy", "record"))
@@ -230,6 +241,25 @@ def _prices(arguments: argparse.Namespace) -> int:
         _print_json(dataclasses.asdict(status))
     else:
         print(report.prices(status))
+    return OK
+
+
+def _refresh_prices(arguments: argparse.Namespace) -> int:
+    from advisor import report
+    from advisor.prices.refresh import refresh
+
+    outcome = refresh(
+        arguments.provider,
+        regions=arguments.region,
+        via=arguments.via,
+        out=arguments.out,
+        accept_jumps=arguments.accept_jumps,
+        report=report.Progress(sys.stderr),
+    )
+    if arguments.format == "json":
+        _print_json(dataclasses.asdict(outcome) | {"directory": str(outcome.directory)})
+    else:
+        print(report.refreshed(outcome))
     return OK
 
 

@@ -48,6 +48,30 @@ class PriceBookError(AdvisorError):
     """The price book shipped with the product is damaged or missing."""
 
 
+class PriceRefreshError(AdvisorError):
+    """Prices could not be renewed; the message says why. The book in use is untouched."""
+
+
+class PriceFeedError(PriceRefreshError, InputError):
+    """A price list that cannot be used: another currency, another layout, cut short."""
+
+    exit_code = 2
+
+
+class PricesRefusedError(PriceRefreshError, InputError):
+    """The prices that were read are not accepted unseen. `findings` holds one sentence for each."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, findings: list[str]) -> None:
+        self.findings = findings
+        super().__init__(message)
+
+
+class RefreshCancelledError(PriceRefreshError):
+    """Somebody cancelled the refresh; what was downloaded is kept for the next one."""
+
+
 class UnknownPriceError(AdvisorError, KeyError):
     """A price that the book does not hold. Costs turn it into an "unit price unknown" line."""
 

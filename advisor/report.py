@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from advisor.catalog.schema import Option
+from advisor.prices import shelf
 from advisor.prices.status import PriceStatus
 from advisor.recommendation import PurchaseChoice, Ranked, Recommendation
 from advisor.record import expected_response, money_range, size_of, usd
 from advisor.requirements import Requirements
+
+if TYPE_CHECKING:  # the refresh brings an HTTP client, which only it needs
+    from advisor.prices.refresh import Outcome, Step
 
 
 def text(need: Requirements, answer: Recommendation) -> str:
@@ -76,15 +82,67 @@ def option(chosen: Option) -> str:
 
 
 def prices(status: PriceStatus) -> str:
-    """Age and coverage of the price book."""
+    """Age, source and coverage of the price book."""
     age = f"{status.age_days} days old"
-    head = f"Snapshot of {status.as_of}, {age}{', STALE' if status.stale else ''}"
-    rows = [
+    head = f"Prices of {status.as_of}, {age}{', STALE' if status.stale else ''}"
+    out = [head, f"  from {status.directory}"]
+    passed_over = shelf.passed_over()
+    if passed_over:
+        out.append(f"  {passed_over}")
+    for cloud in status.providers:
+        how = f"refreshed {cloud.refreshed}" if cloud.refreshed else "snapshot"
+        newest = "undated" if cloud.age_days is None else f"newest {cloud.age_days} days old"
+        out.append(
+            f"  {cloud.cloud:<6} {cloud.rows:>7,} prices  {how}, {newest}, "
+            f"{cloud.stale_rows:,} stale; mostly {cloud.source}"
+        )
+    out.append("")
+    out += [
         f"  {row.cloud:<6} {row.service:<22} {row.rows:>7,} prices  {row.regions:>3} regions  "
-        f"{row.oldest} .. {row.newest}{'  stale' if row.stale else ''}"
+        f"{row.oldest} .. {row.newest}{f'  {row.stale_rows:,} stale' if row.stale else ''}"
         for row in status.services
     ]
-    return "\n".join([head, *rows])
+    return "\n".join(out)
+
+
+def refreshed(outcome: Outcome) -> str:
+    """What a refresh has done, and what it has left as it was."""
+    out = [
+        f"Refreshed {outcome.provider}: {outcome.machines:,} machine prices and "
+        f"{outcome.rates:,} rates of {outcome.as_of}",
+        f"  now in {outcome.directory}",
+        f"  kept as they were: {outcome.kept_machines:,} machine prices of regions that were not "
+        f"read, {len(outcome.kept):,} rates that the lists do not hold{_some(outcome.kept)}",
+    ]
+    out += [f"  accepted: {sentence}" for sentence in outcome.accepted]
+    if outcome.notes:
+        out += [f"  {len(outcome.notes):,} notes{_some(outcome.notes)}"]
+    return "\n".join(out)
+
+
+class Progress:
+    """Shows the steps of a refresh: in place on a terminal, else a line every few seconds."""
+
+    def __init__(self, stream: TextIO, every_s: float = 5.0) -> None:
+        self._stream = stream
+        self._every_s = every_s
+        self._said_at = 0.0
+
+    def __call__(self, step: Step) -> None:
+        text = f"[{step.done}/{step.total}] {step.what}"
+        if self._stream.isatty():
+            end = "\n" if step.done == step.total else ""
+            print(f"\r{text:<78.78}", end=end, file=self._stream, flush=True)
+        elif step.done == step.total or time.monotonic() - self._said_at >= self._every_s:
+            self._said_at = time.monotonic()
+            print(text, file=self._stream, flush=True)
+
+
+def _some(names: Sequence[str], shown: int = 3) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return f" ({'; '.join(names[:shown])}{more})"
 
 
 def _verdict(need: Requirements, answer: Recommendation) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from advisor.errors import InputError, UnknownPriceError
 from advisor.prices.commitments import Commitment, best, read_commitments
@@ -24,7 +26,15 @@ from advisor.prices.rates import (
     read_skus,
 )
 from advisor.prices.regions import Region, Regions, read_regions
-from advisor.prices.status import PriceStatus, ServiceStatus, summarise
+from advisor.prices.shelf import book_in_use
+from advisor.prices.status import (
+    STALE_AFTER_DAYS,
+    PriceStatus,
+    ServiceStatus,
+    by_provider,
+    is_stale,
+    summarise,
+)
 from advisor.prices.store import (
     MACHINE_SERVICES,
     UNDATED,
@@ -34,24 +44,26 @@ from advisor.prices.store import (
     read_specs,
 )
 
-SHIPPED = Path(__file__).parent / "data"
-BOOK_VARIABLE = "ADVISOR_PRICES"  # a directory with a refreshed book
+
+def load_book(directory: Path | None = None) -> PriceBook:
+    """The price book of `directory`, else the refreshed one ($ADVISOR_PRICES or the user's data
+    directory, see `shelf.book_in_use`), else the one that ships.
+
+    Reads nothing yet: each table is read when it is first asked for, and then kept. After a
+    refresh the next call gives the new book.
+    """
+    return _book(directory or book_in_use())
 
 
 @lru_cache(maxsize=4)
-def load_book(directory: Path | None = None) -> PriceBook:
-    """The price book of `directory`, else of $ADVISOR_PRICES, else the one that ships.
-
-    Reads nothing yet: each table is read when it is first asked for, and then kept. After a
-    refresh call `load_book.cache_clear()`.
-    """
-    return PriceBook(directory or Path(os.environ.get(BOOK_VARIABLE) or SHIPPED))
+def _book(directory: Path) -> PriceBook:
+    return PriceBook(directory)
 
 
 class PriceBook:
     """Prices by sku and region, machines by service and region. Reading raises PriceBookError."""
 
-    stale_after_days = 90
+    stale_after_days = STALE_AFTER_DAYS
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -263,20 +275,32 @@ class PriceBook:
 
     def is_stale(self, as_of: str, today: date) -> bool:
         """Older than 90 days, or of unknown age."""
-        if as_of == UNDATED:
-            return True
-        return (today - date.fromisoformat(as_of)).days > self.stale_after_days
+        return is_stale(as_of, today)
 
     def status(self, today: date) -> PriceStatus:
         """How many prices there are of each service and how old they are."""
         age_days = self.age_days(today)
+        services = tuple(self._service_statuses(today))
         return PriceStatus(
             as_of=self.as_of,
             age_days=age_days,
             stale_after_days=self.stale_after_days,
             stale=age_days > self.stale_after_days,
-            services=tuple(self._service_statuses(today)),
+            services=services,
+            providers=by_provider(services, self._sources(), self.directory, today),
+            directory=str(self.directory),
         )
+
+    def _sources(self) -> dict[str, Counter[str]]:
+        """Cloud -> source -> how many prices come from it."""
+        out: dict[str, Counter[str]] = defaultdict(Counter)
+        for service, cloud in MACHINE_SERVICES.items():
+            prices = self.machine_prices(service)
+            for i, count in enumerate(np.bincount(prices.source, minlength=len(prices.sources))):
+                out[cloud][prices.sources[i]] += int(count)
+        for rate in self.rates:
+            out[self.skus[rate.sku].cloud][rate.source] += 1
+        return out
 
     def _service_statuses(self, today: date) -> Iterable[ServiceStatus]:
         def stale(as_of: str) -> bool:

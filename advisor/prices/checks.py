@@ -21,6 +21,7 @@ from advisor.prices.store import KINDS, MACHINE_SERVICES, UNDATED, MachinePrices
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 ARCHITECTURES = ("x86_64", "arm64")
 LARGEST_JUMP = 3.0  # a refresh that moves a price further must be looked at by a person
+LARGEST_LOSS = 0.25  # so must one that drops a larger share of a region's machines
 
 
 def problems(book: PriceBook) -> list[str]:
@@ -38,7 +39,7 @@ def problems(book: PriceBook) -> list[str]:
 
 def jumps(old: PriceBook, new: PriceBook) -> list[str]:
     """What a new book changes that nobody should accept unseen: a price that moves by more than
-    three times, a region or a sku that is lost."""
+    three times, a region or a sku that is lost, more than a quarter of a region's machines."""
     return [*_rate_jumps(old, new), *_machine_jumps(old, new)]
 
 
@@ -160,10 +161,21 @@ def _machine_jumps(old: PriceBook, new: PriceBook) -> Iterator[str]:
         before, after = old.machine_prices(service), new.machine_prices(service)
         for region in sorted(set(before.regions) - set(after.regions)):
             yield f"{service} loses the region {region}"
+        yield from _losses(service, before, after)
         new_usd = dict(zip(_keys(after), after.usd_per_hour.tolist(), strict=True))
         for key, usd in zip(_keys(before), before.usd_per_hour.tolist(), strict=True):
             if key in new_usd and _jumped(usd, new_usd[key]):
                 yield f"{service} {key[1]} in {key[0]} moves from {usd:g} to {new_usd[key]:g} USD"
+
+
+def _losses(service: str, before: MachinePrices, after: MachinePrices) -> Iterator[str]:
+    left = set(_keys(after))
+    lost = Counter(region for region, name in _keys(before) if (region, name) not in left)
+    for region in before.regions:
+        rows = before.rows(region)
+        had = rows.stop - rows.start
+        if region in after.regions and lost[region] > had * LARGEST_LOSS:
+            yield f"{service} loses {lost[region]} of {had} machines in {region}"
 
 
 def _jumped(before: float, after: float) -> bool:

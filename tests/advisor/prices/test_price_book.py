@@ -144,12 +144,8 @@ def test_a_refreshed_book_is_used_when_named(copy: Path, monkeypatch: pytest.Mon
         rates.read_text().replace("nat.hour,us-east-1,0,0.045", "nat.hour,us-east-1,0,0.05")
     )
     monkeypatch.setenv("ADVISOR_PRICES", str(copy))
-    load_book.cache_clear()
-    try:
-        assert load_book().rate("nat.hour", "us-east-1").unit_price_usd == 0.05
-    finally:
-        monkeypatch.undo()
-        load_book.cache_clear()
+    assert load_book().rate("nat.hour", "us-east-1").unit_price_usd == 0.05
+    monkeypatch.undo()
     assert load_book().rate("nat.hour", "us-east-1").unit_price_usd == 0.045
 
 
