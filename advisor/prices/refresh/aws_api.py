@@ -63,7 +63,7 @@ def read(
 
 def _client(endpoint: str | None) -> Any:
     config = Config(
-        retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         connect_timeout=20,
         read_timeout=60,
     )

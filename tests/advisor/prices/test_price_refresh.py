@@ -318,7 +318,7 @@ def test_a_refresh_goes_on_with_what_an_earlier_one_left(aws: Vendor, shelf: Pat
     body, etag = aws.files[path], '"one"'
     aws.etags[path] = etag
     cut = Answer(body, 200, {"ETag": etag}, cut_at=5_000)
-    aws.faults[path] = [cut, *[Answer(b"", 503) for _ in range(6)]]
+    aws.faults[path] = [cut, *[Answer(b"", 503) for _ in range(5)]]
     with pytest.raises(PriceRefreshError, match=r"HTTP 503.*try again later"):
         run(aws)
     assert untouched(shelf)
