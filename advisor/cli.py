@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advisor import terminal
-from advisor.errors import InputError
+from advisor.errors import InputError, RefreshCancelledError
 from advisor.terminal import NOTHING_FITS, OK
 
 if TYPE_CHECKING:
@@ -248,14 +248,17 @@ def _refresh_prices(arguments: argparse.Namespace) -> int:
     from advisor import report
     from advisor.prices.refresh import refresh
 
-    outcome = refresh(
-        arguments.provider,
-        regions=arguments.region,
-        via=arguments.via,
-        out=arguments.out,
-        accept_jumps=arguments.accept_jumps,
-        report=report.Progress(sys.stderr),
-    )
+    try:
+        outcome = refresh(
+            arguments.provider,
+            regions=arguments.region,
+            via=arguments.via,
+            out=arguments.out,
+            accept_jumps=arguments.accept_jumps,
+            report=report.Progress(sys.stderr),
+        )
+    except KeyboardInterrupt:
+        raise RefreshCancelledError("stopped; the prices are as they were") from None
     if arguments.format == "json":
         _print_json(dataclasses.asdict(outcome) | {"directory": str(outcome.directory)})
     else:

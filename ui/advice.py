@@ -67,7 +67,7 @@ def start(what: What, need: Requirements, policies: Policies = (), *, who: str =
     with _lock:
         asked = _asked.get(key)
         if asked is None or asked.job.future.cancelled() or _failed(asked.job.future):
-            asked = _Asked(WORKERS.submit(jobs.run, what, key[1], key[2], load_book().as_of))
+            asked = _Asked(WORKERS.submit(jobs.run, what, key[1], key[2], load_book().edition))
             _asked[key] = asked
         _asked.move_to_end(key)
         asked.waiting.add(who)
@@ -104,20 +104,18 @@ def _failed(future: Future[Any]) -> bool:
 
 def _stamp() -> tuple[str, str]:
     """What an answer depends on beside the question: the prices, and today (for their age)."""
-    return load_book().as_of, date.today().isoformat()
+    return load_book().edition, date.today().isoformat()
 
 
 @lru_cache(maxsize=256)
-def _verdict(need: str, policies: tuple[str, ...], prices_as_of: str, today: str) -> Recommendation:
+def _verdict(need: str, policies: tuple[str, ...], edition: str, today: str) -> Recommendation:
     return recommend(Requirements.model_validate_json(need), policies=policies)
 
 
 @lru_cache(maxsize=64)
-def _load(
-    need: str, option: str, policies: tuple[str, ...], prices_as_of: str, today: str
-) -> LoadCurve:
+def _load(need: str, option: str, policies: tuple[str, ...], edition: str, today: str) -> LoadCurve:
     parsed = Requirements.model_validate_json(need)
-    ranked = _verdict(need, policies, prices_as_of, today).option(option)
+    ranked = _verdict(need, policies, edition, today).option(option)
     if ranked is None:
         raise InputError(f"{option} does not fit these answers, so there is no load to show")
     return load_curve(parsed, ranked)

@@ -19,13 +19,10 @@ from ui.workers import is_unwanted
 _KEPT = 32
 
 
-def run(
-    what: str, need_json: str, policies: tuple[str, ...], prices_as_of: str, wanted: str
-) -> Any:
-    """One what-if by name, on the same prices as the page."""
-    if load_book().as_of != prices_as_of:
-        load_book.cache_clear()  # they were refreshed since this process read them
-        _answer.cache_clear()
+def run(what: str, need_json: str, policies: tuple[str, ...], edition: str, wanted: str) -> Any:
+    """One what-if by name, on the same edition of the prices as the page."""
+    if load_book().edition != edition:
+        _answer.cache_clear()  # they were refreshed since the page asked
     need = Requirements.model_validate_json(need_json)
     return _JOBS[what](need, need_json, policies, is_unwanted(wanted))
 
@@ -33,7 +30,9 @@ def run(
 def _changes(
     need: Requirements, need_json: str, policies: tuple[str, ...], stop: Callable[[], bool]
 ) -> Recommendation:
-    return complete(need, _answer(need_json, policies), policies=policies, cancelled=stop)
+    return complete(
+        need, _answer(need_json, policies, load_book().edition), policies=policies, cancelled=stop
+    )
 
 
 def _volume(
@@ -49,7 +48,7 @@ def _growth(
 
 
 @lru_cache(maxsize=_KEPT)
-def _answer(need_json: str, policies: tuple[str, ...]) -> Recommendation:
+def _answer(need_json: str, policies: tuple[str, ...], edition: str) -> Recommendation:
     return recommend(Requirements.model_validate_json(need_json), policies=policies)
 
 

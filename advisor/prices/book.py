@@ -256,6 +256,11 @@ class PriceBook:
 
     # Age
 
+    @property
+    def edition(self) -> str:
+        """What to keep answers by: another edition is another book, if of the same date."""
+        return f"{self.as_of} {self.directory.name}"
+
     @cached_property
     def as_of(self) -> str:
         """The date of the newest price in the book, YYYY-MM-DD."""
