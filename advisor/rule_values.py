@@ -92,7 +92,7 @@ def _matched_values(option: Option, work: Workload) -> dict[str, Value]:
     per_week = thresholds()["setup_hours_per_week"]
     call_s = option.number("max_invocation_s") if "max_invocation_s" in option.facts else math.inf
     return {
-        "option.image_gb": option.image_mb(need.model) / 1024,
+        "option.image_gb": option.image_mb(need.model, need.control.models_per_endpoint) / 1024,
         "option.call_vcpu_hours": option.number("max_vcpu") * call_s / 3600,
         "option.weeks_needed": max(
             loader.people().launch_weeks(option, need.placement.existing_cluster),

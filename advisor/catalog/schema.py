@@ -314,13 +314,13 @@ class Option(Strict):
                 f"option {self.id} has no level {name!r}; use one of {', '.join(LEVELS)}"
             ) from None
 
-    def image_mb(self, model: Model) -> float:
+    def image_mb(self, model: Model, models: int = 1) -> float:
         """Size of the container image in MB: the runtime of the format, CUDA with a GPU, and the
-        model where it is baked in."""
+        models where they are baked in."""
         size = self.runtime_image.formats[model.format]
         if model.gpu:
             size += self.runtime_image.gpu
-        return size + (model.size_mb if self.flag("model_in_image") else 0.0)
+        return size + (models * model.size_mb if self.flag("model_in_image") else 0.0)
 
     def _value(self, name: str) -> Any:
         if name in self.facts:

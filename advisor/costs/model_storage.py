@@ -1,4 +1,4 @@
-"""The model file in object storage, with the versions that are kept for roll-back."""
+"""The model files in object storage, with the versions that are kept for roll-back."""
 
 from __future__ import annotations
 
@@ -7,5 +7,7 @@ from advisor.recommendation import CostLine
 
 
 def lines(bill: Bill) -> list[CostLine]:
-    gb = bill.work.need.model.size_mb / 1024 * bill.option.number("images_kept")
+    need = bill.work.need
+    gb = need.control.models_per_endpoint * need.model.size_mb / 1024
+    gb *= bill.option.number("images_kept")
     return bill.line("Model files", bill.option.text("storage_sku"), gb)

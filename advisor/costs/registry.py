@@ -7,6 +7,7 @@ from advisor.recommendation import CostLine
 
 
 def lines(bill: Bill) -> list[CostLine]:
-    image_gb = bill.option.image_mb(bill.work.need.model) / 1024
+    need = bill.work.need
+    image_gb = bill.option.image_mb(need.model, need.control.models_per_endpoint) / 1024
     kept = bill.option.number("images_kept")
     return bill.line("Container images", bill.option.text("registry_sku"), image_gb * kept)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from advisor.catalog.schema import Option
 from advisor.memo import Same, memo_of
 from advisor.prices import MachineTable, PriceBook
+from advisor.sizing.many_models import Resident, many, resident
 from advisor.sizing.performance import cpu_speed, cpu_speeds, gpu_speeds, serverless_speed
 from advisor.workload import SHARED_MEMORY_FORMATS, Workload
 
@@ -170,8 +171,9 @@ def _usable(option: Option, work: Workload, table: MachineTable) -> Candidates:
     if need.model.gpu:
         speed, usable = gpu_speeds(table.gpu_name)
         fits = speed > 0
-        if need.model.gpu_memory_gb is not None:
-            fits &= usable >= need.model.gpu_memory_gb
+        needed_gb = resident(option, work).gpu_memory_gb
+        if needed_gb is not None:
+            fits &= usable >= needed_gb
         table, speed = table.select(fits), speed[fits]
         alone = busy = service_ms_on(work, speed)
         servers = np.maximum(1, table.gpu_count).astype(np.int64)
@@ -252,24 +254,36 @@ def _own_node(option: Option, work: Workload) -> Candidates:
 
 
 def _holding(option: Option, work: Workload, all_machines: Candidates) -> Candidates:
-    """Keep machines with room for the model; a copy per worker may mean fewer workers than cores."""
+    """Keep machines with room for the models; a copy per worker may mean fewer workers than cores.
+
+    Loading a model on demand keeps a worker busy, so its share is added to the service time.
+    """
     overhead = option.number("overhead_memory_mb")
     room_mb = all_machines.memory_gib * 1024 - overhead
+    held = resident(option, work)
     servers = all_machines.servers
-    if work.need.model.format.value not in SHARED_MEMORY_FORMATS and not work.need.model.gpu:
-        copies = np.floor(np.maximum(room_mb, 0) / work.need.model.memory_mb).astype(np.int64)
+    copied = work.need.model.format.value not in SHARED_MEMORY_FORMATS and not work.need.model.gpu
+    if copied and not held.miss_share:  # models that come and go have a process each
+        copies = np.floor(np.maximum(room_mb, 0) / held.memory_mb).astype(np.int64)
         servers = np.minimum(servers, copies)
-    fits = (room_mb >= work.need.model.memory_mb) & (servers >= 1)
-    out = replace(replace(all_machines, servers=servers).take(fits), whole=None, at=None)
+    fits = (room_mb >= held.memory_mb) & (servers >= 1)
+    loading_ms = held.miss_share * held.load_s * 1000
+    every = replace(
+        all_machines, servers=servers, alone_ms=all_machines.alone_ms + loading_ms,
+        busy_ms=all_machines.busy_ms + loading_ms,
+    )  # fmt: skip
+    out = replace(every.take(fits), whole=None, at=None)
     if len(out) == 0:
-        return replace(out, rejected=_why_none(option, work, all_machines, overhead))
+        return replace(out, rejected=_why_none(option, work, all_machines, overhead, held))
     return out
 
 
-def _why_none(option: Option, work: Workload, every: Candidates, overhead: float) -> str:
+def _why_none(
+    option: Option, work: Workload, every: Candidates, overhead: float, held: Resident
+) -> str:
     need = work.need
     if len(every) == 0 and need.model.gpu:
-        room = f" with {need.model.gpu_memory_gb:g} GB" if need.model.gpu_memory_gb else ""
+        room = f" with {held.gpu_memory_gb:g} GB" if held.gpu_memory_gb else ""
         return f"no machine with a GPU{room} is known for {option.name} in this region"
     if len(every) == 0:
         return f"no machine is known for {option.name} in this region under these answers"
@@ -278,6 +292,6 @@ def _why_none(option: Option, work: Workload, every: Candidates, overhead: float
         return f"{threads} threads per request > {every.vcpu.max():g} vCPU of the largest machine"
     largest = float(every.memory_gib.max()) * 1024
     return (
-        f"{need.model.memory_mb + overhead:,.0f} MB with the server > {largest:,.0f} MB of the "
-        "largest machine"
+        f"{held.memory_mb + overhead:,.0f} MB {many(held)}with the server > {largest:,.0f} MB of "
+        "the largest machine"
     )

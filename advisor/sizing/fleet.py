@@ -22,6 +22,7 @@ from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.batch import async_hours_per_week, async_replica_hours
 from advisor.sizing.candidates import Candidates, candidates
+from advisor.sizing.many_models import Resident, note, resident
 from advisor.sizing.performance import cold_start
 from advisor.sizing.purchase import (
     ON_DEMAND,
@@ -83,12 +84,12 @@ def fleet(
     machines, offer = offered(option, machines, region, book, term)
     if len(machines) == 0:
         return infeasible(why_not(option, region, term, book))
-    overhead = overhead_ms(option, work)
+    overhead, held = overhead_ms(option, work), resident(option, work)
     least = least_on_spot(work.need, min_replicas(option, work), term)
     if work.need.traffic.mode is Mode.asynchronous:
         hours = paid = _async_hours(option, work, machines, EXPECTED)
     else:
-        rate = _max_rates(work, machines, overhead)
+        rate = _max_rates(work, machines, overhead, held)
         if not (rate > 0).any():
             return _too_slow(option, work, machines, overhead)
         keeps = rate > 0
@@ -118,7 +119,7 @@ def min_replicas(option: Option, work: Workload) -> int:
     return 1 if asked <= option.number("single_replica_availability_percent") else 2
 
 
-def _max_rates(work: Workload, machines: Candidates, overhead: float) -> Array:
+def _max_rates(work: Workload, machines: Candidates, overhead: float, held: Resident) -> Array:
     service = work.need.service
     assert service.p95_ms is not None  # noqa: S101 - real-time requirements always carry one
     left_ms = service.p95_ms - overhead
@@ -127,12 +128,12 @@ def _max_rates(work: Workload, machines: Candidates, overhead: float) -> Array:
     whole, at = machines.whole, machines.at
     if whole is not None and at is not None and _taken(machines, whole, at):
         rates = memo_of(whole, "rates", MOST_RATES).get(
-            overhead, work, lambda seen: _max_rates(seen, whole, overhead)
+            (overhead, held), work, lambda seen: _max_rates(seen, whole, overhead, held)
         )
         return cast(Array, rates[at])
     return np.asarray(
         max_rate_per_replica(
-            left_ms, service.percentile, machines.alone_ms, machines.busy_ms,
+            left_ms, held.percentile(service.percentile), machines.alone_ms, machines.busy_ms,
             work.need.model.service_time_cv, machines.servers, service.max_utilisation,
         ),
         dtype=np.float64,
@@ -200,13 +201,14 @@ def _beside(option: Option, book: PriceBook, region: str) -> float:
 def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
     work, machine, option = plan.work, slowed(plan.machine, factors), plan.option
     rates = work.rates * factors.volume
-    rate = _max_rates(work, machine, plan.overhead_ms)
+    held = resident(option, work)
+    rate = _max_rates(work, machine, plan.overhead_ms, held)
     if rate[0] <= 0:
         return _too_slow(option, work, machine, plan.overhead_ms)
     hourly = _replicas(option, rates, float(rate[0]), plan.min_replicas)
     per_replica = float((rates / hourly).max())
     alone, busy, servers = machine.alone_ms[0], machine.busy_ms[0], int(machine.servers[0])
-    cv, percentile = work.need.model.service_time_cv, work.need.service.percentile
+    cv, percentile = work.need.model.service_time_cv, held.percentile(work.need.service.percentile)
     loaded_ms = float(busy_service_ms(per_replica, servers, alone, busy))
     response = float(replica_percentile_ms(per_replica, percentile, alone, busy, cv, servers))
     return Sized(
@@ -223,6 +225,8 @@ def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
         utilisation=per_replica * loaded_ms / 1000 / servers,
         p95_ms=response + plan.overhead_ms,
         finish_h=None,
+        cold_start_share=held.miss_share,
+        notes=tuple(filter(None, (note(held),))),
     )  # fmt: skip
 
 
@@ -259,11 +263,12 @@ def _size_async(plan: Fleet, factors: Factors) -> Sized:
         utilisation=queued.utilisation,
         p95_ms=None,
         finish_h=queued.answer_s / 3600,
+        notes=tuple(filter(None, (note(resident(option, work)),))),
     )  # fmt: skip
 
 
 def _wake_s(option: Option, work: Workload) -> float:
-    return cold_start(option.id).cold_s.expected + work.need.model.load_time_s
+    return cold_start(option.id).cold_s.expected + resident(option, work).start_s
 
 
 def slowed(machine: Candidates, factors: Factors) -> Candidates:
@@ -291,11 +296,12 @@ def machine_fields(machine: Candidates) -> dict[str, Any]:
 
 
 def _too_slow(option: Option, work: Workload, machines: Candidates, overhead: float) -> Sized:
-    service = work.need.service
+    service, held = work.need.service, resident(option, work)
     quickest = int(np.lexsort((machines.usd_per_hour, machines.alone_ms))[0])
     best = float(
         replica_percentile_ms(
-            0.0, service.percentile, machines.alone_ms[quickest], machines.busy_ms[quickest],
+            0.0, held.percentile(service.percentile), machines.alone_ms[quickest],
+            machines.busy_ms[quickest],
             work.need.model.service_time_cv, int(machines.servers[quickest]),
         )
     ) + overhead  # fmt: skip

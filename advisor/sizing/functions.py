@@ -17,6 +17,7 @@ from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.fleet import infeasible as no_function
 from advisor.sizing.fleet import overhead_ms
 from advisor.sizing.function_prices import Prices, keeps_ready, prices
+from advisor.sizing.many_models import many, note, resident
 from advisor.sizing.performance import (
     cold_start,
     keep_alive_s,
@@ -66,12 +67,13 @@ def functions(
 
     Where cold starts are ruled out and the hours of the traffic are known, instances are kept ready.
     """
-    need_mb = option.number("overhead_memory_mb") + work.need.model.memory_mb
+    held = resident(option, work)
+    need_mb = option.number("overhead_memory_mb") + held.memory_mb
     sizes = [mb for mb in option.memory_sizes_mb if mb >= need_mb]
     if not sizes:
         most = max(option.memory_sizes_mb)
         return no_function(
-            f"{need_mb:,.0f} MB with the server > {most:,.0f} MB of the largest function"
+            f"{need_mb:,.0f} MB {many(held)}with the server > {most:,.0f} MB of the largest function"
         )
     arches = option.architectures
     if not work.need.placement.arm:
@@ -129,7 +131,7 @@ def _size(function: Function, factors: Factors) -> Sized:
     # Threads beyond one vCPU help only as far as there are vCPUs; less than one slows everything.
     cores = min(vcpu, need.model.threads_per_request)
     service_ms = work.service_time_ms * factors.service_time / (speed * cores)
-    load_s = need.model.load_time_s / min(1.0, speed * vcpu)
+    load_s = resident(option, work).start_s / min(1.0, speed * vcpu)
     platform_s = cold_start(option.id).cold_s.expected
     init_s = (
         lambda_cold_start_s(platform_s, load_s) if platform == "lambda" else platform_s + load_s
@@ -176,8 +178,9 @@ def _ready_notes(
     init_s: float,
     ready: NDArray[np.int64] | None,
 ) -> tuple[str, ...]:
+    models = note(resident(function.option, function.work))
     if ready is None:
-        return ()
+        return (models,) if models else ()
     shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(function.option.machines))
     cold = float((shares * rates).sum() / rates.sum())
     notes = [
@@ -189,7 +192,7 @@ def _ready_notes(
             "The price of instances kept ready is not known here: for the ranking alone it is "
             "reckoned in Lambda's proportions to the price on demand."
         )
-    return tuple(notes)
+    return (*notes, models) if models else tuple(notes)
 
 
 def _size_batch(
