@@ -86,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     refresh.add_argument("--format", choices=("text", "json"), default="text")
     refresh.set_defaults(run=_refresh_prices)
+    covered = actions.add_parser("coverage", help="which lines of a bill have no price, and where")
+    covered.add_argument("--format", choices=("text", "json"), default="text")
+    covered.set_defaults(run=_coverage)
 
     schema = commands.add_parser("schema", help="JSON Schema of a file the terminal reads")
     schema.add_argument("what", choices=("requirements", "usage", "policy", "record"))
@@ -263,6 +266,19 @@ def _refresh_prices(arguments: argparse.Namespace) -> int:
         _print_json(dataclasses.asdict(outcome) | {"directory": str(outcome.directory)})
     else:
         print(report.refreshed(outcome))
+    return OK
+
+
+def _coverage(arguments: argparse.Namespace) -> int:
+    from advisor import report
+    from advisor.costs.coverage import coverage
+    from advisor.prices import load_book
+
+    rows = coverage(load_book())
+    if arguments.format == "json":
+        _print_json([dataclasses.asdict(row) for row in rows])
+    else:
+        print(report.coverage(rows))
     return OK
 
 

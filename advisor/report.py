@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,6 +16,7 @@ from advisor.record import expected_response, money_range, size_of, usd
 from advisor.requirements import Requirements
 
 if TYPE_CHECKING:  # the refresh brings an HTTP client, which only it needs
+    from advisor.costs.coverage import RegionCoverage
     from advisor.prices.refresh import Outcome, Step
 
 
@@ -143,6 +146,28 @@ def _some(names: Sequence[str], shown: int = 3) -> str:
         return ""
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
     return f" ({'; '.join(names[:shown])}{more})"
+
+
+def coverage(rows: Sequence[RegionCoverage]) -> str:
+    """Lines of the bills that have no price, by cloud and region, and the most frequent ones."""
+    out: list[str] = []
+    for cloud in dict.fromkeys(row.cloud for row in rows):
+        mine = [row for row in rows if row.cloud == cloud]
+        missing: Counter[str] = Counter()
+        for row in mine:
+            missing.update(row.unknown)
+        lines, unknown = sum(r.lines for r in mine), sum(r.unknown_lines for r in mine)
+        whole = sum(1 for r in mine if r.bills and not r.unknown)
+        out.append(
+            f"{cloud}: {unknown:,} of {lines:,} lines without a price; nothing missing in {whole} "
+            f"of {len(mine)} regions"
+        )
+        out += [f"  {count:>5} x {name}" for name, count in missing.most_common()]
+        for row in mine:
+            left = f"; without machines or rates: {', '.join(row.unpriced)}" if row.unpriced else ""
+            if row.unknown or left:
+                out.append(f"    {row.region:<24} {row.unknown_lines:>3} of {row.lines:>3}{left}")
+    return "\n".join(out)
 
 
 def _verdict(need: Requirements, answer: Recommendation) -> list[str]:

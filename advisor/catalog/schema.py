@@ -149,6 +149,13 @@ class Priced(Strict):
     pays_for: str
 
 
+class OutsideBill(Strict):
+    """Something that is or could be charged and is on no line, and why."""
+
+    thing: str = Field(min_length=1)
+    because: str = Field(min_length=1)
+
+
 class TaskSize(Strict):
     """A size that a task may have."""
 
@@ -234,6 +241,7 @@ class Option(Strict):
     scaling: Scaling
     deploy: Deploy
     pricing: tuple[Priced, ...] = Field(min_length=1)
+    outside_bill: tuple[OutsideBill, ...] = ()
     purchase: tuple[Purchase, ...] = ()
     strengths: tuple[str, ...] = Field(min_length=1)
     weaknesses: tuple[str, ...] = Field(min_length=1)

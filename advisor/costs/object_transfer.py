@@ -15,7 +15,9 @@ def lines(bill: Bill) -> list[CostLine]:
     # A batch reads and writes large files; queued requests are an object each.
     objects = bill.requests if traffic.mode is Mode.asynchronous else gb * 1024 / 64
     return [
-        *bill.line("Objects written", "s3.put_request", objects * 2),
-        *bill.line("Objects read", "s3.get_request", objects * 2),
-        *bill.line("Requests and answers stored", "s3.gb_month", gb * KEPT_MONTHS),
+        *bill.line("Objects written", bill.option.text("object_write_sku"), objects * 2),
+        *bill.line("Objects read", bill.option.text("object_read_sku"), objects * 2),
+        *bill.line(
+            "Requests and answers stored", bill.option.text("storage_sku"), gb * KEPT_MONTHS
+        ),
     ]

@@ -1,21 +1,31 @@
-"""A private network: interface endpoints in two zones for the services the option calls."""
+"""A private network: private endpoints for the services the option calls, and for its callers.
+
+A NAT gateway would let machines out to the internet as well; nothing here needs that.
+"""
 
 from __future__ import annotations
 
-from advisor.costs.bill import Bill
+from advisor.costs.bill import Bill, unknown
 from advisor.recommendation import CostLine
-
-ZONES = 2
 
 
 def lines(bill: Bill) -> list[CostLine]:
     if not bill.is_private:
         return []
-    traffic = bill.work.need.traffic
-    count = bill.option.number("private_endpoints")
+    option, traffic = bill.option, bill.work.need.traffic
+    hours = option.number("private_endpoints") * option.number("private_endpoint_zones")
     gb = bill.requests * (traffic.request_mb + traffic.response_mb) / 1024
-    through = gb if bill.option.flag("requests_through_endpoint") else 0.0
+    through = gb if option.flag("requests_through_endpoint") else 0.0
+    sku = option.text("endpoint_hour_sku")
+    if not sku:
+        # The provider bills it, and no price of it was read.
+        return [
+            unknown(
+                "Private endpoints", hours * bill.hours, "hour",
+                f"no price of a private endpoint of {option.cloud.value} is in the book",
+            )
+        ]  # fmt: skip
     return [
-        *bill.line("Interface endpoints", "vpce.hour", count * ZONES * bill.hours),
-        *bill.line("Data through endpoints", "vpce.gb", through),
+        *bill.line("Private endpoints", sku, hours * bill.hours),
+        *bill.line("Data through endpoints", option.text("endpoint_gb_sku"), through),
     ]

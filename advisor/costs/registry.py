@@ -1,13 +1,22 @@
-"""The container image in the registry: runtime of the format, and the model where it is baked in."""
+"""The container image in the registry: runtime of the format, and the model where it is baked in.
+
+Azure bills a registry by the day and includes some storage; the others bill the storage alone.
+"""
 
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
 from advisor.recommendation import CostLine
 
+INCLUDED = "azure.acr_basic_included_gb"
+
 
 def lines(bill: Bill) -> list[CostLine]:
     need = bill.work.need
     image_gb = bill.option.image_mb(need.model, need.control.models_per_endpoint) / 1024
-    kept = bill.option.number("images_kept")
-    return bill.line("Container images", bill.option.text("registry_sku"), image_gb * kept)
+    gb = image_gb * bill.option.number("images_kept")
+    out: list[CostLine] = []
+    if day_sku := bill.option.text("registry_day_sku"):
+        out += bill.line("Container registry", day_sku, bill.hours / 24)
+        gb = max(gb - bill.metered(INCLUDED), 0.0)
+    return out + bill.line("Container images", bill.option.text("registry_sku"), gb)

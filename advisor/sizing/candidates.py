@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
+from advisor.errors import UnknownPriceError
 from advisor.memo import Same, memo_of
 from advisor.prices import MachineTable, PriceBook
 from advisor.sizing.many_models import Resident, many, resident
@@ -205,8 +206,13 @@ def _fargate(option: Option, work: Workload, region: str, book: PriceBook) -> Ca
     need = work.need
     rows: list[tuple[str, str, float, float, float, str, str, float, float]] = []
     for arch in ("x86", "arm") if need.placement.arm else ("x86",):
-        cpu = book.rate(f"fargate.vcpu_hour.{arch}", region)
-        memory = book.rate(f"fargate.gb_hour.{arch}", region)
+        try:
+            cpu = book.rate(f"fargate.vcpu_hour.{arch}", region)
+            memory = book.rate(f"fargate.gb_hour.{arch}", region)
+        except UnknownPriceError:
+            if arch == "arm" and rows:
+                continue  # x86 tasks are priced in more regions
+            raise
         speed = serverless_speed("fargate", "arm64" if arch == "arm" else "x86_64")
         for size in option.task_sizes:
             usd = size.vcpu * cpu.tiers[0].unit_price_usd
