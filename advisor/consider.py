@@ -146,10 +146,15 @@ def _cheapest(
             return sized
         else:
             why_not = why_not or sized.infeasible
-    best = min(found, key=lambda plan: plan.monthly_usd.expected)
+    # A line without a price counts nothing: a plan with more of them only looks cheaper.
+    best = min(found, key=lambda plan: (_unknown(plan.lines), plan.monthly_usd.expected))
     if why_not and best.sized.bought is None:
         return replace(best, purchase_note=f"{why_not}: priced on demand")
     return best
+
+
+def _unknown(lines: tuple[CostLine, ...]) -> int:
+    return sum(line.unit_price_usd is None for line in lines)
 
 
 def _priced(

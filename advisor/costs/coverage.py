@@ -39,9 +39,20 @@ class RegionCoverage:
         return sum(self.unknown.values())
 
 
-def coverage(book: PriceBook, clouds: Iterable[str] = CLOUDS) -> list[RegionCoverage]:
-    """One row for each region of the clouds. Raises InputError for an unknown cloud."""
-    return [_region(cloud, region, book) for cloud in clouds for region in book.regions(cloud)]
+def coverage(
+    book: PriceBook, clouds: Iterable[str] = CLOUDS, *, regions: Iterable[str] | None = None
+) -> list[RegionCoverage]:
+    """One row for each region of the clouds, or for those of `regions`.
+
+    Raises InputError for an unknown cloud.
+    """
+    wanted = None if regions is None else set(regions)
+    return [
+        _region(cloud, region, book)
+        for cloud in clouds
+        for region in book.regions(cloud)
+        if wanted is None or region in wanted
+    ]
 
 
 def _region(cloud: str, region: str, book: PriceBook) -> RegionCoverage:

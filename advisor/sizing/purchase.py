@@ -8,9 +8,9 @@ break-even share; what the busy hours need above that is bought on demand.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -226,6 +226,10 @@ def _offer(option: Option, machines: Candidates, region: str, book: PriceBook, t
 
 Found = tuple[float, str, str, str]
 NOTHING: Final[Found] = (math.nan, "", "", "")
+# The rates of a book that were looked up, for as long as the book lives.
+_KEPT: Final[weakref.WeakKeyDictionary[PriceBook, dict[tuple[Any, ...], Found]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def _kind(specs: dict[str, Spec], name: str) -> tuple[str, str, bool]:
@@ -233,17 +237,20 @@ def _kind(specs: dict[str, Spec], name: str) -> tuple[str, str, bool]:
     return spec.family, name, bool(spec.family) and not spec.gpu_count
 
 
-@lru_cache(maxsize=20_000)
 def _published(
     book: PriceBook, service: str, term: str, region: str, programmes: tuple[str, ...],
     family: str, machine: str, cpu_only: bool,
 ) -> Found:  # fmt: skip
-    return _found(
-        book.commitment(
-            service, term, family=family, machine=machine, region=region, cpu_only=cpu_only,
-            programmes=programmes,
-        )
-    )  # fmt: skip
+    key = (service, term, region, programmes, family, machine, cpu_only)
+    kept = _KEPT.setdefault(book, {})
+    if key not in kept:
+        kept[key] = _found(
+            book.commitment(
+                service, term, family=family, machine=machine, region=region, cpu_only=cpu_only,
+                programmes=programmes,
+            )
+        )  # fmt: skip
+    return kept[key]
 
 
 def function_offer(option: Option, arch: str, region: str, book: PriceBook, term: Term) -> Offer:
@@ -271,7 +278,6 @@ def _fargate(option: Option, arch: str, region: str, book: PriceBook, term: Term
     )
 
 
-@lru_cache(maxsize=20_000)
 def _vertex_spot(name: str, region: str, book: PriceBook) -> Found:
     """Spot nodes: the spot price of the Compute Engine machine, and what the node costs above its
     price on demand, unchanged."""

@@ -102,11 +102,11 @@ def test_load_balancer_by_hand() -> None:
 
 def test_a_private_endpoint_pays_for_its_network_and_not_for_the_internet() -> None:
     _, lines = made("sagemaker-realtime", need(control__private_network=True))
-    assert "Interface endpoints" in lines
+    assert "Private endpoints" in lines
     _, lines = made("ecs-fargate", need(control__private_network=True))
     assert "Data out to the internet" not in lines
     assert "Public IPv4 addresses" not in lines
-    assert lines["Interface endpoints"].usd > 0
+    assert lines["Private endpoints"].usd > 0
 
 
 def test_an_unknown_price_is_never_zero_dollars() -> None:
