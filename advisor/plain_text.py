@@ -14,10 +14,10 @@ def one_line(text: str) -> str:
     """The text on one line, without control characters, direction overrides or half characters."""
     whole = text.encode("utf-8", "replace").decode()
     kept = "".join(
-        char for char in re.sub(r"\s+", " ", whole)
+        char for char in re.sub(r"\s", " ", whole)
         if unicodedata.category(char) != "Cc" and ord(char) not in _DIRECTION
     )  # fmt: skip
-    return kept.strip()
+    return re.sub(" +", " ", kept).strip()
 
 
 def lines(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import nav, state, theme
+from ui import kept, nav, state, theme
 
 ICON = Path(__file__).parent / "assets" / "icon.svg"
 
@@ -21,5 +21,6 @@ st.set_page_config(
 st.logo(ICON, size="large")
 page = st.navigation(nav.pages(), position="top")
 state.turn_to(page.url_path or nav.ADVISE)
+kept.restore()
 theme.apply()
 page.run()

@@ -11,12 +11,14 @@ ADVISE = "advise"
 DEPLOY_VIEW = VIEWS / "deploy.py"
 DEPLOYMENTS_VIEW = VIEWS / "deployments.py"
 ADVISE_VIEW = VIEWS / "advise.py"
+COMPARE_VIEW = VIEWS / "compare.py"
 PRICES_VIEW = VIEWS / "prices.py"
 
 
 def pages() -> list[st.Page]:
     return [
         st.Page(ADVISE_VIEW, title="Advise", icon=":material/balance:", default=True),
+        st.Page(COMPARE_VIEW, title="Compare", icon=":material/compare:"),
         st.Page(VIEWS / "options.py", title="Options", icon=":material/table:"),
         st.Page(DEPLOY_VIEW, title="Deploy", visibility="hidden"),
         st.Page(DEPLOYMENTS_VIEW, title="Deployments", icon=":material/rocket_launch:"),

@@ -13,7 +13,9 @@ import streamlit as st
 
 from advisor.requirements import Requirements
 from ui.answers import (
-    Answers,
+    Answers as Answers,
+)
+from ui.answers import (
     changed,
     decode,
     describe,
@@ -23,6 +25,7 @@ from ui.answers import (
     same,
     starting_answers,
 )
+from ui.scenarios import PREFIX
 
 # Names that begin with an underscore are ours; all others belong to widgets.
 ANSWERS = "_answers"
@@ -35,6 +38,7 @@ _SEEN = "_form_widgets"
 _PAGE, _CAME_FROM = "_page", "_came_from"
 _WIDGETS = "_widgets_before"
 _NOT_OURS = ("embed", "embed_options")
+BESIDE = "_link_beside"  # parameters of the address that stand beside the answers
 
 
 def turn_to(page: str) -> None:
@@ -75,9 +79,9 @@ def read_address() -> list[str]:
     """
     given = address()
     written = st.session_state.get(_LINK)
-    if st.session_state.pop(_PUT, False) or given == written or _widget_changed():
+    if st.session_state.pop(_PUT, False) or given == written or widget_changed():
         _absorb()  # the newest answers are the session's; the address follows
-    elif given or ANSWERS not in st.session_state or _same_page():
+    elif given or ANSWERS not in st.session_state or same_page():
         link = decode(given)
         st.session_state[ANSWERS] = link.answers
         _forget_widgets()
@@ -97,14 +101,19 @@ def write_address() -> None:
     bare = not address()
     if bare and same(held, starting_answers()):
         link = {}
-    if link != address():
-        st.query_params.from_dict(link)
+    beside: dict[str, str] = st.session_state.get(BESIDE, {})
+    if {**link, **beside} != _all_of_address():
+        st.query_params.from_dict({**link, **beside})
     st.session_state[_LINK] = link
     remember_widgets()
 
 
 def address() -> dict[str, str]:
-    """The parameters of the address, without Streamlit's own."""
+    """The answers of the address: without the scenarios beside them and Streamlit's own."""
+    return {k: v for k, v in _all_of_address().items() if not k.startswith(PREFIX)}
+
+
+def _all_of_address() -> dict[str, str]:
     return {k: v for k, v in st.query_params.to_dict().items() if k not in _NOT_OURS}
 
 
@@ -135,7 +144,7 @@ def remember_widgets() -> None:
     st.session_state[_WIDGETS] = _widgets()
 
 
-def _widget_changed() -> bool:
+def widget_changed() -> bool:
     """Whether somebody used a widget since the last whole run.
 
     The browser may then still report the address of the run before, because the new one was on
@@ -150,7 +159,7 @@ def _widgets() -> dict[str, Any]:
     return {str(k): v for k, v in st.session_state.items() if not str(k).startswith("_")}
 
 
-def _same_page() -> bool:
+def same_page() -> bool:
     return bool(st.session_state.get(_CAME_FROM) == st.session_state.get(_PAGE))
 
 

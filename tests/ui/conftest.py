@@ -33,7 +33,6 @@ def open_app() -> Callable[..., AppTest]:
     def start(params: dict[str, str] | None = None, page: str | None = None) -> AppTest:
         app = AppTest.from_file(str(ROOT / "ui" / "main.py"), default_timeout=LIMIT_S)
         if page is not None:
-            app.run()
             app.switch_page(f"views/{page}.py")
         for name, value in (params or {}).items():
             app.query_params[name] = value

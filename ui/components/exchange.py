@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from advisor import record
-from advisor.errors import RequirementsError
-from advisor.recommendation import Recommendation
-from advisor.requirements import MAX_FILE_BYTES, Requirements, dumps, loads
-from ui import advice, state
+from advisor.requirements import Requirements, dumps
+from ui import advice, kept, state
 from ui import format as fmt
 from ui.answers import encode
+from ui.components import scenario_file, scenarios
 
 _UPLOAD = "requirements_file"
 _PROBLEMS = "_requirements_problems"
+_FORMATS: tuple[tuple[str, str, str, Callable[..., str | bytes]], ...] = (
+    ("PDF, to read and to file", "pdf", "application/pdf", record.pdf),
+    ("Markdown, for the repository", "md", "text/markdown", record.markdown),
+    ("JSON, for a program; opens here again", "json", "application/json", record.as_json),
+)
+
+
+def toolbar(need: Requirements | None) -> None:
+    """What can be done with the answers as a whole; `need` is None while they contradict."""
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        link()
+        scenarios.menu()
+        file(need)
+        if need is not None:
+            decision_record(need)
 
 
 def link() -> None:
@@ -40,10 +56,10 @@ def file(need: Requirements | None) -> None:
             )
             st.markdown("`python -m advisor recommend requirements.yaml` gives the same verdict.")
         st.file_uploader(
-            "Open a requirements file (YAML or JSON)",
-            type=["yaml", "yml", "json"],
+            "Open a requirements file (YAML), or a decision record (JSON)",
+            type=scenario_file.TYPES,
             key=_UPLOAD,
-            max_upload_size=max(1, MAX_FILE_BYTES // 1_000_000),
+            max_upload_size=scenario_file.LIMIT_MB,
             on_change=_take_file,
         )
 
@@ -61,18 +77,40 @@ def file_problems() -> None:
     )
 
 
-def decision_record(need: Requirements, answer: Recommendation) -> None:
-    """The decision record, ready for the architecture review."""
-    title = "Run the model on " + answer.ranking[0].name if answer.ranking else "Run the model"
-    st.download_button(
-        "Decision record",
-        lambda: record.markdown(need, advice.whole(need), title=title),
-        file_name="decision-record.md",
-        mime="text/markdown",
-        icon=":material/download:",
-        on_click="ignore",
-        help="Markdown in the MADR form: context, options, outcome, consequences, sources.",
-    )
+def decision_record(need: Requirements) -> None:
+    """The decision record, ready for the architecture review, in three formats."""
+    with st.popover("Decision record", icon=":material/gavel:"):
+        st.markdown(
+            "The decision with its context, drivers, options, consequences and sources, in the form "
+            "of [MADR](https://adr.github.io/madr/)."
+        )
+        deciders = st.text_input(
+            "Decision-makers",
+            key="deciders",
+            placeholder="to be named",
+            max_chars=200,
+            help="Stands at the head of the record.",
+        )
+        for label, suffix, mime, write in _FORMATS:
+            st.download_button(
+                label,
+                partial(_record, write, need, deciders),
+                file_name=f"decision-record.{suffix}",
+                mime=mime,
+                icon=":material/download:",
+                on_click="ignore",
+                width="stretch",
+            )
+
+
+def _record(write: Callable[..., str | bytes], need: Requirements, deciders: str) -> bytes:
+    """Written when it is asked for: it needs what would change the answer, and that takes a while."""
+    shown = kept.shown()
+    written = write(
+        need, advice.whole(need), name=shown.name if shown else "", notes=shown.notes if shown else "",
+        deciders=deciders,
+    )  # fmt: skip
+    return written if isinstance(written, bytes) else written.encode()
 
 
 def _take_file() -> None:
@@ -80,12 +118,10 @@ def _take_file() -> None:
     st.session_state[_PROBLEMS] = None
     if upload is None:
         return
-    try:
-        text = upload.getvalue().decode("utf-8")
-        need = loads(text, name=upload.name)
-    except UnicodeDecodeError:
-        st.session_state[_PROBLEMS] = (upload.name, ["it is not UTF-8 text; save it as YAML"])
-    except RequirementsError as error:
-        st.session_state[_PROBLEMS] = (upload.name, error.problems)
-    else:
-        state.put_requirements(need)
+    found = scenario_file.read(upload.getvalue(), upload.name)
+    if isinstance(found, list):
+        st.session_state[_PROBLEMS] = (upload.name, found)
+        return
+    state.put_requirements(found.requirements)
+    if found.name and not kept.is_full():
+        kept.add(found.name, state.answers(), found.notes, opened=True)

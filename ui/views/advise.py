@@ -61,7 +61,7 @@ def _answer() -> None:
     except AdvisorError as error:
         st.error(f"The advice could not be computed: {fmt.escape(str(error))}")
         return
-    _toolbar(need, answer)
+    exchange.toolbar(need)
     if answer.winner is None:
         _nothing_fits(need, answer)
         return
@@ -146,13 +146,6 @@ def _tabs(need: Requirements, answer: Recommendation, changes: DeltaGenerator) -
     return [thing for thing in things if thing is not None]
 
 
-def _toolbar(need: Requirements, answer: Recommendation) -> None:
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        exchange.link()
-        exchange.file(need)
-        exchange.decision_record(need, answer)
-
-
 def _presets() -> None:
     held = state.answers()
     match = next((p.id for p in presets().values() if same(flatten(p.requirements), held)), None)
@@ -187,9 +180,7 @@ def _notes(notes: list[str]) -> None:
 
 
 def _cannot_advise(sentences: list[str]) -> None:
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        exchange.link()
-        exchange.file(None)
+    exchange.toolbar(None)
     st.error(
         "**These answers cannot be advised on yet.** They are kept; change what does not fit:\n"
         + "\n".join(f"- {fmt.escape(sentence)}" for sentence in sentences),
