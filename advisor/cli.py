@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from advisor import terminal
 from advisor.errors import InputError, RefreshCancelledError
 from advisor.terminal import NOTHING_FITS, OK
+from advisor.workload_import import command as workload
 
 if TYPE_CHECKING:
     from advisor.recommendation import Recommendation
@@ -89,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     covered = actions.add_parser("coverage", help="which lines of a bill have no price, and where")
     covered.add_argument("--format", choices=("text", "json"), default="text")
     covered.set_defaults(run=_coverage)
+
+    workload.add_parser(commands)
 
     schema = commands.add_parser("schema", help="JSON Schema of a file the terminal reads")
     schema.add_argument("what", choices=("requirements", "usage", "policy", "record"))

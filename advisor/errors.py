@@ -111,3 +111,7 @@ class StalePlanError(DeployError, InputError):
 
 class RunCancelledError(DeployError):
     """Somebody cancelled the run; what it had created is taken away again."""
+
+
+class TrafficError(InputError):
+    """Measured traffic cannot be read: a file that is no table of times, a metric without data."""
