@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from advisor.errors import TrafficError
 
 MAX_TEXT_BYTES = 20_000_000_000
@@ -58,6 +60,8 @@ class Source(io.RawIOBase):
         self._text: BinaryIO = gzip.GzipFile(fileobj=self._file) if self.packed else self._file  # type: ignore[assignment]
         self._read = 0
         self._line = 0  # bytes since the last end of a line
+        self._lines = 0  # ended so far
+        self._open_quotes = 0  # quotes in the line at hand, 0 or 1
         self._decoder: codecs.IncrementalDecoder | None = None
         self._ahead = b""
         first = self._next()
@@ -143,9 +147,36 @@ class Source(io.RawIOBase):
                 f"{self.name} has a line of more than {MAX_LINE_BYTES // 1000} kB, so it is no "
                 "table of times; export a row for each request or hour"
             )
+        self._check_quotes(data)
         if b"\r" in data and b"\n" not in data:  # ends of lines as old Macs wrote them
             return data.replace(b"\r", b"\n")
         return data
+
+    def _check_quotes(self, data: bytes) -> None:
+        """A quote that does not end within its line would swallow the rest of the file."""
+        if not data or b'"' in data:
+            cells = np.frombuffer(data, dtype=np.uint8)
+            ends = np.flatnonzero(cells == ord("\n"))
+            quotes = np.cumsum(cells == ord('"'))
+            before = quotes[ends] + self._open_quotes
+            odd = np.flatnonzero(np.diff(before, prepend=0) % 2)
+            total = int(quotes[-1]) + self._open_quotes if len(cells) else self._open_quotes
+            self._open_quotes = (total - (int(before[-1]) if len(ends) else 0)) % 2
+            if len(odd) or (not data and self._open_quotes):
+                line = self._lines + (int(odd[0]) if len(odd) else 0) + 1
+                raise TrafficError(
+                    f"{self.name}, line {line}: a quotation mark that does not end within its "
+                    "line; remove it, or export without text columns"
+                )
+            self._lines += len(ends)
+        else:
+            ends_here = data.count(b"\n")
+            if ends_here and self._open_quotes:
+                raise TrafficError(
+                    f"{self.name}, line {self._lines + 1}: a quotation mark that does not end "
+                    "within its line; remove it, or export without text columns"
+                )
+            self._lines += ends_here
 
 
 def _longest_line(data: bytes, before: int) -> tuple[int, int]:
