@@ -30,7 +30,7 @@ from advisor.recommendation import (
     Unpriced,
 )  # fmt: skip
 from advisor.requirements import Requirements
-from advisor.rules import Fired, Policy, load_rules
+from advisor.rules import Fired, Policy, in_force, load_rules
 from advisor.sizing.purchase import ON_DEMAND
 from advisor.workload import Workload, resolve
 
@@ -89,7 +89,8 @@ def recommend(
         warnings=(*notes, *_warnings(need, work, book, ranking)),
         conflicts=() if plans else conflicts(need, considered, rules),
         prices_as_of=book.as_of,
-        policies=rules.policies,
+        policies=tuple(dict.fromkeys(in_force(policies))),
+        policy_names=rules.policies,
     )
 
 

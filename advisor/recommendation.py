@@ -189,7 +189,8 @@ class Recommendation(Result):
     purchase_choices: tuple[PurchaseChoice, ...] = ()  # of the winner, where they were asked for
     warnings: tuple[str, ...] = ()
     prices_as_of: str
-    policies: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()  # as they were given: paths, or names of texts
+    policy_names: tuple[str, ...] = ()  # as the policies call themselves
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -49,8 +49,8 @@ def text(need: Requirements, answer: Recommendation) -> str:
         ]
     if answer.warnings:
         out += ["", *(f"Note: {w}" for w in answer.warnings)]
-    if answer.policies:
-        out += ["", f"Team policies in force: {', '.join(answer.policies)}"]
+    if answer.policy_names:
+        out += ["", f"Team policies in force: {', '.join(answer.policy_names)}"]
     out += ["", f"Prices as of {answer.prices_as_of}. Every figure is an estimate, not a quote."]
     return "\n".join(out)
 

@@ -30,7 +30,7 @@ from advisor.workload import Workload
 
 __all__ = [
     "Fired", "Outcome", "PlanFacts", "Policy", "PolicyFile", "PolicyText", "Rule", "RuleSet",
-    "contradictions", "load_rules", "policy_stamps",
+    "contradictions", "in_force", "load_rules", "policy_stamps",
 ]  # fmt: skip
 
 BUILT_IN = Path(__file__).resolve().parent / "catalog" / "rules.yaml"
@@ -229,6 +229,13 @@ def load_rules(extra: Sequence[Policy] = ()) -> RuleSet:
 def policy_stamps(extra: Sequence[Policy] = ()) -> tuple[object, ...]:
     """What changes when a policy changes: a key for answers that are kept. Raises RuleError."""
     return tuple(_stamp(policy) for policy in _in_force(extra))
+
+
+def in_force(extra: Sequence[Policy] = ()) -> tuple[str, ...]:
+    """The policies in force as they were given: paths of files, names of texts."""
+    return tuple(
+        p.name if isinstance(p, PolicyText) else str(p) for p in (*team_policies(), *extra)
+    )
 
 
 def _in_force(extra: Sequence[Policy]) -> tuple[Path | PolicyText, ...]:

@@ -281,8 +281,8 @@ def _assumptions(need: Requirements, answer: Recommendation, best: Ranked | None
         yield f"service time: taken from the class {need.model.model_class}, not measured"
     yield "a month has 730 hours; free allowances and taxes are left out"
     yield "answers that the requirements below do not list have their defaults"
-    if answer.policies:
-        yield f"team policies applied: {', '.join(answer.policies)}"
+    if answer.policy_names:
+        yield f"team policies applied: {', '.join(answer.policy_names)}"
 
 
 def _sources(answer: Recommendation) -> list[str]:

@@ -157,11 +157,12 @@ def test_the_policy_is_named_in_text_json_and_markdown(tmp_path: Path) -> None:
     assert "it is liked (policy: Board *2026* <b>)" in said
     assert "Team policies in force: Board *2026* <b>" in said
     told = record.markdown(need(), answer)
-    assert r"it is liked \(policy: Board \*2026\* &lt;b&gt;\)" in told
-    assert r"Team policies applied: Board \*2026\*" in told
+    assert r"it is liked (policy: Board \*2026\* &lt;b>)" in told
+    assert r"team policies applied: Board \*2026\*" in told
     assert "<script>" not in told
     data = json.loads(answer.model_dump_json(by_alias=True))
-    assert data["policies"] == ["Board *2026* <b>"]
+    assert data["policy_names"] == ["Board *2026* <b>"]
+    assert data["policies"] == [str(path)]
     assert [e["policy"] for e in data["excluded"] if e["rule"] == "no-vm"] == ["Board *2026* <b>"]
     assert {r["policy"] for r in data["ranking"][0]["reasons"]} == {"", "Board *2026* <b>"}
 
@@ -176,7 +177,8 @@ def test_files_of_the_environment_are_in_force_as_well(
     assert policy_stamps() != before
     more = text("- {id: no-eks, kind: forbid, options: [eks], because: so}", name="More")
     answer = recommend(need(), policies=[more], doubt=False)
-    assert answer.policies == ("admin", "More")
+    assert answer.policy_names == ("admin", "More")
+    assert answer.policies == (str(path), "house.yaml")
     assert {e.option for e in answer.excluded if e.policy} == {"ec2", "eks"}
 
 
