@@ -38,6 +38,9 @@ class Bootstrap:
     arm_build_image: str
     workload_boundary_arn: str
     sagemaker_service_role_arn: str
+    # "" in a stack from a version that knew no containers: it is renewed before they are deployed.
+    container_boundary_arn: str = ""
+    container_service_role_arn: str = ""
 
     @classmethod
     def of(cls, stack: Stack) -> Bootstrap:
@@ -52,6 +55,8 @@ class Bootstrap:
                 arm_build_image=out["ArmBuildImage"],
                 workload_boundary_arn=out["WorkloadBoundaryArn"],
                 sagemaker_service_role_arn=out["SageMakerServiceRoleArn"],
+                container_boundary_arn=out.get("ContainerBoundaryArn", ""),
+                container_service_role_arn=out.get("ContainerServiceRoleArn", ""),
             )
         except KeyError as missing:
             raise PreflightError(

@@ -68,15 +68,21 @@ class AwsSettings:
     role_arn: str = ""
     external_id: str = ""
     kms_key_arn: str = ""
+    vpc_id: str = ""
     subnet_ids: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
     alarm_topic_arn: str = ""
+    certificate_arn: str = ""
+    domain: str = ""
+    jwt_issuer: str = ""
+    jwt_audience: tuple[str, ...] = ()
     poll_seconds: float = 5.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> AwsSettings:
-        """ADVISOR_AWS_ROLE_ARN, _EXTERNAL_ID, _KMS_KEY_ARN, _SUBNET_IDS, _SECURITY_GROUP_IDS
-        (comma-separated), _ALARM_TOPIC_ARN and _POLL_SECONDS. Raises InputError on a wrong one."""
+        """ADVISOR_AWS_ROLE_ARN, _EXTERNAL_ID, _KMS_KEY_ARN, _VPC_ID, _SUBNET_IDS, _SECURITY_GROUP_IDS,
+        _ALARM_TOPIC_ARN, _CERTIFICATE_ARN, _DOMAIN, _JWT_ISSUER, _JWT_AUDIENCE and _POLL_SECONDS;
+        lists are comma-separated. Raises InputError on a wrong one."""
 
         def given(name: str) -> str:
             return environ.get(f"ADVISOR_AWS_{name}", "").strip()
@@ -103,9 +109,14 @@ class AwsSettings:
             role_arn=role,
             external_id=given("EXTERNAL_ID"),
             kms_key_arn=given("KMS_KEY_ARN"),
+            vpc_id=given("VPC_ID"),
             subnet_ids=listed("SUBNET_IDS"),
             security_group_ids=listed("SECURITY_GROUP_IDS"),
             alarm_topic_arn=given("ALARM_TOPIC_ARN"),
+            certificate_arn=given("CERTIFICATE_ARN"),
+            domain=given("DOMAIN"),
+            jwt_issuer=given("JWT_ISSUER"),
+            jwt_audience=listed("JWT_AUDIENCE"),
             poll_seconds=poll_seconds,
         )
 
@@ -132,6 +143,10 @@ class Aws:
     @property
     def account(self) -> str:
         return self.identity["account"]
+
+    def credentials(self) -> Any:
+        """What this machine signs with, None when there is nothing. Raises PreflightError."""
+        return self._session.get_credentials()
 
     def regions(self, service: str) -> list[str]:
         """Every region in which AWS offers the service, as botocore knows it; no call."""

@@ -8,8 +8,11 @@ from advisor.errors import InputError
 from deploy.aws.session import AwsSettings
 from deploy.requests import PlanRequest
 
-LISTS = ("subnet_ids", "security_group_ids")
-SETTINGS = (*LISTS, "kms_key_arn", "alarm_topic_arn")
+LISTS = ("subnet_ids", "security_group_ids", "jwt_audience")
+ARNS = ("kms_key_arn", "alarm_topic_arn", "certificate_arn")
+TEXTS = ("jwt_issuer", "domain", "vpc_id")
+SETTINGS = ("subnet_ids", "security_group_ids", "kms_key_arn", "alarm_topic_arn")
+PUBLIC_SETTINGS = ("certificate_arn", "domain", "jwt_issuer", "jwt_audience")
 
 
 def settings_of(
@@ -17,8 +20,7 @@ def settings_of(
 ) -> AwsSettings:
     """The machine's settings, with what the request asks for in their place.
 
-    Raises InputError for an unknown or wrong one. Settings in `allowed` that AwsSettings has no
-    field for are the caller's to read (`text_setting`).
+    Raises InputError for an unknown or wrong one.
     """
     given = dict(request.settings)
     unknown = sorted(set(given) - set(allowed))
@@ -30,17 +32,11 @@ def settings_of(
     for name, value in given.items():
         if name in LISTS:
             changes[name] = _listed(name, value)
-        elif name in SETTINGS:
+        elif name in ARNS:
             changes[name] = _arn(name, value)
+        elif name in TEXTS:
+            changes[name] = _text(name, value)
     return replace(settings, **changes)  # type: ignore[arg-type]
-
-
-def text_setting(request: PlanRequest, name: str) -> str:
-    """A setting that is a text of its own; "" when it was not given. Raises InputError."""
-    value = request.settings.get(name, "")
-    if not isinstance(value, str):
-        raise InputError(f"{name} is {value!r}; give a text, or leave it out")
-    return value.strip()
 
 
 def _listed(name: str, value: object) -> tuple[str, ...]:
@@ -53,3 +49,9 @@ def _arn(name: str, value: object) -> str:
     if not isinstance(value, str) or (value and not value.startswith("arn:")):
         raise InputError(f"{name} is {value!r}; give an ARN, or leave it out")
     return value
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {value!r}; give a text, or leave it out")
+    return value.strip()

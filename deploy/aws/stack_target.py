@@ -63,7 +63,9 @@ class StackTarget(Target):
     proven_by: Proof = PROVEN_BY
     proven_on = PROVEN_ON
     variants: tuple[str, ...] = ()
-    listed = LISTED_BY_NAME  # services whose resources `leftovers` lists: the tag index is late
+    listed: tuple[str, ...] = (
+        LISTED_BY_NAME  # services whose resources `leftovers` lists: the tag index is late
+    )
 
     def __init__(self, settings: AwsSettings | None = None) -> None:
         self._settings = settings

@@ -16,6 +16,7 @@ from advisor.errors import DeployError
 DIRECTORY = Path(__file__).resolve().parent.parent / "templates"
 
 
+LAYOUT: dict[str, Any] = {"sort_keys": False, "width": 120, "default_flow_style": None}
 SECTIONS = ("Parameters", "Conditions", "Resources", "Outputs")
 
 
@@ -112,7 +113,7 @@ def load(name: str) -> Template:
             if twice:
                 raise DeployError(f"{name} and {part} both have {section} {', '.join(twice)}")
             content[section] |= added.get(section, {})
-    return Template(name, yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120))
+    return Template(name, yaml.dump(content, Dumper=_Dumper, **LAYOUT))
 
 
 def _read(name: str) -> str:
@@ -150,8 +151,8 @@ def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[s
         value = loader.construct_sequence(node, deep=True)
     elif isinstance(node, yaml.MappingNode):
         value = loader.construct_mapping(node, deep=True)
-    if suffix == "Ref":
-        return {"Ref": value}
+    if suffix in ("Ref", "Condition"):
+        return {suffix: value}
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
     return {f"Fn::{suffix}": value}

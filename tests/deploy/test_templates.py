@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ DIMENSIONS = {
     "lambda:function:ProvisionedConcurrency": ("lambda", "function:"),
 }
 METRIC_OF_NAMESPACE = {
-    "sagemaker": "SageMaker", "ecs": "ECS", "lambda": "Lambda",
+    "sagemaker": "SageMaker", "ecs": ("ECS", "ALBRequestCountPerTarget"), "lambda": "Lambda",
 }  # fmt: skip
 NEEDS_ROLE = {
     "AWS::SageMaker::Model": "ExecutionRoleArn",
@@ -66,6 +67,46 @@ WITHOUT_RESOURCE = {
     "sagemaker:ListModels",
     "servicequotas:ListServiceQuotas",
     "tag:GetResources",
+    "apigateway:GET",
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeScalingActivities",
+    "batch:DescribeComputeEnvironments",
+    "batch:DescribeJobDefinitions",
+    "batch:DescribeJobQueues",
+    "batch:DescribeJobs",
+    "batch:ListJobs",
+    "ec2:DescribeAccountAttributes",
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeInstances",
+    "ec2:DescribeInternetGateways",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeLaunchTemplates",
+    "ec2:DescribeNetworkAcls",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroupRules",
+    "ec2:DescribeVpcAttribute",
+    "ec2:DescribeVpcEncryptionControls",
+    "ec2:DescribeVpcEndpoints",
+    "ec2:DescribeVpnGateways",
+    "ecs:DeregisterTaskDefinition",
+    "ecs:DescribeTaskDefinition",
+    "ecs:DiscoverPollEndpoint",
+    "elasticloadbalancing:DescribeCapacityReservation",
+    "elasticloadbalancing:DescribeListenerAttributes",
+    "elasticloadbalancing:DescribeListeners",
+    "elasticloadbalancing:DescribeLoadBalancerAttributes",
+    "elasticloadbalancing:DescribeLoadBalancers",
+    "elasticloadbalancing:DescribeTags",
+    "elasticloadbalancing:DescribeTargetGroupAttributes",
+    "elasticloadbalancing:DescribeTargetGroups",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "secretsmanager:GetRandomPassword",
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
 }
 # Called only for properties that the SageMaker template leaves out: schedules, provisioned
 # concurrency, managed policies, log group keys, log and index policies, log delivery.
@@ -89,7 +130,45 @@ OF_UNUSED_PROPERTIES = {
     "logs:PutLogGroupDeletionProtection",
     "logs:PutResourcePolicy",
     "s3:REST.PUT.OBJECT",
+    # Of containers: VPN gateways, IPv6, IPAM, classic balancers, hooks, account settings, replicas of
+    # secrets; and tags of HTTP APIs, which are a PUT to /tags.
+    "Batch:SetCapacityTags",
+    "apigateway:TagResource",
+    "apigateway:UntagResource",
+    "apigateway:unTagResource",
+    "autoscaling:AttachLoadBalancers",
+    "autoscaling:CancelInstanceRefresh",
+    "autoscaling:DeleteLifecycleHook",
+    "autoscaling:DeleteNotificationConfiguration",
+    "autoscaling:DetachLoadBalancers",
+    "autoscaling:DisableMetricsCollection",
+    "autoscaling:EnableMetricsCollection",
+    "autoscaling:PutLifecycleHook",
+    "autoscaling:PutNotificationConfiguration",
+    "autoscaling:StartInstanceRefresh",
+    "ec2:AssociateSubnetCidrBlock",
+    "ec2:AttachVpnGateway",
+    "ec2:CreateVpcEncryptionControl",
+    "ec2:DescribeIpamPools",
+    "ec2:DetachVpnGateway",
+    "ec2:DisassociateSubnetCidrBlock",
+    "ec2:Get*",
+    "ec2:ModifyVpcTenancy",
+    "ecs:PutAccountSetting",
+    "ecs:PutAccountSettingDefault",
+    "elasticloadbalancing:ModifyCapacityReservation",
+    "elasticloadbalancing:ModifyIpPools",
+    "iam:DeleteServiceLinkedRole",
+    "iam:GetServiceLinkedRoleDeletionStatus",
+    "secretsmanager:RemoveRegionsFromReplication",
+    "secretsmanager:ReplicateSecretToRegions",
 }
+# A boundary grants nothing. Its wildcards name services; what makes roles is spelled out there too.
+GRANT_NOTHING = ("ContainerServiceBoundary TheseServices",)
+# Registry permissions of what no template here uses: lattice, fleets, Cognito, EKS, keys …
+UNUSED_SERVICES = {
+    "vpc-lattice", "managed-fleets", "cognito-idp", "vpce", "Eks", "kms", "s3", "billing",
+}  # fmt: skip
 OWN_TAGS = {"mda:managed-by", "mda:owner"}
 DEPLOYMENT_TAGS = OWN_TAGS | {"mda:deployment", "mda:scenario", "mda:expires-on"}
 UNTAGGED = {"AWS::IAM::ManagedPolicy"}  # the registry has no tags for them in a template
@@ -137,6 +216,9 @@ def test_scaling_dimension_namespace_resource_and_metric_belong_together(
             metric = tracking.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
             if metric:
                 assert metric.startswith(METRIC_OF_NAMESPACE[namespace])
+            if metric == "ALBRequestCountPerTarget":
+                label = text_of(tracking["PredefinedMetricSpecification"]["ResourceLabel"])
+                assert label == "${Balancer.LoadBalancerFullName}/${Targets.TargetGroupFullName}"
 
 
 def test_what_runs_has_a_role_of_its_own(template: Template) -> None:
@@ -170,6 +252,8 @@ def test_no_policy_allows_wildcard_actions_or_resources_that_have_names(template
     for where, statement in statements(template):
         if statement["Effect"] != "Allow":
             continue
+        if where.startswith(GRANT_NOTHING):
+            continue
         actions = listed(statement["Action"])
         assert not [a for a in actions if "*" in a], where
         assert "NotAction" not in statement, where
@@ -196,8 +280,26 @@ def test_policies_fit_and_every_role_says_in_words_what_it_grants(template: Temp
 
 
 def test_nothing_is_open_to_the_world(template: Template) -> None:
-    assert "0.0.0.0/0" not in template.text
+    """But TLS with a token where a certificate was given, and ways out of a network of its own."""
     assert "::/0" not in template.text
+    for logical_id, resource in template.content["Resources"].items():
+        if "0.0.0.0/0" not in json.dumps(resource):
+            continue
+        kind, given = resource["Type"], resource["Properties"]
+        if kind == "AWS::EC2::SecurityGroupIngress":
+            assert resource["Condition"] == "ByCertificate", logical_id
+            assert (given["FromPort"], given["ToPort"]) == (443, 443)
+        elif kind == "AWS::EC2::SecurityGroup":
+            assert "0.0.0.0/0" not in json.dumps(given.get("SecurityGroupIngress", [])), logical_id
+            assert {rule["ToPort"] for rule in given["SecurityGroupEgress"]} == {443}
+        else:
+            assert (kind, resource["Condition"]) == ("AWS::EC2::Route", "HasWayOut"), logical_id
+
+
+def test_groups_say_where_they_let_out_to(template: Template) -> None:
+    """A group without egress rules of its own lets everything out."""
+    for logical_id, group in of_type(template, "AWS::EC2::SecurityGroup"):
+        assert group["SecurityGroupEgress"], logical_id
 
 
 def test_data_at_rest_is_encrypted(template: Template) -> None:
@@ -232,7 +334,8 @@ def test_what_can_be_tagged_is_tagged(template: Template) -> None:
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
         taggable = "Tags" in schema["properties"] and resource["Type"] not in UNTAGGED
         if taggable:
-            found = {tag["Key"] for tag in resource["Properties"].get("Tags", [])}
+            tags = resource["Properties"].get("Tags", [])
+            found = set(tags) if isinstance(tags, dict) else {tag["Key"] for tag in tags}
             assert wanted <= found, logical_id
 
 
@@ -264,6 +367,44 @@ def test_the_service_role_may_do_what_cloudformation_needs_for_each_type() -> No
         assert (needed["create"] | needed["update"]) - OF_UNUSED_PROPERTIES <= granted, kind
 
 
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"bootstrap.yaml", "sagemaker-realtime.yaml"}))
+def test_the_containers_role_may_do_what_cloudformation_needs_for_each_type(name: str) -> None:
+    """As above; the registry writes some actions in small letters, or with a wildcard."""
+    policies = ("ContainerNetworkPolicy", "ContainerPolicy", "ContainerIamPolicy")
+    granted = {
+        action.lower()
+        for where, statement in statements(load("bootstrap.yaml"))
+        if where.startswith(policies)
+        for action in listed(statement["Action"])
+    }
+    for kind in sorted({r["Type"] for r in load(name).content["Resources"].values()}):
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+        for verb in ("create", "read", "update", "delete"):
+            for action in schema["handlers"].get(verb, {}).get("permissions", []):
+                if action in OF_UNUSED_PROPERTIES or action.split(":")[0] in UNUSED_SERVICES:
+                    continue
+                assert any(fnmatch(g, action.lower()) for g in granted), (kind, verb, action)
+
+
+def test_no_boundary_lets_roles_be_made_without_bounds() -> None:
+    for where, statement in statements(load("bootstrap.yaml")):
+        if not where.startswith("ContainerServiceBoundary"):
+            continue
+        actions = listed(statement["Action"])
+        if any(a.split(":")[0] in ("iam", "sts", "organizations", "account") for a in actions):
+            assert not [a for a in actions if "*" in a], where
+            assert "*" not in listed(statement["Resource"]), where
+    bounded = [
+        statement
+        for where, statement in statements(load("bootstrap.yaml"))
+        if where.startswith("Container") and "iam:PutRolePolicy" in listed(statement["Action"])
+    ]
+    assert len(bounded) == 2
+    for statement in bounded:
+        wanted = {"iam:PermissionsBoundary": {"Ref": "ContainerBoundary"}}
+        assert statement["Condition"]["StringEquals"] == wanted
+
+
 def test_the_deployments_own_role_stays_within_its_boundary() -> None:
     boundary = {
         action
@@ -277,6 +418,19 @@ def test_the_deployments_own_role_stays_within_its_boundary() -> None:
         for action in listed(statement["Action"])
     }
     assert own <= boundary
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"bootstrap.yaml", "sagemaker-realtime.yaml"}))
+def test_roles_of_containers_stay_within_their_boundary(name: str) -> None:
+    def allowed(template: Template, prefix: str = "") -> set[str]:
+        return {
+            action
+            for where, statement in statements(template)
+            if where.startswith(prefix)
+            for action in listed(statement["Action"])
+        }
+
+    assert allowed(load(name)) <= allowed(load("bootstrap.yaml"), "ContainerBoundary")
 
 
 def test_the_endpoint_is_guarded() -> None:

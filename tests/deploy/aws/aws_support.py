@@ -53,15 +53,15 @@ def need(**sections: dict[str, Any]) -> Requirements:
     return parse(given)
 
 
-def sized(requirements: Requirements) -> Ranked:
+def sized(requirements: Requirements, option: str = OPTION) -> Ranked:
     """The option as the recommendation sizes it."""
-    return _sized(requirements.model_dump_json())
+    return _sized(requirements.model_dump_json(), option)
 
 
 @cache
-def _sized(text: str) -> Ranked:
-    answer = recommend(Requirements.model_validate_json(text), options=[OPTION], doubt=False)
-    found = answer.option(OPTION)
+def _sized(text: str, option: str) -> Ranked:
+    answer = recommend(Requirements.model_validate_json(text), options=[option], doubt=False)
+    found = answer.option(option)
     assert found is not None, answer.excluded
     return found
 
@@ -76,6 +76,7 @@ def asked(
     model: Path,
     name: str = "fraud",
     *,
+    option: str = OPTION,
     requirements: Requirements | None = None,
     ranked: Ranked | None = None,
     **more: Any,
@@ -86,6 +87,22 @@ def asked(
         name=name,
         artifact=looked_at(model),
         need=wanted,
-        ranked=ranked or sized(wanted),
+        ranked=ranked or sized(wanted, option),
         **more,
     )
+
+
+def weighted(path: Path, weights: list[float]) -> Path:
+    """An ONNX model that sums its four features under these weights."""
+    from onnx import TensorProto, helper, save
+
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "sum",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [4, 1], weights)],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    return path

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from aws_support import QUICK, Log, asked, need, sized
+from aws_support import QUICK, Log, asked, need, sized, weighted
 from emulator.client import Emulator
 
 from advisor.errors import (
@@ -50,21 +50,6 @@ def bootstrapped(stacks: Stacks) -> None:
 def doubled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twice what the weighted sum of `onnx_model` gives."""
     return weighted(tmp_path_factory.mktemp("models") / "doubled.onnx", [2.0, 4.0, 6.0, 8.0])
-
-
-def weighted(path: Path, weights: list[float]) -> Path:
-    from onnx import TensorProto, helper, save
-
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "sum",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
-        [helper.make_tensor("w", TensorProto.FLOAT, [4, 1], weights)],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
-    return path
 
 
 def nothing_is_left(emulator: Emulator) -> bool:

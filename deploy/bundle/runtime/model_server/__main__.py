@@ -1,4 +1,4 @@
-"""`python -m model_server serve | batch ... | health`. Without an argument it serves."""
+"""`python -m model_server serve | batch ... | ask URL | health`. Without an argument it serves."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ def main(arguments: list[str]) -> int:
             from .batch import main as batch
 
             return batch(arguments[1:])
+        if command == "ask":
+            from .ask import main as ask
+
+            return ask(arguments[1:])
         if command == "health":
             return health()
-        print(f"{command!r} is no command; use serve, batch or health", file=sys.stderr)
+        print(f"{command!r} is no command; use serve, batch, ask or health", file=sys.stderr)
     except ModelError as wrong:
         print(str(wrong), file=sys.stderr)
     return 2

@@ -73,6 +73,34 @@ class Images:
             )
         return Container(process, port, log)
 
+    def run_once(
+        self, image_digest: str, command: list[str], variables: dict[str, str]
+    ) -> tuple[int, list[str]]:
+        """`docker run IMAGE COMMAND` to its end: exit code and the lines that it wrote.
+
+        The image is named by the digest of its manifest, as a registry tells it.
+        """
+        root = self.path(_config_of(image_digest))
+        command = [*entrypoint(root / "Dockerfile"), *command]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(root),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HOME": str(self.directory),
+            **variables,
+        }
+        done = subprocess.run(
+            [self.python, *command[1:]],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode(errors="replace").splitlines()
+
 
 def healthy(container: Container, limit_s: float) -> str:
     """Waits for GET /ping to answer 200; empty when it did, else why not."""
@@ -93,11 +121,19 @@ def healthy(container: Container, limit_s: float) -> str:
 
 def invoke(container: Container, body: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
     """POST /invocations: status, content type and body."""
+    return forward(container, "POST", "/invocations", body, headers)
+
+
+def forward(
+    container: Container, method: str, path: str, body: bytes, headers: dict[str, str]
+) -> tuple[int, str, bytes]:
+    """Any request to the server: status, content type and body."""
+    passed = {k: v for k, v in headers.items() if k.lower() not in ("host", "content-length")}
     request = urllib.request.Request(
-        f"http://{LOOPBACK}:{container.port}/invocations",
-        data=body,
-        headers=headers,
-        method="POST",
+        f"http://{LOOPBACK}:{container.port}{path}",
+        data=body or None,
+        headers=passed,
+        method=method,
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -133,6 +169,18 @@ def entrypoint(dockerfile: Path) -> list[str]:
     if not found:
         raise ValueError("the Dockerfile has no ENTRYPOINT that takes the argument serve")
     return found
+
+
+def _config_of(image_digest: str) -> str:
+    """The config digest of the manifest in this account's registry."""
+    from ministack.services import ecr
+
+    for name in ecr._repositories:
+        found = ecr._find_image(name, {"imageDigest": image_digest})
+        if found:
+            digest: str = json.loads(found["imageManifest"])["config"]["digest"]
+            return digest
+    raise ValueError(f"CannotPullContainerError: {image_digest}: not found")
 
 
 def _free_port() -> int:

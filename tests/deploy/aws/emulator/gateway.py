@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 from builds import Builds
@@ -23,7 +23,18 @@ from ministack.core import iam_evaluator
 from ministack.core.iam_evaluator import AuthError
 from ministack.core.responses import get_account_id, set_request_account_id, set_request_region
 from ministack.core.router import extract_access_key_id, extract_region
-from ministack.services import cloudformation, cloudwatch, cloudwatch_logs, codebuild, ecr, iam, s3
+from ministack.services import (
+    alb,
+    apigateway,
+    cloudformation,
+    cloudwatch,
+    cloudwatch_logs,
+    codebuild,
+    ec2,
+    ecr,
+    iam,
+    s3,
+)
 from resources import World
 from services import IAM_NAMES, ModelError, ServiceError, Services, operation_of
 
@@ -38,6 +49,7 @@ class Gateway:
         schemas = json.loads(Path(configuration["schemas"]).read_text(encoding="utf-8"))
         self.world = World(images, schemas)
         self.services = Services(self.world)
+        self.services.endpoint = f"http://127.0.0.1:{self.port}"
         Builds(f"http://127.0.0.1:{self.port}", images.directory)
 
     def serve(self) -> None:
@@ -65,6 +77,11 @@ class Gateway:
         if scope["path"].startswith("/_emulator/"):
             await _send(send, await self._control(scope["path"], body))
             return
+        if ".elb." in headers.get("host", ""):  # somebody inside the network, who has us as proxy
+            url = f"http://{headers['host']}{urlsplit(scope['path']).path}"
+            answer = await asyncio.to_thread(self._inside, scope["method"], url, headers, body)
+            await _send(send, answer)
+            return
         own = operation_of(scope["method"], scope["path"], headers)
         service, operation = own or _named(headers, body)
         fault = FAULTS.take(f"{service}.{operation}")
@@ -79,6 +96,11 @@ class Gateway:
                 tls = (b"x-forwarded-proto", b"https")
                 scope = scope | {"headers": [*scope["headers"], tls]}
             await ministack.app(scope, _replay(messages, receive), send)
+
+    def _inside(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Any:
+        set_request_account_id("test")
+        set_request_region(self.region)
+        return self.world.through_balancer(method, url, headers, body)
 
     def _answer(
         self, scope: Any, headers: dict[str, str], body: bytes, service: str, operation: str
@@ -123,6 +145,7 @@ class Gateway:
         elif path == "/_emulator/reset":
             FAULTS.clear()
             self.services.quotas, self.services.invocations = {}, []
+            self.services.tasks.clear()
             await asyncio.to_thread(self.world.reset)
             await asyncio.to_thread(ministack._reset_all_state)
         elif path != "/_emulator/state":
@@ -154,6 +177,12 @@ class Gateway:
             "running": sorted(
                 c.process.pid for c in self.world.containers if c.process.poll() is None
             ),
+            "networks": sorted(v for v, n in ec2._vpcs.items() if not n["IsDefault"]),
+            "groups": sorted(
+                g for g, found in ec2._security_groups.items() if found["GroupName"] != "default"
+            ),
+            "balancers": sorted(alb._lbs),
+            "apis": sorted(apigateway._apis),
             "invocations": self.services.invocations,
             "calls": FAULTS.calls,
         }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from containers import Container, Images, healthy, stop
+from ecs import OWN, SERVICE, TASK, EcsWorld, open_gateways
 from faults import FAULTS
 from ministack.core.responses import (
     AccountRegionScopedDict,
@@ -62,7 +63,7 @@ class Resource:
     image: tuple[str, str] = ("", "")  # as specified, as resolved
 
 
-class World:
+class World(EcsWorld):
     """Everything that the added types have made, by type and name, in each account and region."""
 
     def __init__(self, images: Images, schemas: dict[str, dict[str, Any]]) -> None:
@@ -76,17 +77,21 @@ class World:
             ENDPOINT: self._endpoint,
             TARGET: self._scalable_target,
             POLICY: self._scaling_policy,
+            TASK: self.task_checks,
+            SERVICE: self.start_service,
         }
         for document in schemas.values():
             schema = Schema(document)
             known = provisioners._RESOURCE_HANDLERS.get(schema.type)
+            known = None if schema.type in OWN else known
             verbs = self._checked(schema, known) if known else self._added(schema)
             provisioners._RESOURCE_HANDLERS[schema.type] = verbs
+        open_gateways(self)
         _preview_conditions()
         _delete_after_create(self)
         blocks = stacks._runs_on_worker_thread
-        stacks._runs_on_worker_thread = lambda kind: kind == ENDPOINT or blocks(kind)
-        for service in ("sagemaker", "application-autoscaling"):
+        stacks._runs_on_worker_thread = lambda kind: kind in (ENDPOINT, SERVICE) or blocks(kind)
+        for service in ("sagemaker", "application-autoscaling", "ecs"):
             tagging._COLLECTORS[service] = lambda s=service: self._tagged(s)
 
     def get(self, kind: str, name: str) -> Resource | None:
@@ -118,7 +123,8 @@ class World:
         def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
             _strike("create", schema.type)
             schema.checked(_without_system_tags(properties))
-            return known["create"](logical_id, properties, stack)
+            physical, attributes = known["create"](logical_id, _one_metric(properties), stack)
+            return physical, attributes | _corrected(schema, physical, properties)
 
         def delete(physical: str, *arguments: Any) -> Any:
             _strike("delete", schema.type)
@@ -131,7 +137,8 @@ class World:
     def _added(self, schema: Schema) -> dict[str, Any]:
         provisioners._REPLACING_PROPERTIES[schema.type] = tuple(schema.create_only)
         if schema.tag_property:
-            provisioners._STACK_TAG_PROPERTY[schema.type] = (schema.tag_property, "list")
+            shape = "map" if schema.tags_are_a_map else "list"
+            provisioners._STACK_TAG_PROPERTY[schema.type] = (schema.tag_property, shape)
 
         def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
             _strike("create", schema.type)
@@ -247,6 +254,13 @@ class World:
 
     def _scalable_target(self, target: Resource) -> None:
         given = target.properties
+        if given["ServiceNamespace"] == "ecs":
+            word, _, service = given["ResourceId"].split("/")
+            if (word, given["ScalableDimension"]) != ("service", "ecs:service:DesiredCount"):
+                raise ValueError(f"Unsupported resource type or scalable dimension: {given}")
+            if self.get(SERVICE, service) is None:
+                raise ValueError(f"ECS service doesn't exist: {given['ResourceId']}")
+            return
         if (given["ServiceNamespace"], given["ScalableDimension"]) != (
             "sagemaker", "sagemaker:variant:DesiredInstanceCount",
         ):  # fmt: skip
@@ -266,6 +280,10 @@ class World:
 
     def _scaling_policy(self, policy: Resource) -> None:
         wanted = policy.properties.get("ResourceId")
+        tracking = policy.properties["TargetTrackingScalingPolicyConfiguration"]
+        label = tracking["PredefinedMetricSpecification"].get("ResourceLabel", "app/targetgroup/")
+        if "targetgroup/" not in label or not label.startswith("app/"):
+            raise ValueError(f"Invalid resource label: {label}")
         if not any(t.properties["ResourceId"] == wanted for t in self.all(TARGET)):
             raise ValueError(f"No scalable target registered for resource ID: {wanted}")
 
@@ -328,6 +346,27 @@ def _attributes(schema: Schema, resource: Resource) -> dict[str, str]:
     return {
         p: resource.arn if p.endswith("Arn") else resource.name for p in schema.read_only
     } | named
+
+
+def _corrected(schema: Schema, physical: str, properties: dict[str, Any]) -> dict[str, str]:
+    """Attributes that MiniStack leaves out or gives in another form than AWS."""
+    if schema.type == "AWS::EC2::Route":
+        return {"CidrBlock": properties["DestinationCidrBlock"]}
+    if schema.type == "AWS::ElasticLoadBalancingV2::TargetGroup":
+        return {"TargetGroupFullName": physical.rpartition(":")[2]}
+    return {}
+
+
+def _one_metric(properties: dict[str, Any]) -> dict[str, Any]:
+    """MiniStack keeps no metric math: of an alarm on several metrics it gets the first."""
+    if "Metrics" not in properties or "AlarmName" not in properties:
+        return properties
+    first = next(m["MetricStat"] for m in properties["Metrics"] if "MetricStat" in m)
+    return {k: v for k, v in properties.items() if k != "Metrics"} | {
+        "Namespace": first["Metric"]["Namespace"], "MetricName": first["Metric"]["MetricName"],
+        "Dimensions": first["Metric"]["Dimensions"], "Statistic": first["Stat"],
+        "Period": first["Period"],
+    }  # fmt: skip
 
 
 def _without_system_tags(properties: dict[str, Any]) -> dict[str, Any]:

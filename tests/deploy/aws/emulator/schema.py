@@ -20,6 +20,8 @@ class Schema:
         self.create_only = _names(document.get("createOnlyProperties", []))
         self.identifier = _names(document.get("primaryIdentifier", []))
         self.tag_property = document.get("tagging", {}).get("tagProperty", "").rpartition("/")[2]
+        tags = document["properties"].get(self.tag_property, {})
+        self.tags_are_a_map = tags.get("type") == "object"
         self._validator = Draft7Validator(self.document)
 
     def checked(self, properties: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import botocore.loaders
 import botocore.model
 from botocore.validate import ParamValidator
 from containers import invoke
+from ecs import EcsCalls
 from ministack.core.responses import get_account_id, get_region
 from resources import CONFIG, ENDPOINT, MODEL, POLICY, TARGET, Resource, World
 
@@ -21,12 +22,15 @@ TARGETS = {
     "SageMaker": "sagemaker",
     "AnyScaleFrontendService": "application-autoscaling",
     "ServiceQuotasV20190624": "service-quotas",
+    "AmazonEC2ContainerServiceV20141113": "ecs",
 }
 IAM_NAMES = {
     "sagemaker": "sagemaker",
     "sagemaker-runtime": "sagemaker",
     "application-autoscaling": "application-autoscaling",
     "service-quotas": "servicequotas",
+    "ecs": "ecs",
+    "apigatewayv2": "apigateway",
 }
 QUOTAS_A_PAGE = 2  # so that a caller who reads one page only is found out
 Answer = tuple[int, dict[str, str], bytes]
@@ -38,10 +42,11 @@ class ServiceError(Exception):
         self.code, self.message, self.status = code, message, status
 
 
-class Services:
+class Services(EcsCalls):
     """Answers from the state that CloudFormation left."""
 
     def __init__(self, world: World) -> None:
+        super().__init__()
         self.world = world
         self.quotas: dict[str, float] = {}
         self.invocations: list[dict[str, str]] = []
@@ -55,6 +60,10 @@ class Services:
         """What IAM checks the call against."""
         if operation in ("DescribeEndpoint", "InvokeEndpoint"):
             return self._arn(f"endpoint/{given['EndpointName'].lower()}")
+        if service == "ecs":
+            named = given.get("cluster") or (given.get("clusters") or ["?"])[0]
+            kind = "task-definition" if operation == "RunTask" else "cluster"
+            return f"arn:aws:ecs:{get_region()}:{get_account_id()}:{kind}/{named}"
         return "*"
 
     def parsed(
@@ -94,6 +103,8 @@ class Services:
         problems = ParamValidator().validate(out, shape)
         if problems.has_errors():
             raise AssertionError(f"the emulator answers wrongly: {problems.generate_report()}")
+        if service == "apigatewayv2":
+            out = {"items": [{k[0].lower() + k[1:]: v for k, v in i.items()} for i in out["Items"]]}
         return 200, {"content-type": "application/x-amz-json-1.1"}, _json(out)
 
     def _DescribeEndpoint(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -164,14 +175,13 @@ class Services:
         ]}  # fmt: skip
 
     def _ListServiceQuotas(self, given: dict[str, Any]) -> dict[str, Any]:
-        if given["ServiceCode"] != "sagemaker":
-            raise ServiceError("NoSuchResourceException", "The request failed.")
+        code = given["ServiceCode"]
         start = int(given.get("NextToken", "0"))
         names = sorted(self.quotas)
         page = names[start : start + QUOTAS_A_PAGE]
         more = {"NextToken": str(start + QUOTAS_A_PAGE)} if names[start + QUOTAS_A_PAGE :] else {}
         return {"Quotas": [
-            {"ServiceCode": "sagemaker", "QuotaName": name, "Value": self.quotas[name],
+            {"ServiceCode": code, "QuotaName": name, "Value": self.quotas[name],
              "QuotaCode": f"L-{abs(hash(name)) % 16**8:08X}", "Adjustable": True,
              "GlobalQuota": False}
             for name in page
@@ -230,6 +240,8 @@ def operation_of(method: str, path: str, headers: dict[str, str]) -> tuple[str, 
     prefix, _, operation = headers.get("x-amz-target", "").partition(".")
     if prefix in TARGETS and operation:
         return TARGETS[prefix], operation
+    if (method, path) == ("GET", "/v2/vpclinks"):
+        return "apigatewayv2", "GetVpcLinks"
     parts = path.strip("/").split("/")
     if (
         method == "POST"

@@ -1,0 +1,116 @@
+"""A sized recommendation as the parameters of the stacks of containers that answer requests."""
+
+from __future__ import annotations
+
+from advisor.errors import InputError
+from deploy.aws.images import Architecture
+from deploy.aws.reach import gateway_usd, reach_parameters, said
+from deploy.aws.scaling import SATURATED, invocations_target, saturation
+from deploy.aws.session import AwsSettings
+from deploy.aws.settings import PUBLIC_SETTINGS, settings_of
+from deploy.aws.templates import Template, load
+from deploy.aws.wanted import Wanted, common_parameters, number, stack_name, stack_tags
+from deploy.requests import PlanRequest
+
+FARGATE, MACHINES = "fargate", "ec2"
+TEMPLATES = {FARGATE: "ecs-fargate.yaml"}
+ALLOWED = (
+    "vpc_id", "subnet_ids", "security_group_ids", "alarm_topic_arn", *PUBLIC_SETTINGS,
+)  # fmt: skip
+CPU_UNITS = 1024  # of ECS, for a vCPU
+ARM_LABEL = " ARM"  # ends the name of an ARM task size (advisor.sizing.candidates)
+
+
+def service(request: PlanRequest, settings: AwsSettings) -> Wanted:
+    """What the request means for an ECS service. Raises InputError for a wrong setting or tag."""
+    ranked = request.ranked
+    variant = ranked.deploy_variant or FARGATE
+    template = load(TEMPLATES[variant])
+    given = settings_of(request, settings, ALLOWED)
+    low, high = ranked.replicas.min, ranked.replicas.max
+    architecture = task_architecture(request)
+    parameters = (
+        common_parameters(request)
+        | bill_parameters(request, given)
+        | network_parameters(request, given)
+        | reach_parameters(request, given)
+        | balancer_parameters(request, template)
+        | {
+            "Cpu": str(round((ranked.sizing.vcpu or 0) * CPU_UNITS)),
+            "MemoryMb": str(round(ranked.sizing.memory_mb or 0)),
+            "Architecture": "ARM64" if architecture == "arm64" else "X86_64",
+            "MinTasks": str(low),
+            "MaxTasks": str(high),
+            "Scales": "true" if high > low else "false",
+            "RequestsPerTaskTarget": number(invocations_target(request.need, ranked)),
+            "CpuTargetPercent": number(100 * request.need.service.max_utilisation),
+            "CpuAlarmPercent": number(100 * SATURATED),
+            "GraceSeconds": str(
+                template.bounded("GraceSeconds", 60 + 4 * request.need.model.load_time_s)
+            ),
+        }
+    )
+    count = f"{low}" if low == high else f"{low}–{high}"
+    public, callers_need = said(request, given)
+    name = stack_name(request.name)
+    return Wanted(
+        template,
+        parameters,
+        stack_tags(request),
+        architecture,
+        public=public,
+        callers_need=callers_need,
+        known={
+            "Cluster": (name, ""),
+            "Service": (name, f"{count} × {ranked.machine}"),
+            "Logs": (f"/mda/{request.name}", ""),
+        },
+        monthly_extra_usd=gateway_usd(request, given),
+    )
+
+
+def task_architecture(request: PlanRequest) -> Architecture:
+    """Processors of the Fargate task size."""
+    return "arm64" if request.ranked.machine.endswith(ARM_LABEL) else "x86_64"
+
+
+def bill_parameters(request: PlanRequest, given: AwsSettings) -> dict[str, str]:
+    """What the alarm on cost watches, and whom it tells."""
+    high = request.ranked.monthly_usd.high + gateway_usd(request, given)
+    return {"AlarmTopicArn": given.alarm_topic_arn, "BudgetUsd": number(high)}
+
+
+def network_parameters(request: PlanRequest, given: AwsSettings) -> dict[str, str]:
+    """The network that was chosen, or whether the one that is made has a way out.
+
+    Raises InputError when only half of a network was named.
+    """
+    if bool(given.vpc_id) != bool(given.subnet_ids):
+        raise InputError(
+            f"vpc_id is {given.vpc_id!r} and subnet_ids are {list(given.subnet_ids)}; give both "
+            "(ADVISOR_AWS_VPC_ID, ADVISOR_AWS_SUBNET_IDS), or neither to have a network made"
+        )
+    if given.vpc_id and not given.security_group_ids:
+        raise InputError(
+            f"who may call in {given.vpc_id} was not said; give security_group_ids "
+            "(ADVISOR_AWS_SECURITY_GROUP_IDS), which the load balancer then carries"
+        )
+    return {
+        "VpcId": given.vpc_id,
+        "SubnetIds": ",".join(given.subnet_ids),
+        "SecurityGroupIds": ",".join(given.security_group_ids if given.vpc_id else ()),
+        "Sealed": "true" if request.need.control.private_network else "false",
+    }
+
+
+def balancer_parameters(request: PlanRequest, template: Template) -> dict[str, str]:
+    """How long the balancer waits, and what its alarms ring at."""
+    need = request.need
+    longest_s = need.service.max_processing_s or request.ranked.sizing.service_time_ms / 1000
+    wait_s = template.bounded("IdleTimeoutSeconds", max(60, 1.5 * longest_s))
+    return {
+        "IdleTimeoutSeconds": str(wait_s),
+        "SaturationRequestsPerTarget": number(saturation(request.ranked)),
+        "LatencyAlarmSeconds": f"{(need.service.p95_ms or 0) / 1000:.10g}",
+        "LatencyPercentile": f"p{need.service.percentile:g}",
+    }

@@ -1,0 +1,88 @@
+"""How a stack behind a load balancer is called: through its public door, and in snippets."""
+
+from __future__ import annotations
+
+import os
+
+from deploy.aws.reach import GATEWAY_IAM, GATEWAY_JWT
+from deploy.aws.session import Aws, told
+from deploy.aws.signed import post
+from deploy.aws.stack_models import Stack
+from deploy.aws.stack_target import sample_body
+from deploy.target import Plan, Prediction
+
+JWT_VARIABLE = "ADVISOR_AWS_JWT"
+
+
+def call_public(stack: Stack, body: bytes, content_type: str, aws: Aws) -> Prediction:
+    """One request through the HTTP API or to the certificate's name.
+
+    A JWT comes from the environment (ADVISOR_AWS_JWT), a bearer token from the account's secret.
+    Raises DeployError with the endpoint's own words.
+    """
+    url = f"{stack.outputs['PublicUrl']}/invocations"
+    headers = {"Content-Type": content_type}
+    reach = stack.parameters.get("Reach", "")
+    if reach == GATEWAY_IAM:
+        return post(url, body, headers, aws, sign_for="execute-api")
+    if reach == GATEWAY_JWT:
+        headers["Authorization"] = f"Bearer {os.environ.get(JWT_VARIABLE, '')}"
+        return post(url, body, headers, aws)
+    with told("read the bearer token"):
+        secret = aws.client("secretsmanager").get_secret_value(
+            SecretId=stack.outputs["TokenSecret"]
+        )
+    headers["Authorization"] = f"Bearer {secret['SecretString']}"
+    return post(url, body, headers, aws)
+
+
+def snippets(stack: Stack, plan: Plan, region: str) -> dict[str, str]:
+    """A curl line and Python, with what lets the caller in; no secret is in them."""
+    url = f"{stack.outputs.get('PublicUrl') or stack.outputs['BalancerUrl']}/invocations"
+    body = sample_body(plan.parameters)
+    quoted = body.replace("'", "'\\''")
+    reach = stack.parameters.get("Reach", "")
+    way, extra = "", ""
+    if reach == GATEWAY_IAM:
+        way = (
+            f"--aws-sigv4 'aws:amz:{region}:execute-api' "
+            '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
+            '-H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '
+        )
+        extra = _SIGNED.format(region=region)
+    elif reach and reach != "private":
+        way = '-H "Authorization: Bearer $TOKEN" '
+    curl = f"curl -s {way}-H 'Content-Type: application/json' -d '{quoted}' {url}"
+    if reach == "private":
+        curl = (
+            f"# from inside {stack.outputs['NetworkId']} (peering, VPN, or a machine there)\n{curl}"
+        )
+    return {"curl": curl, "python": _python(url, body, reach, extra)}
+
+
+_SIGNED = """\
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+request = AWSRequest("POST", url, data=body, headers=headers)
+SigV4Auth(boto3.Session().get_credentials(), "execute-api", "{region}").add_auth(request)
+headers = dict(request.headers)
+"""
+
+
+def _python(url: str, body: str, reach: str, extra: str) -> str:
+    token = "" if reach in ("private", GATEWAY_IAM) else ', "Authorization": f"Bearer {token}"'
+    return "\n".join(
+        [
+            "import urllib.request",
+            *(["import os", 'token = os.environ["TOKEN"]'] if token else []),
+            "",
+            f'url = "{url}"',
+            f"body = {body.encode()!r}",
+            f'headers = {{"Content-Type": "application/json"{token}}}',
+            *([extra.rstrip()] if extra else []),
+            "call = urllib.request.Request(url, data=body, headers=headers)",
+            "print(urllib.request.urlopen(call).read().decode())",
+        ]
+    )

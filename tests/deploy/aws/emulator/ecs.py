@@ -1,0 +1,284 @@
+"""ECS, the load balancer's data plane and the HTTP API's way in, as far as the product uses them.
+
+A service is one process of the bundle's own server, however many tasks it counts; a task that runs
+once is a process of the same image. Addresses that only a network knows are reached by making the
+emulator the HTTP proxy of that process.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from containers import Container, forward, healthy, stop
+from ministack import app as ministack
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import alb, apigateway, cloudwatch_logs
+
+CLUSTER = "AWS::ECS::Cluster"
+TASK = "AWS::ECS::TaskDefinition"
+SERVICE = "AWS::ECS::Service"
+LINK = "AWS::ApiGatewayV2::VpcLink"
+GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
+# MiniStack knows these, but runs no container without a Docker engine.
+OWN = {
+    CLUSTER, TASK, SERVICE, "AWS::ECS::CapacityProvider",
+    "AWS::ECS::ClusterCapacityProviderAssociations",
+}  # fmt: skip
+PULLS = {"AWS::ECR::Repository"}
+
+
+class EcsWorld:
+    """What a cluster, a task definition and a service are checked for, and what they start."""
+
+    images: Any
+    containers: list[Container]
+
+    def task_checks(self, task: Any) -> None:
+        from resources import _image, _role
+
+        given = task.properties
+        for role in ("ExecutionRoleArn", "TaskRoleArn"):
+            _role(given[role])
+        (container,) = given["ContainerDefinitions"]
+        stored = _image(container["Image"])
+        if stored is None:
+            raise ValueError(f"CannotPullContainerError: {container['Image']}: not found")
+        group = container["LogConfiguration"]["Options"]["awslogs-group"]
+        if group not in cloudwatch_logs._log_groups:
+            raise ValueError(f"the log group {group} does not exist")
+        if given["RequiresCompatibilities"] == ["FARGATE"] and given["NetworkMode"] != "awsvpc":
+            raise ValueError("Fargate only supports network mode awsvpc")
+        task.image = (container["Image"], stored["imageDigest"])
+
+    def start_service(self, service: Any) -> None:
+        from resources import _config_digest, _image
+
+        given = service.properties
+        task = self.task_of(given["TaskDefinition"])
+        if self.get(CLUSTER, given["Cluster"]) is None:  # type: ignore[attr-defined]
+            raise ValueError(f"Cluster not found: {given['Cluster']}")
+        for balancer in given["LoadBalancers"]:
+            group = balancer["TargetGroupArn"]
+            if group not in alb._tgs:
+                raise ValueError(f"The target group {group} does not exist")
+            if not alb._tgs[group]["LoadBalancerArns"] and not any(
+                group in json.dumps(x) for x in alb._listeners.values()
+            ):
+                raise ValueError(f"The target group {group} has no associated load balancer")
+        stored = _image(task.image[0])
+        if stored is None:
+            raise ValueError(f"CannotPullContainerError: {task.image[0]}: not found")
+        (definition,) = task.properties["ContainerDefinitions"]
+        container = self.images.run(
+            _config_digest(stored), service.name, *definition.get("Command", [])
+        )
+        self.containers.append(container)
+        why_not = healthy(container, 60)
+        if why_not:
+            stop(container)
+            raise ValueError(
+                f"Resource handler returned message: ECS Deployment Circuit Breaker was triggered "
+                f"({why_not})"
+            )
+        service.container, service.image = container, task.image
+
+    def task_of(self, arn: str) -> Any:
+        for task in self.all(TASK):  # type: ignore[attr-defined]
+            if task.arn == arn:
+                return task
+        raise ValueError(f"Unable to describe task definition {arn}")
+
+    def behind(self, listener_arn: str) -> Container | None:
+        """The server that a listener's requests reach."""
+        listener = alb._listeners.get(listener_arn)
+        if listener is None:
+            return None
+        groups = json.dumps(listener["DefaultActions"])
+        for resource in self.made.values():  # type: ignore[attr-defined]
+            for balancer in resource.properties.get("LoadBalancers", []):
+                if isinstance(balancer, dict) and balancer.get("TargetGroupArn", "?") in groups:
+                    found: Container | None = resource.container
+                    return found
+            for group in resource.properties.get("TargetGroupARNs", []):
+                if group in groups:
+                    machine: Container | None = resource.container
+                    return machine
+        return None
+
+    def through_balancer(
+        self, method: str, url: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """A request to a load balancer's own name."""
+        parts = urlsplit(url)
+        for arn, balancer in alb._lbs.items():
+            if balancer["DNSName"] == parts.hostname:
+                for listener_arn, listener in alb._listeners.items():
+                    wanted = parts.port or (443 if parts.scheme == "https" else 80)
+                    if listener["LoadBalancerArn"] == arn and listener["Port"] == wanted:
+                        return self.through_listener(
+                            listener_arn, method, parts.path, headers, body
+                        )
+        return 502, {"content-type": "text/plain"}, f"no such host: {parts.hostname}".encode()
+
+    def through_listener(
+        self, listener: str, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        container = self.behind(listener)
+        if container is None:
+            return 503, {"content-type": "text/plain"}, b"no target"
+        status, kind, answer = forward(container, method, path, body, headers)
+        return status, {"content-type": kind}, answer
+
+
+def open_gateways(world: Any) -> None:
+    """HTTP APIs answer under the names that AWS gives them, and pass through their VPC links."""
+    ministack._EXECUTE_API_RE = re.compile(r"^([a-f0-9]{8})\.execute-api\.[a-z0-9.-]+(?::\d+)?$")
+    proxy = apigateway._invoke_http_proxy
+
+    async def invoked(
+        integration: dict[str, Any], path: str, method: str, headers: Any, body: bytes, query: Any
+    ) -> Any:
+        if integration.get("connectionType") != "VPC_LINK":
+            return await proxy(integration, path, method, headers, body, query)
+        link = integration.get("connectionId")
+        if not any(r.name == link for r in world.all(LINK)):
+            return 500, {"Content-Type": "application/json"}, b'{"message": "no such VPC link"}'
+        uri = integration["integrationUri"]
+        return world.through_listener(uri, method, path, dict(headers), body)
+
+    apigateway._invoke_http_proxy = invoked
+
+
+class EcsCalls:
+    """The operations of ECS and the one of VPC links that the product asks for."""
+
+    world: Any
+    endpoint = ""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, dict[str, Any]] = {}
+
+    def _DescribeClusters(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = [self.world.get(CLUSTER, name) for name in given["clusters"]]
+        return {"clusters": [
+            {"clusterName": c.name, "clusterArn": c.arn, "status": "ACTIVE"} for c in found if c
+        ]}  # fmt: skip
+
+    def _DescribeServices(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = [self.world.get(SERVICE, name) for name in given["services"]]
+        return {"services": [self._service(s) for s in found if s], "failures": []}
+
+    def _service(self, service: Any) -> dict[str, Any]:
+        properties = service.properties
+        network = properties["NetworkConfiguration"]["AwsvpcConfiguration"]
+        alive = service.container is not None and service.container.process.poll() is None
+        return {
+            "serviceName": service.name, "serviceArn": service.arn, "status": "ACTIVE",
+            "runningCount": properties["DesiredCount"] if alive else 0,
+            "desiredCount": properties["DesiredCount"],
+            "taskDefinition": properties["TaskDefinition"],
+            **({"launchType": properties["LaunchType"]} if "LaunchType" in properties else {}),
+            "capacityProviderStrategy": [
+                {"capacityProvider": s["CapacityProvider"], "weight": s["Weight"]}
+                for s in properties.get("CapacityProviderStrategy", [])
+            ],
+            "networkConfiguration": {"awsvpcConfiguration": {
+                "subnets": network["Subnets"], "securityGroups": network["SecurityGroups"],
+                "assignPublicIp": network["AssignPublicIp"],
+            }},
+            "events": [{"id": "1", "createdAt": datetime.now(UTC), "message": "a task ended"}],
+        }  # fmt: skip
+
+    def _ListTasks(self, given: dict[str, Any]) -> dict[str, Any]:
+        if self.world.get(CLUSTER, given["cluster"]) is None:
+            from services import ServiceError
+
+            raise ServiceError("ClusterNotFoundException", "Cluster not found.")
+        if "startedBy" in given:
+            return {"taskArns": [
+                arn for arn, task in self.tasks.items()
+                if task["startedBy"] == given["startedBy"] and task["lastStatus"] != "STOPPED"
+            ]}  # fmt: skip
+        service = self.world.get(SERVICE, given["serviceName"])
+        return {"taskArns": [self._arn_of(given["cluster"], "service")] if service else []}
+
+    def _DescribeTasks(self, given: dict[str, Any]) -> dict[str, Any]:
+        tasks = []
+        for arn in given["tasks"]:
+            if arn in self.tasks:
+                tasks.append(self.tasks[arn])
+                continue
+            (service,) = [s for s in self.world.all(SERVICE) if s.properties["Cluster"] in arn]
+            tasks.append({
+                "taskArn": arn, "lastStatus": "RUNNING",
+                "taskDefinitionArn": service.properties["TaskDefinition"],
+                "containers": [{"name": "model", "image": service.image[0],
+                                "imageDigest": service.image[1]}],
+            })  # fmt: skip
+        return {"tasks": tasks}
+
+    def _RunTask(self, given: dict[str, Any]) -> dict[str, Any]:
+        definition = self.world.task_of(given["taskDefinition"])
+        arn = self._arn_of(given["cluster"], uuid.uuid4().hex)
+        (override,) = given["overrides"]["containerOverrides"]
+        task = {
+            "taskArn": arn, "taskDefinitionArn": definition.arn, "lastStatus": "PROVISIONING",
+            "startedBy": given.get("startedBy", ""), "containers": [{"name": "model"}],
+        }  # fmt: skip
+        self.tasks[arn] = task
+        group = definition.properties["ContainerDefinitions"][0]["LogConfiguration"]["Options"][
+            "awslogs-group"
+        ]
+        streams = cloudwatch_logs._log_groups[group]["streams"]
+        runner = threading.Thread(
+            target=self._run, args=(task, definition, override, streams), daemon=True
+        )
+        runner.start()
+        return {"tasks": [dict(task)], "failures": []}
+
+    def _run(self, task: dict[str, Any], definition: Any, override: Any, streams: Any) -> None:
+        import faults
+
+        fault = faults.FAULTS.take("task")
+        lines: list[str] = []
+        if fault:
+            task["stoppedReason"] = fault.message
+        else:
+            environment = {e["name"]: e["value"] for e in override["environment"]}
+            code, lines = self.world.images.run_once(
+                definition.image[1], override["command"],
+                environment | {"http_proxy": self.endpoint, "no_proxy": ""},
+            )  # fmt: skip
+            task["containers"][0]["exitCode"] = code
+            task["stoppedReason"] = "Essential container in task exited"
+        now = int(time.time() * 1000)
+        stream = f"mda/model/{task['taskArn'].rpartition('/')[2]}"
+        events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
+        if events:
+            streams[stream] = {
+                "events": events, "uploadSequenceToken": "1", "creationTime": now,
+                "firstEventTimestamp": now, "lastEventTimestamp": now, "lastIngestionTime": now,
+            }  # fmt: skip
+        task["lastStatus"] = "STOPPED"
+
+    def _StopTask(self, given: dict[str, Any]) -> dict[str, Any]:
+        task = self.tasks[given["task"]]
+        task["lastStatus"] = "STOPPED"
+        return {"task": task}
+
+    def _GetVpcLinks(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"Items": [
+            {"Name": r.properties["Name"], "VpcLinkId": r.name, "SecurityGroupIds": [],
+             "SubnetIds": r.properties["SubnetIds"]}
+            for r in self.world.all(LINK)
+        ]}  # fmt: skip
+
+    def _arn_of(self, cluster: str, name: str) -> str:
+        return f"arn:aws:ecs:{get_region()}:{get_account_id()}:task/{cluster}/{name}"
