@@ -20,12 +20,14 @@ from advisor.prices import load_book
 from advisor.recommend import recommend
 from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
+from advisor.rules import Policy, policy_stamps
 from advisor.whatif import LoadCurve, load_curve
 from ui import jobs
 from ui.workers import Job, Workers
 
 What = Literal["changes", "volume", "growth"]
-Policies = Sequence[str]
+Policies = Sequence[Policy]
+Stamp = tuple[object, ...]
 
 _KEPT = 128
 WORKERS = Workers()
@@ -45,7 +47,7 @@ _lock = threading.Lock()
 
 def verdict(need: Requirements, policies: Policies = ()) -> Recommendation:
     """The recommendation without flips and relaxations; fast. Raises InputError."""
-    return _verdict(need.model_dump_json(), tuple(policies), *_stamp())
+    return _verdict(need.model_dump_json(), tuple(policies), *_stamp(policies))
 
 
 def whole(need: Requirements, policies: Policies = ()) -> Recommendation:
@@ -55,7 +57,7 @@ def whole(need: Requirements, policies: Policies = ()) -> Recommendation:
 
 def load(need: Requirements, option: str, policies: Policies = ()) -> LoadCurve:
     """Response time against load of a ranked option; fast. Raises InputError."""
-    return _load(need.model_dump_json(), option, tuple(policies), *_stamp())
+    return _load(need.model_dump_json(), option, tuple(policies), *_stamp(policies))
 
 
 def start(what: What, need: Requirements, policies: Policies = (), *, who: str = "") -> Future[Any]:
@@ -63,7 +65,7 @@ def start(what: What, need: Requirements, policies: Policies = (), *, who: str =
 
     `who` waits for it: see `keep_only`. The future raises what the what-if raised.
     """
-    key = (what, need.model_dump_json(), tuple(policies), _stamp())
+    key = (what, need.model_dump_json(), tuple(policies), _stamp(policies))
     with _lock:
         asked = _asked.get(key)
         if asked is None or asked.job.future.cancelled() or _failed(asked.job.future):
@@ -102,9 +104,10 @@ def _failed(future: Future[Any]) -> bool:
     return future.done() and future.exception() is not None
 
 
-def _stamp() -> tuple[str, str]:
-    """What an answer depends on beside the question: the prices, and today (for their age)."""
-    return load_book().edition, date.today().isoformat()
+def _stamp(policies: Policies) -> tuple[str, Stamp]:
+    """What an answer depends on beside the question: the prices, today (for their age), and what
+    stands in the policies."""
+    return load_book().edition, (date.today().isoformat(), *policy_stamps(policies))
 
 
 @lru_cache(maxsize=256)
@@ -113,9 +116,11 @@ def _verdict(need: str, policies: tuple[str, ...], edition: str, today: str) -> 
 
 
 @lru_cache(maxsize=64)
-def _load(need: str, option: str, policies: tuple[str, ...], edition: str, today: str) -> LoadCurve:
+def _load(
+    need: str, option: str, policies: tuple[Policy, ...], edition: str, stamp: Stamp
+) -> LoadCurve:
     parsed = Requirements.model_validate_json(need)
-    ranked = _verdict(need, policies, edition, today).option(option)
+    ranked = _verdict(need, policies, edition, stamp).option(option)
     if ranked is None:
         raise InputError(f"{option} does not fit these answers, so there is no load to show")
     return load_curve(parsed, ranked)

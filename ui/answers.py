@@ -130,6 +130,12 @@ def same(one: Answers, other: Answers) -> bool:
     return encode(one) == encode(other)
 
 
+@cache
+def preset_links() -> Mapping[str, Mapping[str, str]]:
+    """What the link of each preset says, by its id."""
+    return {p.id: encode(flatten(p.requirements)) for p in presets().values()}
+
+
 def encode(answers: Answers) -> dict[str, str]:
     """The link's parameters: required answers, and all that differ from their default."""
     out = {}
@@ -279,6 +285,8 @@ def _plain(value: Any) -> Any:
 
 
 def _equal(one: Any, other: Any) -> bool:
+    if type(one) is type(other) and one == other:
+        return True
     return json.dumps(_numbers(one), sort_keys=True) == json.dumps(_numbers(other), sort_keys=True)
 
 

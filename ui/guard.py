@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import psutil
 import streamlit as st
 
 from advisor.errors import PreflightError
 
+_LATELY_S = 30
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 def refusal() -> str | None:
     """One sentence saying why deploying is refused here, or None when it is allowed."""
     return judge(bound_addresses(), dict(st.context.headers))
+
+
+def refusal_to_show() -> str | None:
+    """The same for a page that is only looked at: the operating system is asked now and then."""
+    return judge(_bound_lately(int(time.monotonic() // _LATELY_S)), dict(st.context.headers))
 
 
 def require() -> None:
@@ -65,6 +73,11 @@ def bound_addresses() -> list[str]:
         if connection.status == psutil.CONN_LISTEN and connection.laddr
     ]
     return listening or [str(st.get_option("server.address") or "0.0.0.0")]  # noqa: S104
+
+
+@lru_cache(maxsize=1)
+def _bound_lately(moment: int) -> tuple[str, ...]:
+    return tuple(bound_addresses())
 
 
 def is_loopback(host: str) -> bool:

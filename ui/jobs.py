@@ -13,13 +13,16 @@ from advisor.prices import load_book
 from advisor.recommend import recommend
 from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
+from advisor.rules import Policy, policy_stamps
 from advisor.whatif import Growth, VolumeSweep, complete, growth, volume_sweep
 from ui.workers import is_unwanted
 
 _KEPT = 32
 
 
-def run(what: str, need_json: str, policies: tuple[str, ...], edition: str, wanted: str) -> Any:
+def run(
+    what: str, need_json: str, policies: tuple[Policy, ...], edition: str, wanted: str
+) -> Any:
     """One what-if by name, on the same edition of the prices as the page."""
     if load_book().edition != edition:
         _answer.cache_clear()  # they were refreshed since the page asked
@@ -28,27 +31,32 @@ def run(what: str, need_json: str, policies: tuple[str, ...], edition: str, want
 
 
 def _changes(
-    need: Requirements, need_json: str, policies: tuple[str, ...], stop: Callable[[], bool]
+    need: Requirements, need_json: str, policies: tuple[Policy, ...], stop: Callable[[], bool]
 ) -> Recommendation:
     return complete(
-        need, _answer(need_json, policies, load_book().edition), policies=policies, cancelled=stop
+        need,
+        _answer(need_json, policies, load_book().edition, policy_stamps(policies)),
+        policies=policies,
+        cancelled=stop,
     )
 
 
 def _volume(
-    need: Requirements, need_json: str, policies: tuple[str, ...], stop: Callable[[], bool]
+    need: Requirements, need_json: str, policies: tuple[Policy, ...], stop: Callable[[], bool]
 ) -> VolumeSweep:
     return volume_sweep(need, policies=policies, cancelled=stop)
 
 
 def _growth(
-    need: Requirements, need_json: str, policies: tuple[str, ...], stop: Callable[[], bool]
+    need: Requirements, need_json: str, policies: tuple[Policy, ...], stop: Callable[[], bool]
 ) -> Growth:
     return growth(need, policies=policies, cancelled=stop)
 
 
 @lru_cache(maxsize=_KEPT)
-def _answer(need_json: str, policies: tuple[str, ...], edition: str) -> Recommendation:
+def _answer(
+    need_json: str, policies: tuple[Policy, ...], edition: str, stamps: tuple[object, ...]
+) -> Recommendation:
     return recommend(Requirements.model_validate_json(need_json), policies=policies)
 
 

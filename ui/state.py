@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from advisor.requirements import Requirements
+from advisor.rules import Policy
 from ui.answers import (
     Answers as Answers,
 )
@@ -30,6 +31,7 @@ from ui.scenarios import PREFIX
 # Names that begin with an underscore are ours; all others belong to widgets.
 ANSWERS = "_answers"
 NOTES = "_link_notes"
+POLICIES = "_policies"
 WEEK = "_week_numbers"  # the 168 numbers that a file or a link brought
 OWN_WEEK = "168 numbers"  # chosen instead of a named pattern
 _LINK = "_link_written"
@@ -52,6 +54,12 @@ def answers() -> Answers:
     if ANSWERS not in st.session_state:
         st.session_state[ANSWERS] = starting_answers()
     held: Answers = st.session_state[ANSWERS]
+    return held
+
+
+def policies() -> tuple[Policy, ...]:
+    """The policies of this session, on top of those that the server has in force."""
+    held: tuple[Policy, ...] = st.session_state.get(POLICIES, ())
     return held
 
 

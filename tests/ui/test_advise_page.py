@@ -24,6 +24,13 @@ def texts(app: AppTest) -> str:
     return "\n".join([*(str(part.value) for part in parts), *tables])
 
 
+def look_at(app: AppTest, *sections: str) -> AppTest:
+    """Open the "more detail" of these sections."""
+    for section in sections:
+        app.session_state[f"more {section}"] = True
+    return app.run()
+
+
 @pytest.fixture(autouse=True)
 def _flips_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flips ask for a hundred verdicts; they have tests of their own below advisor."""
@@ -85,9 +92,10 @@ def test_a_link_that_cannot_be_used_says_so(open_app: Open) -> None:
 
 
 def test_contradictory_answers_are_said_and_kept(open_app: Open) -> None:
-    app = open_app()
-    app.segmented_control(key="control.hosting").set_value("managed").run()
-    app.multiselect(key="placement.clouds").set_value(["kubernetes"]).run()
+    app = look_at(open_app(), "control", "placement")
+    app.segmented_control(key="control.hosting").set_value("managed")
+    app.multiselect(key="placement.clouds").set_value(["kubernetes"])
+    app.run()
     assert not app.exception
     said = "\n".join(e.value for e in app.error).replace("\\", "")
     assert "control.hosting is managed" in said
@@ -98,14 +106,19 @@ def test_contradictory_answers_are_said_and_kept(open_app: Open) -> None:
 
 
 def test_a_question_appears_when_it_makes_sense(open_app: Open) -> None:
-    app = open_app()
+    app = look_at(open_app(), "model", "service", "placement")
     paths = [n.key for n in app.number_input]
-    assert "model.gpu_memory_gb" not in paths
     assert "service.p95_ms" in paths
-    app.toggle(key="model.gpu").set_value(True).run()
-    assert "model.gpu_memory_gb" in [n.key for n in app.number_input]
-    app.segmented_control(key="traffic.mode").set_value("batch").run()
-    assert "service.p95_ms" not in [n.key for n in app.number_input]
+    assert not {"model.gpu_memory_gb", "service.deadline_h", "placement.node_vcpu"} & set(paths)
+    app.toggle(key="model.gpu").set_value(True)
+    app.multiselect(key="placement.clouds").set_value(["aws", "own-hardware"])
+    app.run()
+    assert {"model.gpu_memory_gb", "placement.node_vcpu"} <= {n.key for n in app.number_input}
+    app.segmented_control(key="traffic.mode").set_value("batch")
+    app.run()
+    paths = [n.key for n in app.number_input]
+    assert "service.p95_ms" not in paths
+    assert "service.deadline_h" in paths
 
 
 def test_nothing_fits_is_a_state_with_a_way_out(
@@ -176,9 +189,11 @@ def test_old_prices_are_warned_about(open_app: Open, monkeypatch: pytest.MonkeyP
 
 
 def test_own_hours_are_taken_and_given_back(open_app: Open) -> None:
-    app = open_app()
-    app.selectbox(key="hours_option").set_value("ecs-fargate").run()
-    app.number_input(key="hours_monthly").set_value(2.0).run()
+    app = look_at(open_app(), "team")
+    app.selectbox(key="hours_option").set_value("ecs-fargate")
+    app.run()
+    app.number_input(key="hours_monthly").set_value(2.0)
+    app.run()
     next(b for b in app.button if b.label == "Use these hours").click().run()
     assert not app.exception
     assert app.query_params["team.assumptions"] == "ecs-fargate:2:"

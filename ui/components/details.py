@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import Mode, Requirements
-from ui import advice, charts, tables, theme
+from ui import advice, charts, state, tables, theme
 from ui import format as fmt
 from ui.answers import describe, unit
 from ui.components.later import Later, who
@@ -101,7 +101,7 @@ def what_changes_it(
 
     places = (line,) if table is None else (line, table)
     return Later(
-        advice.start("changes", need, who=who()), places, draw,
+        advice.start("changes", need, state.policies(), who=who()), places, draw,
         "**Changes if** … trying each answer up and down",
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ def buttons(need: Requirements, answer: Recommendation) -> None:
             _go(need, winner.option, winner.deploy_target)
     if reason is not None and not is_local:
         st.markdown(f":gray[{fmt.escape(reason)}]")
-    refused = guard.refusal()
+    refused = guard.refusal_to_show()
     if refused:
         st.markdown(f":orange[{fmt.escape(refused)}]")
 

@@ -89,7 +89,7 @@ def size_and_week(need: Requirements, answer: Recommendation) -> None:
     if need.traffic.mode is Mode.realtime:
         st.markdown("**Response time against load**, with the replicas of the busiest hour")
         try:
-            curve = advice.load(need, shown.option)
+            curve = advice.load(need, shown.option, state.policies())
         except InputError as error:
             st.info(fmt.escape(str(error)))
             return
@@ -116,7 +116,7 @@ def volume(need: Requirements, names: Names) -> Later:
             _as_table(lambda: charts.volume_table(sweep, names, total=total))
 
     return Later(
-        advice.start("volume", need, who=who()), (place,), draw,
+        advice.start("volume", need, state.policies(), who=who()), (place,), draw,
         "Pricing every option from 100 to a billion requests a month …",
     )  # fmt: skip
 
@@ -161,7 +161,10 @@ def growth(need: Requirements, names: Names) -> Later | None:
             _as_table(lambda: charts.growth_table(found, names))
 
     return Later(
-        advice.start("growth", need, who=who()), (place,), draw, "Asking for each of 36 months …"
+        advice.start("growth", need, state.policies(), who=who()),
+        (place,),
+        draw,
+        "Asking for each of 36 months …",
     )
 
 

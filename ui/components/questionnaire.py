@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import streamlit as st
 
@@ -15,6 +15,7 @@ from ui.steps import STEPS, within
 ALL, STEPWISE = "All at once", "Step by step"
 _FORM = "form"
 _STEP = "_step"
+_OPEN = "_more_open"
 
 
 def show(choices: Choices) -> None:
@@ -49,9 +50,8 @@ def one_step(choices: Choices) -> None:
     for row in _rows(short or rest):
         _row(row, choices)
     if short and rest:
-        with st.expander("More detail (all of it has defaults)", type="compact"):
-            for row in _rows(rest):
-                _row(row, choices)
+        title = "More detail (all of it has defaults)"
+        _more(f"more in step {at}", title, "", rest, choices)
     last = at == len(STEPS) - 1
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         st.button(
@@ -87,15 +87,28 @@ def essential(choices: Choices) -> None:
 
 def detail(choices: Choices) -> None:
     """Everything else, a section at a time; all of it has defaults."""
+    given = encode(state.answers())
     for section in dict.fromkeys(q.section for q in questions().values()):
         asked = [q for q in _asked() if q.section == section and q.ask != "essential"]
         if not asked:
             continue
-        with st.expander(_section_title(section, asked), type="compact"):
-            if section_help(section):
-                st.markdown(section_help(section))
-            for row in _rows(asked):
-                _row(row, choices)
+        title = _section_title(section, asked, given)
+        _more(f"more {section}", title, section_help(section), asked, choices)
+
+
+def _more(key: str, title: str, said: str, asked: list[Question], choices: Choices) -> None:
+    """Questions that are drawn only while they are looked at: most are never touched."""
+    kept: set[str] = st.session_state.setdefault(_OPEN, set())
+    opened = st.expander(title, key in kept, type="compact", key=key, on_change="rerun")
+    if not opened.open:
+        kept.discard(key)
+        return
+    kept.add(key)  # and still open when one comes back from another page
+    with opened:
+        if said:
+            st.markdown(said)
+        for row in _rows(asked):
+            _row(row, choices)
 
 
 def _asked() -> list[Question]:
@@ -103,8 +116,7 @@ def _asked() -> list[Question]:
     return [q for q in questions().values() if is_asked(q, held)]
 
 
-def _section_title(section: str, asked: list[Question]) -> str:
-    given = encode(state.answers())
+def _section_title(section: str, asked: list[Question], given: Mapping[str, str]) -> str:
     count = sum(q.path in given for q in asked)
     return f"{fmt.name(section)} · {count} changed" if count else fmt.name(section)
 

@@ -11,7 +11,7 @@ from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
 from ui import advice, catalog, state
 from ui import format as fmt
-from ui.answers import flatten, same, to_requirements
+from ui.answers import encode, preset_links, to_requirements
 from ui.components import (
     comparison,
     details,
@@ -51,7 +51,7 @@ def show() -> None:
 def _answer() -> None:
     try:
         need = to_requirements(state.answers())
-        answer = advice.verdict(need)
+        answer = advice.verdict(need, state.policies())
     except RequirementsError as error:
         _cannot_advise(error.problems)
         return
@@ -98,7 +98,7 @@ def _nothing_fits(need: Requirements, answer: Recommendation) -> None:
 
     state.remember_widgets()
     try:
-        asked = advice.start("changes", need, who=later.who())
+        asked = advice.start("changes", need, state.policies(), who=later.who())
     except BusyError as error:
         ways.warning(fmt.escape(str(error)), icon=":material/hourglass_disabled:")
         return
@@ -147,8 +147,8 @@ def _tabs(need: Requirements, answer: Recommendation, changes: DeltaGenerator) -
 
 
 def _presets() -> None:
-    held = state.answers()
-    match = next((p.id for p in presets().values() if same(flatten(p.requirements), held)), None)
+    held = encode(state.answers())
+    match = next((name for name, link in preset_links().items() if link == held), None)
     st.session_state["preset"] = match
     st.pills(
         "Start from an example",

@@ -78,7 +78,7 @@ def _take_over_answers() -> None:
 
 
 def _ranked(need: Requirements) -> Ranked | None:
-    answer = advice.verdict(need)
+    answer = advice.verdict(need, state.policies())
     wanted = st.query_params.get("option", "")
     found = answer.option(wanted)
     return found or (answer.ranking[0] if answer.ranking else None)

@@ -1,0 +1,233 @@
+"""The page under load: what a changed answer costs the server, and how many sessions it holds.
+
+Starts the app as a user does and speaks Streamlit's own protocol over its websocket, so that no
+browser's time is in the figures. The client shares the machine with the server, which makes them
+conservative. Nothing is asked twice: each change is a volume that nobody had before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+import psutil
+import websockets
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+ROOT = Path(__file__).resolve().parents[1]
+FIELD = "traffic.requests_per_month"
+CHANGES = 40
+EVERY_S = 10.0  # one change a session
+HOLD_S = 30.0
+LIMIT_MS = 250.0
+STEPS = (10, 25, 50, 75, 100)
+_volumes = itertools.count(1)
+
+
+@dataclass
+class Session:
+    """One viewer: what the server sent, and the widget whose value is changed."""
+
+    socket: websockets.ClientConnection
+    widget: str = ""
+    verdict_ms: list[float] = field(default_factory=list)  # to the card with its figures
+    whole_ms: list[float] = field(default_factory=list)  # to the end of the run, what-ifs included
+
+    async def run(self, volume: float | None) -> tuple[float, float]:
+        """One run of the page; milliseconds to the verdict and to the end."""
+        message = BackMsg()
+        message.rerun_script.query_string = ""
+        if volume is not None:
+            state = message.rerun_script.widget_states.widgets.add()
+            state.id, state.double_value = self.widget, volume
+        started = time.perf_counter()
+        await self.socket.send(message.SerializeToString())
+        verdict = 0.0
+        while True:
+            got = ForwardMsg()
+            data = await asyncio.wait_for(self.socket.recv(), 120)
+            got.ParseFromString(data if isinstance(data, bytes) else data.encode())
+            kind = got.WhichOneof("type")
+            if kind == "delta":
+                element = got.delta.new_element
+                number = element.number_input
+                if number.id and FIELD in number.id:
+                    self.widget = number.id
+                # The buttons of the card come after all its figures.
+                if "try_here" in element.button.id:
+                    verdict = (time.perf_counter() - started) * 1000
+            elif kind == "script_finished":
+                return verdict, (time.perf_counter() - started) * 1000
+
+    async def change(self) -> None:
+        verdict, whole = await self.run(2e7 + 1000.0 * next(_volumes))
+        self.verdict_ms.append(verdict)
+        self.whole_ms.append(whole)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--most", type=int, default=100, help="sessions at once, at most")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        port = _free_port()
+        process = _start(Path(home), port)
+        try:
+            asyncio.run(_measure(port, process, arguments.most))
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+async def _measure(port: int, process: subprocess.Popen[bytes], most: int) -> None:
+    _await_up(port, process)
+    print(f"{'server up, nobody there':<44} {_rss_mb(process)}")
+    async with _session(port) as first:
+        _, whole = await first.run(None)
+        print(f"{'first page load of a fresh server':<44} {whole:8.0f} ms to its end")
+        for _ in range(CHANGES):
+            await first.change()
+        print(_row("one changed answer, to the verdict", first.verdict_ms))
+        print(_row("one changed answer, to the last what-if", first.whole_ms))
+    async with _session(port) as second:
+        verdict, whole = await second.run(None)
+        row = f"{verdict:8.0f} ms to the verdict, {whole:.0f} to its end"
+        print(f"{'page load of a warm server':<44} {row}")
+    print(f"{'after that':<44} {_rss_mb(process)}")
+    held = 0
+    for count in (n for n in STEPS if n <= most):
+        times, asked = await _hold(port, count)
+        slow = _percentile(times, 95)
+        print(
+            f"{count:>4} sessions, one change each {EVERY_S:g} s: {asked:>4} changes, "
+            f"p50 {statistics.median(times):7.0f} ms, p95 {slow:7.0f} ms to the verdict   "
+            f"{_rss_mb(process)}"
+        )
+        if slow > LIMIT_MS:
+            break
+        held = count
+    print(f"sessions held with p95 under {LIMIT_MS:g} ms: {held}")
+
+
+async def _hold(port: int, count: int) -> tuple[list[float], int]:
+    """`count` sessions for a while, each changing an answer every EVERY_S, at times of its own."""
+    chance = random.Random(7)
+    async with _many(port, count) as sessions:
+        for session in sessions:
+            await session.run(None)
+            session.verdict_ms.clear()
+
+        async def use(session: Session, wait: float) -> None:
+            end = time.monotonic() + HOLD_S
+            await asyncio.sleep(wait)
+            while time.monotonic() < end:
+                began = time.monotonic()
+                await session.change()
+                await asyncio.sleep(max(0.0, EVERY_S - (time.monotonic() - began)))
+
+        await asyncio.gather(*(use(s, chance.uniform(0, EVERY_S)) for s in sessions))
+        times = [t for s in sessions for t in s.verdict_ms]
+    return times, len(times)
+
+
+@asynccontextmanager
+async def _many(port: int, count: int) -> AsyncIterator[list[Session]]:
+    sockets = [await _connect(port) for _ in range(count)]
+    try:
+        yield [Session(s) for s in sockets]
+    finally:
+        for s in sockets:
+            await s.close()
+
+
+@asynccontextmanager
+async def _session(port: int) -> AsyncIterator[Session]:
+    async with _many(port, 1) as sessions:
+        yield sessions[0]
+
+
+async def _connect(port: int) -> websockets.ClientConnection:
+    return await websockets.connect(
+        f"ws://127.0.0.1:{port}/_stcore/stream",
+        subprotocols=[websockets.Subprotocol("streamlit")],
+        origin=websockets.Origin(f"http://127.0.0.1:{port}"),
+        max_size=None,
+        proxy=None,
+        ping_interval=None,
+    )
+
+
+def _start(home: Path, port: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            str(Path(sys.executable).parent / "streamlit"), "run", "streamlit_app.py",
+            "--server.port", str(port), "--logger.level", "error",
+        ],
+        cwd=ROOT,
+        env=os.environ | {"ADVISOR_HOME": str(home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _await_up(port: int, process: subprocess.Popen[bytes]) -> None:
+    opener = build_opener(ProxyHandler({}))
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if opener.open(f"http://127.0.0.1:{port}/healthz", timeout=2).status == 200:
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError("the app did not start within a minute")
+
+
+def _rss_mb(process: subprocess.Popen[bytes]) -> str:
+    """Memory of the server and, apart, of its workers."""
+    server = psutil.Process(process.pid)
+    workers = [p.memory_info().rss / 1e6 for p in server.children(recursive=True) if p.is_running()]
+    busy = [mb for mb in workers if mb > 30]
+    return f"{server.memory_info().rss / 1e6:6.0f} MB server" + (
+        f" + {sum(busy):.0f} MB in {len(busy)} workers" if busy else ""
+    )
+
+
+def _row(name: str, times: list[float]) -> str:
+    return (
+        f"{name:<44} {statistics.median(times):8.0f} ms p50 {_percentile(times, 95):8.0f} ms p95 "
+        f"of {len(times)}"
+    )
+
+
+def _percentile(times: list[float], percent: float) -> float:
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
