@@ -14,6 +14,13 @@ from advisor.presets import presets
 from advisor.requirements import dumps
 from ui import advice, jobs, state
 from ui.answers import encode, flatten
+from ui.steps import STEPS
+from ui.workers import WorkerDiedError, Workers
+
+TABS = (
+    "Ranked", "Cost", "Size and week", "Volume", "Growth", "What would change it",
+    "Every number", "Ruled out",
+)  # fmt: skip
 
 Open = Callable[..., AppTest]
 
@@ -240,3 +247,112 @@ def test_a_week_of_numbers_comes_with_a_file_and_can_be_left_and_taken_again(
     assert "traffic.pattern" not in app.query_params
     app.selectbox(key="traffic.pattern").set_value(state.OWN_WEEK).run()
     assert len(app.query_params["traffic.pattern"].split(",")) == 168
+
+
+def test_a_newcomer_is_led_step_by_step_with_the_same_answers(open_app: Open) -> None:
+    app = open_app()
+    app.segmented_control(key="form").set_value("Step by step").run()
+    assert not app.exception
+    assert [n.key for n in app.number_input if n.key.startswith("service.")] == []
+    assert app.button(key="step_back").disabled
+    app.number_input(key="model.service_time_ms").set_value(12.0).run()
+    for _ in range(2):
+        app.button(key="step_next").click().run()
+    assert "Step 3 of 7" in app.get("progress")[0].proto.text
+    app.number_input(key="service.p95_ms").set_value(90.0).run()
+    app.button(key="step_back").click().run()
+    assert app.number_input(key="traffic.requests_per_month").value == 2e7
+    assert app.query_params["model.service_time_ms"] == "12"
+    assert app.query_params["service.p95_ms"] == "90"
+    assert app.metric
+    app.segmented_control(key="form").set_value("All at once").run()
+    assert app.number_input(key="model.service_time_ms").value == 12
+    assert app.number_input(key="service.p95_ms").value == 90
+
+
+def test_the_last_step_leads_back_to_the_first(open_app: Open) -> None:
+    app = open_app()
+    app.segmented_control(key="form").set_value("Step by step").run()
+    for _ in STEPS[1:]:
+        app.button(key="step_next").click().run()
+        assert not app.exception
+    assert "priorities.cost" in [s.key for s in app.slider]
+    app.button(key="step_next").click().run()
+    assert "model.size_mb" in [n.key for n in app.number_input]
+
+
+@pytest.mark.parametrize("preset_id", ["fraud-detection", "internal-tool", "nightly-scoring"])
+def test_each_tab_stands_for_machines_functions_and_jobs(open_app: Open, preset_id: str) -> None:
+    app = open_app(encode(flatten(presets()[preset_id].requirements)))
+    for tab in TABS:
+        app.session_state["behind"] = tab
+        app.run()
+        assert not app.exception, tab
+        assert not app.error, tab
+
+
+def test_an_assumption_is_changed_where_its_number_is_opened_and_reset(open_app: Open) -> None:
+    app = open_app()
+    before = app.metric[1].value
+    app.session_state["open people"] = True
+    app.run()
+    option = advice.verdict(presets()["fraud-detection"].requirements).ranking[0].option
+    box = f"edit card people {option} monthly_hours"
+    app.number_input(key=box).set_value(1.0).run()
+    assert not app.exception
+    assert app.query_params["team.assumptions"] == f"{option}:1:"
+    assert app.metric[1].value != before
+    app.session_state["open people"] = True
+    app.run()
+    assert ":blue-badge[changed]" in app.number_input(key=box).label
+    app.number_input(key="edit card people team.hourly_usd").set_value(100.0).run()
+    assert app.query_params["team.hourly_usd"] == "100"
+    app.session_state["open people"] = True
+    app.run()
+    app.button(key=f"reset card people {option} monthly_hours").click().run()
+    assert "team.assumptions" not in app.query_params
+    app.session_state["open people"] = True
+    app.run()
+    app.button(key="reset card people team.hourly_usd").click().run()
+    assert app.metric[1].value == before
+    assert app.query_params.get("team.hourly_usd") is None
+
+
+def test_growth_is_tried_with_one_click(open_app: Open) -> None:
+    app = open_app()
+    app.session_state["behind"] = "Growth"
+    app.run()
+    app.button(key="grow 5").click().run()
+    assert not app.exception
+    assert app.query_params["traffic.growth_percent_per_month"] == "5"
+
+
+def test_a_busy_pool_is_said_and_the_verdict_stands(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advice, "WORKERS", Workers(most=0))
+    app = open_app()
+    assert any("as many as this server takes" in w.value for w in app.warning)
+    assert app.metric
+
+
+def test_a_what_if_that_fails_is_said_and_the_verdict_stands(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(need, answer, **_):
+        raise WorkerDiedError("the process that computed this was ended twice; change an answer")
+
+    monkeypatch.setattr(jobs, "complete", gone)
+    app = open_app()
+    assert any("ended twice" in w.value for w in app.warning)
+    assert app.metric
+
+
+def test_a_close_call_names_both(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = sample.recommendation().model_copy(update={"close_call": True, "confidence": 0.52})
+    monkeypatch.setattr(advice, "verdict", lambda need, policies=(): close)
+    app = open_app()
+    said = next(m.value for m in app.markdown if "Close call between" in m.value)
+    assert "Sagemaker realtime" in said
+    assert "Ecs fargate" in said
+    assert "52 %" in said

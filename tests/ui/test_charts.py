@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import sample
 
-from ui import charts, tables
+from advisor.presets import presets
+from advisor.recommend import recommend
+from advisor.requirements import parse
+from advisor.whatif import growth, load_curve, volume_sweep
+from ui import catalog, charts, tables
+from ui.charts.look import DASHES, MARKERS
+
+NEED = presets()["custom-app"].requirements
 
 
 def test_cost_bars_add_up_to_the_totals() -> None:
@@ -42,6 +49,76 @@ def test_the_week_starts_on_monday_midnight() -> None:
     assert len(line.y) == 168
     assert (line.y[7], line.y[8], line.y[24 * 5 + 8]) == (2, 4, 2)
     assert line.customdata[8] == "Mon 08:00"
+
+
+def test_cost_against_volume_is_the_sweep_with_its_break_even_points() -> None:
+    sweep = volume_sweep(NEED, low=1e5, high=1e8, points=7)
+    names = catalog.names()
+    for total in (True, False):
+        figure = charts.volume(sweep, total=total)
+        lines = [t for t in figure.data if t.name != "Break-even"]
+        assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+        for trace in lines:
+            option = next(o for o in sweep.options if o.name == trace.name)
+            assert tuple(trace.x) == sweep.volumes
+            assert tuple(trace.y) == (option.total_usd if total else option.monthly_usd)
+        winners = {w for w in sweep.winners if w}
+        assert winners <= {next(o.option for o in sweep.options if o.name == t.name) for t in lines}
+        crossings = charts.break_even_table(sweep, names, total=total)
+        marked = [t for t in figure.data if t.name == "Break-even"]
+        assert sum(len(t.x) for t in marked) == len(crossings)
+        # Told apart without colour: no two lines share dash and marker.
+        looks = [(t.line.dash, t.marker.symbol) for t in lines]
+        assert len(set(looks)) == len(looks)
+    (shape,) = figure.layout.shapes
+    assert shape.x0 == NEED.traffic.requests_per_month
+    table = charts.volume_table(sweep, names)
+    assert list(table["Advice"]) == [names[w] if w else "nothing fits" for w in sweep.winners[::2]]
+    assert names[sweep.winners[0]] in charts.volume_said(sweep, names)
+
+
+def test_growth_is_drawn_month_by_month_with_each_change_of_advice() -> None:
+    data = NEED.model_dump(mode="json")
+    data["traffic"]["growth_percent_per_month"] = 40
+    found = growth(parse(data), 12)
+    names = catalog.names()
+    stay, best = charts.growth(found, names).data
+    assert list(best.x) == list(range(13))
+    assert list(stay.y) == [row.present_total_usd for row in found.months]
+    assert list(best.y) == [row.winner_total_usd for row in found.months]
+    assert len(charts.growth_table(found, names)) == 13
+    said = charts.growth_said(found, names)
+    assert all(f"month {c.month} " in said for c in found.changes)
+
+
+def test_latency_against_load_ends_where_nothing_is_quoted() -> None:
+    ranked = recommend(NEED, doubt=False).ranking[0]
+    curve = load_curve(NEED, ranked)
+    figure = charts.load(curve)
+    assert tuple(figure.data[0].y) == curve.p95_ms
+    lines = {s.y0 if s.y0 == s.y1 else s.x0 for s in figure.layout.shapes}
+    assert lines == {curve.target_ms, curve.peak_per_s}
+    assert "of the busiest hour's rate" in charts.load_said(curve)
+    assert len(charts.load_table(curve)) >= 10
+    silent = curve.model_copy(
+        update={"p95_ms": (None,) * len(curve.p95_ms), "note": "Nobody waits."}
+    )
+    assert charts.load_said(silent) == "Nobody waits."
+
+
+def test_stability_shows_the_winner_and_whoever_ever_won() -> None:
+    ranking = list(sample.recommendation().ranking)
+    ranking[1] = ranking[1].model_copy(update={"best_in_draws": 0.13})
+    ranking[2] = ranking[2].model_copy(update={"best_in_draws": 0.0})
+    (bars,) = charts.stability(ranking).data
+    assert list(bars.x) == [87.0, 13.0]
+    assert list(charts.stability_table(ranking)["First in draws"]) == ["87.0 %", "13.0 %"]
+    assert "87 %" in charts.stability_said(ranking)
+
+
+def test_dashes_and_markers_are_enough_for_the_lines_of_a_chart() -> None:
+    assert len(set(DASHES)) == len(DASHES) >= 6
+    assert len(set(MARKERS)) == len(MARKERS) >= 6
 
 
 @pytest.mark.parametrize("dark", [True, False])
