@@ -20,9 +20,7 @@ from ui.workers import is_unwanted
 _KEPT = 32
 
 
-def run(
-    what: str, need_json: str, policies: tuple[Policy, ...], edition: str, wanted: str
-) -> Any:
+def run(what: str, need_json: str, policies: tuple[Policy, ...], edition: str, wanted: str) -> Any:
     """One what-if by name, on the same edition of the prices as the page."""
     if load_book().edition != edition:
         _answer.cache_clear()  # they were refreshed since the page asked
