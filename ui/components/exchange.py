@@ -107,9 +107,12 @@ def _record(write: Callable[..., str | bytes], need: Requirements, deciders: str
     """Written when it is asked for: it needs what would change the answer, and that takes a while."""
     shown = kept.shown()
     written = write(
-        need, advice.whole(need, state.policies()), name=shown.name if shown else "", notes=shown.notes if shown else "",
+        need,
+        advice.whole(need, state.policies()),
+        name=shown.name if shown else "",
+        notes=shown.notes if shown else "",
         deciders=deciders,
-    )  # fmt: skip
+    )
     return written if isinstance(written, bytes) else written.encode()
 
 
