@@ -72,6 +72,13 @@ def figure(need: Requirements, ranked: Ranked, figure_id: str) -> Figure:
     return next(f for f in explain(need, ranked) if f.id == figure_id)
 
 
+def speed_id(need: Requirements, ranked: Ranked) -> str:
+    """The id of the figure that says how fast the option is: a response time, or when it is done."""
+    if need.traffic.mode is not Mode.realtime:
+        return "finish"
+    return "response_functions" if _is_functions(ranked) else "response"
+
+
 def _money(need: Requirements, ranked: Ranked) -> Iterator[Figure]:
     lines = ranked.lines
     known = [line for line in lines if line.unit_price_usd is not None]
@@ -171,7 +178,7 @@ def _speed(need: Requirements, work: Workload, ranked: Ranked) -> Iterator[Figur
         _answer(need, "service.percentile"),
         _answer(need, "service.p95_ms"),
     ]  # fmt: skip
-    if not size.hourly_replicas:
+    if _is_functions(ranked):
         yield _figure(
             "response_functions", ranked.p95_ms, "",
             [*common, Input(name="Share of cold starts", value=size.cold_start_share, unit="ratio",
@@ -213,7 +220,7 @@ def _size(need: Requirements, work: Workload, ranked: Ranked) -> Iterator[Figure
          _answer(need, "model.threads_per_request")],
         certainty="assumed" if _assumed(need) else "computed",
     )  # fmt: skip
-    if size.hourly_replicas and need.traffic.mode is Mode.realtime:
+    if not _is_functions(ranked) and need.traffic.mode is Mode.realtime:
         each = _busiest(work, ranked)
         yield _figure(
             "utilisation", size.utilisation,
@@ -238,7 +245,7 @@ def _size(need: Requirements, work: Workload, ranked: Ranked) -> Iterator[Figure
             f"{week:,} × {HOURS_IN_MONTH} ÷ {HOURS_IN_WEEK} = {_n(size.replica_hours)}",
             [_answer(need, "traffic.pattern")], certainty="computed",
         )  # fmt: skip
-    elif size.cold_start_share or not size.hourly_replicas:
+    elif _is_functions(ranked):
         yield _figure(
             "cold_starts", size.cold_start_share, "",
             [_answer(need, "traffic.pattern"), _answer(need, "traffic.requests_per_month")],
@@ -353,6 +360,11 @@ def _plain(value: Any) -> float | str | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     return str(getattr(value, "value", value))
+
+
+def _is_functions(ranked: Ranked) -> bool:
+    """Each request has an instance of its own: no queue, and no replicas that share the load."""
+    return catalog_option(ranked.option).scaling == "per-request"
 
 
 def _assumed(need: Requirements) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
+from advisor import explain
 from advisor.arguments import reasons_for, strongest_against
 from advisor.recommendation import Ranked, Recommendation, Relaxation
 from advisor.requirements import Mode, Requirements
@@ -62,9 +63,6 @@ def confidence(answer: Recommendation) -> None:
 def figures(need: Requirements, ranked: Ranked) -> None:
     """Bill, people's time, total and speed; each opens."""
     speed, value, note, why = _speed(need, ranked)
-    speed_id = "finish"
-    if need.traffic.mode is Mode.realtime:
-        speed_id = "response" if ranked.sizing.hourly_replicas else "response_functions"
     bill, people = ranked.monthly_usd.expected, ranked.people_monthly_usd
     cards = (
         (
@@ -83,7 +81,7 @@ def figures(need: Requirements, ranked: Ranked) -> None:
             _at_least(ranked) + "bill and people",
             "Cloud bill and people's time.",
         ),
-        (speed_id, speed, value, note, why),
+        (explain.speed_id(need, ranked), speed, value, note, why),
     )  # fmt: skip
     grid = st.grid(4, min_column_width=140)
     for figure_id, label, shown, delta, help_text in cards:
