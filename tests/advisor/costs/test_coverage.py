@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from advisor.catalog.loader import load_options
@@ -76,3 +78,9 @@ def test_every_option_says_what_is_not_on_its_bill(option) -> None:
     assert option.outside_bill
     things = [left.thing for left in option.outside_bill]
     assert len(set(things)) == len(things)
+
+
+def test_the_table_in_the_docs_is_the_one_of_the_option_files() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "method.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- billed -->\n")[1].split("\n<!-- /billed -->")[0]
+    assert shown == audit.table(), "print it again with python -m advisor.costs.audit"
