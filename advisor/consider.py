@@ -146,15 +146,10 @@ def _cheapest(
             return sized
         else:
             why_not = why_not or sized.infeasible
-    # A line without a price counts nothing: a plan with more of them only looks cheaper.
-    best = min(found, key=lambda plan: (_unknown(plan.lines), plan.monthly_usd.expected))
+    best = min(found, key=lambda plan: plan.monthly_usd.expected + plan.imputed_usd)
     if why_not and best.sized.bought is None:
         return replace(best, purchase_note=f"{why_not}: priced on demand")
     return best
-
-
-def _unknown(lines: tuple[CostLine, ...]) -> int:
-    return sum(line.unit_price_usd is None for line in lines)
 
 
 def _priced(
@@ -171,7 +166,9 @@ def _priced(
     ends = _ends(option, work, region, book, chosen, usd) if ranges else [usd]
     monthly = Range(low=min([usd, *ends]), expected=usd, high=max([usd, *ends]))
     time = people_time(option, work)
-    imputed = _imputed_usd(option, chosen, expected) if at_least else 0.0
+    imputed = 0.0
+    if at_least:
+        imputed = _imputed_usd(option, chosen, expected) + _home_usd(lines, book)
     total_usd = Range(
         low=monthly.low + time.monthly_usd.low + imputed,
         expected=monthly.expected + time.monthly_usd.expected + imputed,
@@ -231,6 +228,17 @@ def _imputed_usd(option: Option, chosen: Sizable, sized: Sized) -> float:
     if sized.usd_per_hour is not None or sized.strategy == "functions":
         return 0.0
     return option.number("imputed_vcpu_hour_usd") * sized.vcpu * sized.replica_hours
+
+
+def _home_usd(lines: tuple[CostLine, ...], book: PriceBook) -> float:
+    """The lines without a price at the prices of their cloud's default region, for the ranking
+    alone: a region is not the cheaper one because nobody published its prices."""
+    out = 0.0
+    for line in lines:
+        sku = book.skus.get(line.unit) if line.unit_price_usd is None else None
+        if sku is not None:
+            out += book.rate(sku.sku, book.default_region(sku.cloud)).usd(line.quantity)
+    return out
 
 
 def _with_rules(plan: Plan, before: Outcome, after: Outcome) -> Plan:

@@ -11,6 +11,7 @@ from advisor.costs import audit
 from advisor.costs.coverage import coverage
 from advisor.prices import load_book
 from advisor.recommend import recommend
+from advisor.recommendation import Ranked
 from advisor.requirements import parse
 
 BOOK = load_book()
@@ -65,6 +66,24 @@ def test_a_total_with_an_unknown_line_says_at_least(cloud: str, region: str) -> 
             assert "unit price unknown" in line.source
         assert all(x.usd > 0 for x in ranked.lines if x.unit_price_usd is not None)
     assert seen
+
+
+def test_a_region_is_not_chosen_because_its_prices_are_unknown() -> None:
+    def gateway(*regions: str) -> Ranked:
+        asked = parse(
+            {
+                "model": {"format": "onnx", "size_mb": 100, "memory_mb": 400, "service_time_ms": 9},
+                "traffic": {"mode": "realtime", "requests_per_month": 60_000_000},
+                "placement": {"regions": list(regions)},
+            }
+        )
+        found = recommend(asked, options=["lambda-apigateway"], doubt=False)
+        return found.ranking[0]
+
+    complete, unknown = gateway("us-east-1"), gateway("me-south-1")
+    assert unknown.at_least
+    assert unknown.monthly_usd.expected < complete.monthly_usd.expected
+    assert gateway("me-south-1", "us-east-1").region == "us-east-1"
 
 
 def test_every_priced_thing_has_its_column_in_the_audit() -> None:
