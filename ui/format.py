@@ -21,6 +21,9 @@ _DURATIONS = (
 
 _TITLED = re.compile(r"^(.+?),? (https://[^\s)]+)( .*|)$")
 
+# The last four are the wide forms that East Asian keyboards type; spreadsheets take them, too.
+_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+
 _NAMES = {
     "aws": "AWS",
     "gcp": "Google Cloud",
@@ -210,8 +213,15 @@ def linked(source: str) -> str:
     return " ".join(words)
 
 
+def address(source: str) -> str | None:
+    """The address that a source names, if it names one."""
+    return next(
+        (word.rstrip(",;)") for word in source.split() if word.startswith("https://")), None
+    )
+
+
 def csv_safe(value: Any) -> Any:
     """A cell that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value.lstrip(" \ufeff")[:1] in _FORMULA_STARTS:
         return "'" + value
     return value

@@ -20,6 +20,7 @@ PREFIX = "scenario."  # of the link's parameters: scenario.1, scenario.2 …
 MOST_KEPT = 12
 MOST_COMPARED = 4
 UNNAMED = "Scenario"
+COLUMN = "Compared"
 _NAME = "name"
 
 
@@ -90,6 +91,8 @@ def from_link(params: Mapping[str, str]) -> tuple[list[Kept], list[str]]:
 def unused(name: str, kept: Sequence[Kept]) -> str:
     """The name on one line, numbered if another scenario has it: "Ours", "Ours (2)"."""
     plain = one_line(name)[:MAX_NAME] or UNNAMED
+    if plain == COLUMN:
+        plain = f"{plain} (scenario)"  # it would be taken for the column of the labels
     taken, tried, number = {one.name for one in kept}, plain, 2
     while tried in taken:
         tail = f" ({number})"
@@ -120,7 +123,8 @@ def answers(advised: Sequence[Advised]) -> list[Row]:
     rows = []
     for path, question in questions().items():
         cells = [_answer(path, one.answers.get(path, question.default)) for one in advised]
-        rows.append(_row(question.title, cells))
+        about = "Priority: " if question.section == "priorities" else ""
+        rows.append(_row(f"{about}{question.title}", cells))
     return rows
 
 

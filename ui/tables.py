@@ -143,6 +143,15 @@ def week(ranked: Ranked) -> pd.DataFrame:
     )
 
 
+def holding(frame: pd.DataFrame, words: str) -> pd.Series:
+    """The rows in which a cell holds the words, whatever their case."""
+    hit = frame.apply(
+        lambda column: column.astype(str).str.contains(words, case=False, regex=False)
+    )
+    found: pd.Series = hit.any(axis=1)
+    return found
+
+
 def csv(frame: pd.DataFrame) -> bytes:
     """CSV bytes in which no cell can act as a spreadsheet formula."""
     safe = frame.map(fmt.csv_safe)

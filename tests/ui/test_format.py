@@ -92,7 +92,7 @@ def test_ago() -> None:
     assert fmt.ago(now - timedelta(days=3), now) == "3 days ago"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+A1", "-2", "@SUM(A1)", "\tx", "\rx"])
+@pytest.mark.parametrize("text", ["=1+1", "+A1", "-2", "@SUM(A1)", "\tx", "\rx", " =1", "＝1"])
 def test_a_cell_is_never_a_formula(text: str) -> None:
     assert fmt.csv_safe(text) == "'" + text
 

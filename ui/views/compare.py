@@ -12,7 +12,7 @@ from ui import advice, kept, nav, state
 from ui import format as fmt
 from ui.answers import flatten, to_requirements
 from ui.components import scenario_cards, scenario_file
-from ui.scenarios import MOST_COMPARED, MOST_KEPT, Advised, Kept, Row, answers, results
+from ui.scenarios import COLUMN, MOST_COMPARED, MOST_KEPT, Advised, Kept, Row, answers, results
 
 _FILES, _PROBLEMS = "scenario_files", "_scenario_problems"
 _CHOSEN, _EXAMPLE = "compared", "scenario_example"
@@ -42,7 +42,8 @@ def _compare(held: Sequence[Kept]) -> None:
     rows = results(chosen)
     _table(chosen, rows, "The advice for each scenario")
     st.markdown(
-        ":gray[≠ stands before a line in which they differ; ▼ marks the lowest amount in it.]"
+        ":gray[≠ stands before a line in which they differ; what is not as in the first one is bold; "
+        "▼ marks the lowest amount.]"
     )
     st.header("What they ask for", anchor=False)
     everything = st.toggle("Show the answers that are the same, too", key="all_answers")
@@ -79,13 +80,14 @@ def _table(compared: Sequence[Advised], rows: Sequence[Row], alt: str) -> None:
         fmt.escape(one.name): [_cell(row, i) for row in rows] for i, one in enumerate(compared)
     }
     labels = [f"**≠ {fmt.escape(r.label)}**" if r.differs else fmt.escape(r.label) for r in rows]
-    st.table({"": labels, **columns}, border="horizontal", hide_index=True, alt=alt)
+    st.table({COLUMN: labels, **columns}, border="horizontal", hide_index=True, alt=alt)
 
 
 def _cell(row: Row, place: int) -> str:
     text = fmt.escape(row.cells[place])
     mark = "▼ " if place in row.lowest else ""
-    return f"**{mark}{text}**" if row.differs else text
+    other = row.cells[place] != row.cells[0]
+    return f"**{mark}{text}**" if other else f"{mark}{text}"
 
 
 def _nothing_yet() -> None:

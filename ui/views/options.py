@@ -16,6 +16,9 @@ from ui import tables
 
 Row = Mapping[Hashable, Any]  # of the comparison table
 
+_ALL = "Everything"
+_SIDE_BY_SIDE, _LIST = "Side by side", "With sources"
+_SEARCHED = ["name", "label", "shown", "unit", "source", "note"]
 _CONFIDENCE = {
     "primary": ("", "read in the provider's own documents"),
     "secondary": (" ◦", "read elsewhere, a measurement or an article"),
@@ -41,14 +44,7 @@ def show() -> None:
     if not kept:
         st.info("No option is both of that kind and in that cloud. Widen the filter.")
         return
-    group = st.segmented_control(
-        "Facts about",
-        list(dict.fromkeys(frame["group"])),
-        default=frame["group"].iloc[0],
-        required=True,
-        key="fact_group",
-    )
-    _matrix(frame[(frame["group"] == group) & frame["option"].isin([o.id for o in kept])])
+    _facts(frame[frame["option"].isin([option.id for option in kept])])
     st.download_button(
         "Download all facts as CSV",
         lambda: tables.csv(frame.astype(str)),
@@ -62,6 +58,40 @@ def show() -> None:
         "Option", kept, format_func=lambda option: option.name, key="option_in_full", width=420
     )
     _in_full(chosen, frame[frame["option"] == chosen.id])
+
+
+def _facts(frame: pd.DataFrame) -> None:
+    """The facts that the filters leave, as a matrix or as a list with sources."""
+    groups = [_ALL, *dict.fromkeys(frame["group"])]
+    group = st.segmented_control(
+        "Facts about", groups, default=groups[1], required=True, key="fact_group"
+    )
+    left, middle, right = st.columns([2, 3, 2])
+    wanted = left.text_input(
+        "Find in the facts", placeholder="a word, a number …", type="search", key="fact_words"
+    ).strip()
+    marks = middle.segmented_control(
+        "Confidence",
+        list(_CONFIDENCE),
+        selection_mode="multi",
+        format_func=lambda mark: f"{mark.capitalize()}{_CONFIDENCE[mark][0]}",
+        key="fact_confidence",
+        help="How well a fact is known. Nothing chosen: all.",
+    )
+    view = right.segmented_control(
+        "Show", [_SIDE_BY_SIDE, _LIST], default=_SIDE_BY_SIDE, required=True, key="fact_view"
+    )
+    rows = frame if group == _ALL else frame[frame["group"] == group]
+    if marks:
+        rows = rows[rows["confidence"].isin(marks)]
+    if wanted:
+        rows = rows[tables.holding(rows[_SEARCHED], wanted)]
+    if rows.empty:
+        st.info("No fact is left by these filters. Widen them.")
+    elif view == _LIST:
+        _list(rows)
+    else:
+        _matrix(rows)
 
 
 def _filtered(options: list[Option]) -> list[Option]:
@@ -107,6 +137,33 @@ def _matrix(rows: pd.DataFrame) -> None:
     )
     legend = " · ".join(f"{mark.strip()} {said}" for mark, said in _CONFIDENCE.values() if mark)
     st.markdown(f":gray[Without a mark: {_CONFIDENCE['primary'][1]} · {legend}]")
+
+
+def _list(rows: pd.DataFrame) -> None:
+    """A line for each fact, with its source to open."""
+    found = rows.to_dict("records")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Option": rows["name"],
+                "Fact": rows["label"],
+                "Value": [_value(row) for row in found],
+                "Confidence": rows["confidence"],
+                "Open": [fmt.address(row["source"]) for row in found],
+                "Source": rows["source"],
+                "Checked": rows["checked"],
+                "Note": rows["note"],
+            }
+        ),
+        hide_index=True,
+        height=520,
+        column_config={
+            "Option": st.column_config.TextColumn(pinned=True),
+            "Open": st.column_config.LinkColumn(display_text="source"),
+        },
+        alt="Facts with their sources; the section below has the same facts as text",
+    )
+    st.markdown(f":gray[{len(found):,} facts.]")
 
 
 def _in_full(option: Option, rows: pd.DataFrame) -> None:

@@ -93,10 +93,7 @@ def _rates() -> None:
         "Filter", placeholder="a service, a region …", type="search", width=420
     ).strip()
     if wanted:
-        hit = frame.apply(
-            lambda column: column.astype(str).str.contains(wanted, case=False, regex=False)
-        )
-        frame = frame[hit.any(axis=1)]
+        frame = frame[tables.holding(frame, wanted)]
     if frame.empty:
         st.info(f"No unit price matches {fmt.escape(wanted)}.")
         return
