@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from advisor import terminal
 from advisor.errors import InputError, RefreshCancelledError
+from advisor.prices.status import dated
 from advisor.terminal import NOTHING_FITS, OK
 from advisor.workload_import import command as workload
 
@@ -217,7 +218,7 @@ def _price(arguments: argparse.Namespace) -> int:
             )
             print(
                 f"  {line.name}: {line.quantity:,.10g} {line.unit} x {unit_price} = "
-                f"${line.usd:,.4f}   [{line.source}, {line.as_of}]"
+                f"${line.usd:,.4f}   [{line.source}, {dated(line.as_of)}]"
             )
     print(f"Total: {'at least ' if bill.at_least else ''}${bill.total_usd:,.2f}")
     return OK

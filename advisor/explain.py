@@ -16,6 +16,7 @@ import yaml
 
 from advisor.catalog.loader import option as catalog_option
 from advisor.costs.people import MONTHS_OF_SET_UP
+from advisor.prices.status import oldest
 from advisor.ranking import CRITERIA, RULES, SCALES
 from advisor.recommendation import CostLine, Ranked, Result
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode, Requirements
@@ -82,8 +83,7 @@ def speed_id(need: Requirements, ranked: Ranked) -> str:
 def _money(need: Requirements, ranked: Ranked) -> Iterator[Figure]:
     lines = ranked.lines
     known = [line for line in lines if line.unit_price_usd is not None]
-    dates = [line.as_of for line in known if line.as_of]
-    as_of = min(dates, default="")
+    as_of = oldest(line.as_of for line in known)
     bill = ranked.monthly_usd
     added = " + ".join(_usd(line.usd) for line in known)
     yield _figure(

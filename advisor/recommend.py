@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from advisor.catalog.loader import load_options
 from advisor.conflicts import conflicts
 from advisor.consider import Considered, Plan, consider, regions_by_cloud
 from advisor.errors import InputError
 from advisor.prices import PriceBook, load_book
+from advisor.prices.status import stale_note
 from advisor.ranking import (
     contributions,
     is_close,
@@ -198,12 +198,9 @@ def _warnings(
             f"The service time of {work.service_time_ms:,.0f} ms is assumed from the model class "
             f"{need.model.model_class!r}, not measured; measure your own model."
         )
-    age = book.age_days(date.today())
-    if age > book.stale_after_days:
-        out.append(
-            f"The prices are {age} days old (snapshot of {book.as_of}); refresh them before you "
-            "rely on the figures."
-        )
+    stale = stale_note(line.as_of for line in ranking[0].lines) if ranking else ""
+    if stale:
+        out.append(f"In the bill of {ranking[0].name}, {stale}")
     if any(r.at_least for r in ranking):
         out.append('Some unit prices are unknown: those totals are "at least".')
     if need.today.option and need.today.option not in load_options():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from advisor.catalog.schema import Option
 from advisor.prices import shelf
-from advisor.prices.status import PriceStatus
+from advisor.prices.status import PriceStatus, dated
 from advisor.recommendation import PurchaseChoice, Ranked, Recommendation
 from advisor.record import expected_response, money_range, size_of, usd
 from advisor.requirements import Requirements
@@ -51,7 +51,10 @@ def text(need: Requirements, answer: Recommendation) -> str:
         out += ["", *(f"Note: {w}" for w in answer.warnings)]
     if answer.policy_names:
         out += ["", f"Team policies in force: {', '.join(answer.policy_names)}"]
-    out += ["", f"Prices as of {answer.prices_as_of}. Every figure is an estimate, not a quote."]
+    out += [
+        "",
+        f"Prices as of {dated(answer.prices_as_of)}. Every figure is an estimate, not a quote.",
+    ]
     return "\n".join(out)
 
 
@@ -217,6 +220,6 @@ def _lines(r: Ranked) -> list[str]:
         price = "unknown" if line.unit_price_usd is None else f"${line.unit_price_usd:.10g}"
         out.append(
             f"  {line.name:<28} {line.quantity:>14,.6g} {line.unit:<22} x {price:<14} = "
-            f"{usd(line.usd):>9}  [{line.as_of}]"
+            f"{usd(line.usd):>9}  [{dated(line.as_of)}]"
         )
     return out

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from advisor.prices.status import dated
 from advisor.recommendation import CostLine, Excluded, Ranked, Recommendation
 from ui import format as fmt
 
@@ -103,7 +104,7 @@ def cost_lines(ranked: Ranked) -> pd.DataFrame:
                 "Unit": line.unit,
                 "Unit price": fmt.unit_price(line.unit_price_usd),
                 "A month": amount(line),
-                "Price from": f"{line.source} ({line.as_of})" if line.as_of else line.source,
+                "Price from": f"{line.source} ({dated(line.as_of)})" if line.as_of else line.source,
             }
             for line in ranked.lines
         ]

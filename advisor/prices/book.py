@@ -33,6 +33,7 @@ from advisor.prices.status import (
     ServiceStatus,
     by_provider,
     is_stale,
+    oldest,
     summarise,
 )
 from advisor.prices.store import (
@@ -275,8 +276,7 @@ class PriceBook:
 
     def oldest(self, as_ofs: Iterable[str]) -> str:
         """The oldest of these dates; "undated" when one of them is, "" when there are none."""
-        dates = set(as_ofs) - {""}
-        return UNDATED if UNDATED in dates else min(dates, default="")
+        return oldest(as_ofs)
 
     def is_stale(self, as_of: str, today: date) -> bool:
         """Older than 90 days, or of unknown age."""

@@ -104,6 +104,12 @@ def stale_note(as_ofs: Iterable[str], today: date | None = None) -> str:
     )
 
 
+def oldest(as_ofs: Iterable[str]) -> str:
+    """The oldest of these dates; "undated" when one of them is, "" when there are none."""
+    dates = set(as_ofs) - {""}
+    return UNDATED if UNDATED in dates else min(dates, default="")
+
+
 def age_days(as_of: str, today: date | None = None) -> int | None:
     """Days since that date, None for "undated" and anything else that is no date."""
     try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from advisor.catalog.loader import load_options
+from advisor.prices.status import dated
 from advisor.recommendation import Ranked, Recommendation
 from advisor.record.content import RecordText
 from advisor.record.words import unit_price, usd
@@ -79,7 +81,7 @@ def blocks(need: Requirements, answer: Recommendation, said: RecordText) -> Iter
             yield Heading(3, option.name)
             yield Paragraph(option.figures)
             yield Bullets(_for_and_against(option.good, option.bad))
-            yield _bill(ranked)
+            yield _bill(ranked, said.date)
     if answer.excluded:
         yield Heading(2, "Ruled Out")
         yield _ruled_out(answer)
@@ -93,7 +95,7 @@ def _for_and_against(good: tuple[str, ...], bad: tuple[str, ...]) -> tuple[str, 
     )
 
 
-def _bill(option: Ranked) -> Table:
+def _bill(option: Ranked, today: date) -> Table:
     return Table(
         ("Line", "Quantity", "Unit", "Unit price", "A month", "Price of"),
         tuple(
@@ -103,7 +105,7 @@ def _bill(option: Ranked) -> Table:
                 line.unit,
                 unit_price(line.unit_price_usd),
                 "unknown" if line.unit_price_usd is None else usd(line.usd),
-                line.as_of,
+                dated(line.as_of, today),
             )
             for line in option.lines
         ),
@@ -128,7 +130,8 @@ def _more(need: Requirements, answer: Recommendation, said: RecordText) -> Itera
     if said.warnings:
         yield Bullets(said.warnings)
     yield Paragraph(
-        f"Prices as of {answer.prices_as_of}. Every figure is an estimate, not a quote."
+        f"Prices as of {dated(answer.prices_as_of, said.date)}. Every figure is an estimate, not "
+        "a quote."
     )
     yield Heading(3, "Assumptions")
     yield Bullets(said.assumptions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from advisor.prices.status import dated
 from advisor.record import usd
 from advisor.whatif.shapes import AgainstToday, Growth, SweptOption, VolumeSweep
 
@@ -14,7 +15,7 @@ def volume(sweep: VolumeSweep) -> str:
     """Total monthly cost by volume, one line for each volume, and where options change places."""
     shown = [o for o in sweep.options if any(o.fits)]
     width = max((len(o.option) for o in shown), default=0)
-    head = f"Cost against volume (prices as of {sweep.prices_as_of}); cloud bill + people a month"
+    head = f"Cost against volume (prices as of {dated(sweep.prices_as_of)}); cloud bill + people a month"
     out = [head, ""]
     for at, requests in enumerate(sweep.volumes):
         winner = next((o for o in shown if o.option == sweep.winners[at]), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from advisor.errors import PreflightError
+from advisor.prices.status import stale_note
 from deploy.aws.bootstrap import MANAGED_BY
 from deploy.aws.session import Aws
 from deploy.aws.stack_events import words
@@ -43,6 +44,14 @@ def budget(request: PlanRequest, extra_usd: float = 0.0) -> Finding:
     if cap is None:
         return good("budget", f"${cost:,.0f} a month; no budget was given")
     return good("budget", f"${cost:,.0f} of ${cap:,.0f} a month")
+
+
+def prices(request: PlanRequest) -> Finding:
+    """Are the unit prices of the bill recent? Old ones never block."""
+    note = stale_note(line.as_of for line in request.ranked.lines)
+    if note:
+        return Finding(check="prices", ok=False, blocking=False, message=note.rstrip("."))
+    return good("prices", "every unit price of the bill is dated and recent")
 
 
 def region(request: PlanRequest, aws: Aws, service: str, title: str) -> Finding:

@@ -18,6 +18,7 @@ from typing import Any
 
 from advisor.errors import DeployError, InputError, PreflightError
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
+from deploy.aws.findings import prices as age_of_prices
 from deploy.aws.images import Images
 from deploy.aws.leftovers import LISTED_BY_NAME, left_behind
 from deploy.aws.planned import PROVEN_BY, PROVEN_ON, Prepared, planned
@@ -103,14 +104,15 @@ class StackTarget(Target):
         return []
 
     def preflight(self, request: PlanRequest) -> list[Finding]:
-        """Model, budget, region, credentials, name and what the family adds; changes nothing.
+        """Model, budget, region, credentials, name, what the family adds, the age of the prices;
+        changes nothing.
 
         Raises InputError for another variant or a wrong setting, PreflightError when AWS cannot be
         asked at all.
         """
         self._check_variant(request.ranked.deploy_variant)
         aws = self._aws(request.ranked.region)
-        return self.findings(request, aws, Stacks(aws))
+        return [*self.findings(request, aws, Stacks(aws)), age_of_prices(request)]
 
     def plan(self, request: PlanRequest) -> Plan:
         """Prepare the change sets; nothing that bills is made, and `discard` takes them away.

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from advisor.explain import HOURS, Figure, Input, explain
+from advisor.prices.status import dated
 from advisor.recommendation import Ranked
 from advisor.requirements import Requirements
 from ui import format as fmt
@@ -76,8 +77,8 @@ def body(figure: Figure, ranked: Ranked, key: str) -> None:
             hide_index=True,
             alt=f"What goes into {figure.name}",
         )
-    dated = f" · as of {figure.as_of}" if figure.as_of else ""
-    st.markdown(f":gray[Source: {fmt.escape(figure.source)}{dated}]")
+    when = f" · as of {_when(figure)}" if figure.as_of else ""
+    st.markdown(f":gray[Source: {fmt.escape(figure.source)}{fmt.escape(when)}]")
     if figure.note:
         st.markdown(f":gray[{fmt.escape(figure.note)}]")
     for item in figure.inputs:
@@ -179,7 +180,7 @@ def _table(figures: Sequence[Figure]) -> None:
             "Value": [fmt.escape(fmt.quantity(f.value, f.unit)) for f in figures],
             "How": [fmt.escape(f.worked or f.formula) for f in figures],
             "Source": [fmt.linked(f.source) for f in figures],
-            "As of": [f.as_of for f in figures],
+            "As of": [_when(f) for f in figures],
         },
         border="horizontal",
         hide_index=True,
@@ -197,8 +198,14 @@ def _shown(item: Input) -> str:
 
 def _sure(item: Input) -> str:
     where = f" {fmt.linked(item.source)}" if item.source else ""
-    when = f" ({item.as_of})" if item.as_of and item.as_of not in item.source else ""
+    when = f" ({_when(item)})" if item.as_of and item.as_of not in item.source else ""
     return f"{_CERTAINTY[item.certainty]}{where}{when}"
+
+
+def _when(figure: Figure | Input) -> str:
+    """The date, with its mark where it is that of a stale price."""
+    is_price = figure.unit.startswith("USD") and figure.certainty != "assumed"
+    return dated(figure.as_of) if is_price else figure.as_of
 
 
 def _step(typical: float) -> float:

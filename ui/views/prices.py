@@ -9,6 +9,7 @@ import streamlit as st
 
 from advisor.errors import AdvisorError
 from advisor.prices import PriceStatus, load_book
+from advisor.prices.status import dated
 from ui import format as fmt
 from ui import tables
 from ui.components import price_age
@@ -122,7 +123,7 @@ def _all_rates() -> pd.DataFrame:
                 "Region": "everywhere" if rate.region == "*" else rate.region,
                 "Unit": rate.unit,
                 "Unit price": "; ".join(fmt.unit_price(tier.unit_price_usd) for tier in rate.tiers),
-                "As of": rate.as_of,
+                "As of": dated(rate.as_of),
                 "Source": rate.source,
             }
             for rate in book.rates
