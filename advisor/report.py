@@ -126,9 +126,9 @@ def refreshed(outcome: Outcome) -> str:
 
 
 class Progress:
-    """Shows the steps of a refresh: in place on a terminal, else a line every few seconds."""
+    """Shows the steps of a refresh: in place on a terminal, else at most a line a second."""
 
-    def __init__(self, stream: TextIO, every_s: float = 5.0) -> None:
+    def __init__(self, stream: TextIO, every_s: float = 1.0) -> None:
         self._stream = stream
         self._every_s = every_s
         self._said_at = 0.0

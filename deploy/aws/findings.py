@@ -49,9 +49,12 @@ def budget(request: PlanRequest, extra_usd: float = 0.0) -> Finding:
 def prices(request: PlanRequest) -> Finding:
     """Are the unit prices of the bill recent? Old ones never block."""
     note = stale_note(line.as_of for line in request.ranked.lines)
-    if note:
-        return Finding(check="prices", ok=False, blocking=False, message=note.rstrip("."))
-    return good("prices", "every unit price of the bill is dated and recent")
+    return Finding(
+        check="prices",
+        ok=not note,
+        blocking=False,
+        message=note.rstrip(".") or "every unit price of the bill is dated and recent",
+    )
 
 
 def region(request: PlanRequest, aws: Aws, service: str, title: str) -> Finding:

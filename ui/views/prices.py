@@ -8,11 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from advisor.errors import AdvisorError
-from advisor.prices import PriceStatus, load_book
+from advisor.prices import PriceStatus, load_book, shelf
 from advisor.prices.status import dated
 from ui import format as fmt
 from ui import tables
-from ui.components import price_age
+from ui.components import price_age, renew_prices
 
 _SHOWN = 300
 
@@ -32,21 +32,17 @@ def show() -> None:
     )
     _summary(status)
     price_age.warning(status.as_of)
+    passed_over = shelf.passed_over()
+    if passed_over:
+        st.warning(fmt.escape(passed_over), icon=":material/sync_problem:")
+    st.header("Where they come from", anchor=False)
+    st.table(_providers(status), border="horizontal", hide_index=True, alt="Prices by provider")
     st.header("Coverage by service", anchor=False)
     st.table(_coverage(status), border="horizontal", hide_index=True, alt="Coverage by service")
     st.header("Unit prices and their sources", anchor=False)
-    _rates()
+    _rates(book.edition)
     st.header("Renew them", anchor=False)
-    st.markdown(
-        "A refresh reads the providers' public price lists, is checked as a whole (no price jumps "
-        "more than threefold unannounced, no region is lost), and only then replaces the book:"
-    )
-    st.code(
-        "python -m advisor prices refresh --provider aws\n"
-        "python -m advisor prices refresh --provider azure\n"
-        "python -m advisor prices refresh --provider gcp",
-        language=None,
-    )
+    renew_prices.show(book, status)
 
 
 def _summary(status: PriceStatus) -> None:
@@ -62,6 +58,22 @@ def _summary(status: PriceStatus) -> None:
         "Services with stale prices",
         sum(s.stale for s in status.services),
         help="At least one price older than the limit, or without a date.",
+    )
+
+
+def _providers(status: PriceStatus) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "Cloud": fmt.name(p.cloud),
+                "Prices": f"{p.rows:,}",
+                "Newest": p.newest or "–",
+                "Refreshed": p.refreshed or "never",
+                "Age": _age(p.stale_rows, 0),
+                "Mostly from": fmt.escape(p.source),
+            }
+            for p in status.providers
+        ]
     )
 
 
@@ -88,8 +100,8 @@ def _age(stale: int, undated: int) -> str:
     return f":orange[{stale:,} stale]" if stale else "in date"
 
 
-def _rates() -> None:
-    frame = _all_rates()
+def _rates(edition: str) -> None:
+    frame = _all_rates(edition)
     wanted = st.text_input(
         "Filter", placeholder="a service, a region …", type="search", width=420
     ).strip()
@@ -114,7 +126,7 @@ def _rates() -> None:
 
 
 @st.cache_data(max_entries=2, show_spinner="Reading the price book")
-def _all_rates() -> pd.DataFrame:
+def _all_rates(edition: str) -> pd.DataFrame:
     book = load_book()
     return pd.DataFrame(
         [

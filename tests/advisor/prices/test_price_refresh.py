@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import vendor_lists as lists
+from small_book import put_on_shelf, small_book
 from vendor_server import Answer, Vendor, serving
 
 from advisor import cli
@@ -31,33 +31,15 @@ from advisor.prices.checks import problems
 from advisor.prices.refresh import Step, refresh
 from advisor.prices.refresh.merge import machine_rows
 from advisor.prices.refresh.web import Web
-from advisor.prices.shelf import SHIPPED, book_in_use, current_book, passed_over, snapshot_id
-from advisor.prices.store import MACHINE_SERVICES, write_machine_prices
+from advisor.prices.shelf import SHIPPED, book_in_use, current_book, passed_over
 
 TODAY = date(2026, 11, 22)
-WHOLE = PriceBook(SHIPPED)
 ROOT = Path(__file__).parents[3]
-REGIONS = ("us-east-1", "eu-west-1", "ap-south-1", "us-central1", "eastus", "westeurope", "westus")
-FAMILIES = ("m5", "m7i", "g5", "n1", "n2", "g2", "c3", "Dsv3")
 
 
 @pytest.fixture(scope="module")
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped book with a few families in a few regions, so that each test is quick."""
-    directory = tmp_path_factory.mktemp("seed") / "seed"
-    shutil.copytree(SHIPPED, directory)
-    for service, cloud in MACHINE_SERVICES.items():
-        specs = WHOLE.specs(cloud)
-        rows = [
-            row
-            for row in machine_rows(WHOLE, service)
-            if row.region in REGIONS
-            and row.machine.removeprefix("ml.") in specs
-            and specs[row.machine.removeprefix("ml.")].family in FAMILIES
-        ]
-        write_machine_prices(directory / "machines" / f"{service}.npz", rows)
-    (directory / "snapshot.txt").write_text(snapshot_id())
-    return directory
+    return small_book(tmp_path_factory.mktemp("seed") / "seed")
 
 
 @pytest.fixture
@@ -67,8 +49,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: Path) -> Path:
     monkeypatch.setenv("ADVISOR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ADVISOR_GCP_API_KEY", "a-test-key")
     place = tmp_path / "home" / "prices"
-    shutil.copytree(seed, place / "books" / "seed")
-    (place / "current").write_text("seed")
+    put_on_shelf(seed, place)
     return place
 
 
