@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from advisor import terminal
 from advisor.errors import InputError, RefreshCancelledError
 from advisor.prices.status import dated
+from advisor.rule_report import command as rule_report
 from advisor.terminal import NOTHING_FITS, OK
 from advisor.workload_import import command as workload
 
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     covered.add_argument("--format", choices=("text", "json"), default="text")
     covered.set_defaults(run=_coverage)
 
+    rule_report.add_parser(commands)
     workload.add_parser(commands)
 
     schema = commands.add_parser("schema", help="JSON Schema of a file the terminal reads")

@@ -100,6 +100,19 @@ class RuleSet:
             lists.get(one.rule.kind, outcome.excluded).append(fired)
         return outcome
 
+    def holding(
+        self, option: Option, work: Workload, plan: PlanFacts | None = None
+    ) -> tuple[str, ...]:
+        """The ids of the rules that fire, without their sentences; with a plan those of both
+        phases. Raises what `evaluate` raises."""
+        before, after = self._asked(option)
+        changing = {**need_values(work), **matched_values(option, work)}
+        found = [before.rules[i].rule.id for i in before.holding(changing)]
+        if plan is not None:
+            changing |= plan_values(plan)
+            found += [after.rules[i].rule.id for i in after.holding(changing)]
+        return tuple(found)
+
     def applying_to(self, option: Option) -> tuple[Rule, ...]:
         """The rules that are asked for an option."""
         return tuple(one.rule for asked in self._asked(option) for one in asked.rules)
@@ -142,9 +155,8 @@ class _Asked:
         self, option: Option, changing: Mapping[str, Value]
     ) -> Iterator[tuple[Checked, Fired]]:
         """The rules that fire, in order. Raises RuleError naming one that fails."""
-        comparable: dict[str, Any] = dict(changing)
-        comparable |= {name: tuple(_texts(changing[name])) for name in self._lists}
-        for i in sorted(i for group in self._groups for i in group.holding(changing, comparable)):
+        comparable = self._comparable(changing)
+        for i in self._holding(changing, comparable):
             key = (i, self._pick[i](comparable))
             said = self._said.get(key)
             if said is None:
@@ -156,6 +168,16 @@ class _Asked:
                     self._said = {}
                 self._said[key] = said
             yield self.rules[i], said
+
+    def holding(self, changing: Mapping[str, Value]) -> list[int]:
+        """Numbers of the rules that fire, in order. Raises RuleError naming one that fails."""
+        return self._holding(changing, self._comparable(changing))
+
+    def _holding(self, changing: Mapping[str, Value], comparable: Mapping[str, Any]) -> list[int]:
+        return sorted(i for group in self._groups for i in group.holding(changing, comparable))
+
+    def _comparable(self, changing: Mapping[str, Value]) -> dict[str, Any]:
+        return {**changing, **{name: tuple(_texts(changing[name])) for name in self._lists}}
 
 
 class _Group:
