@@ -34,8 +34,8 @@ _VERDICT = {
 }
 
 
-def choose(need: Requirements) -> Artifact | None:
-    """The chosen model, or None. What cannot be used is said."""
+def choose(need: Requirements | None) -> Artifact | None:
+    """The chosen model, or None. What cannot be used is said, and where it differs from `need`."""
     st.file_uploader(
         "Your model file",
         type=list(_SUFFIXES),
@@ -79,7 +79,7 @@ def example_request(digest: str) -> str | None:
     return None
 
 
-def _report(artifact: Artifact, need: Requirements) -> None:
+def _report(artifact: Artifact, need: Requirements | None) -> None:
     with st.container(border=True):
         st.markdown(
             f"**{fmt.escape(artifact.path.name)}** · {fmt.name(artifact.format)} · "
@@ -95,7 +95,7 @@ def _report(artifact: Artifact, need: Requirements) -> None:
         if findings:
             with st.expander("What the safety check found"):
                 st.markdown("\n".join(f"- {fmt.escape(line)}" for line in findings))
-        if artifact.format != need.model.format.value:
+        if need is not None and artifact.format != need.model.format.value:
             st.markdown(
                 f":orange[The advice was for {fmt.name(need.model.format.value)}; this file is "
                 f"{fmt.name(artifact.format)}.]"

@@ -9,6 +9,7 @@ import streamlit as st
 from ui import format as fmt
 from ui import state
 from ui.answers import Question, encode, is_asked, questions, section_help
+from ui.components import measurement
 from ui.components.question import SEGMENTS_AT_MOST, Choices, ask
 from ui.steps import STEPS, within
 
@@ -82,6 +83,8 @@ def essential(choices: Choices) -> None:
         if row[0].section != section:
             section = row[0].section
             st.markdown(f"**{section_help(section).rstrip('.')}**")
+            if section == "model":
+                measurement.note()
         _row(row, choices)
 
 

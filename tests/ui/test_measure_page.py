@@ -1,0 +1,85 @@
+"""The Measure page: a real model measured, its figures taken over, and what can go wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from advisor.errors import ArtifactError
+from deploy.measure import MeasureCancelledError
+from ui import guard, measuring, state
+from ui.components import model_file
+
+Open = Callable[..., AppTest]
+LIMIT_S = 120
+
+
+def chosen(open_app: Open) -> AppTest:
+    app = open_app(page="measure")
+    example = next(p.name for p in model_file.examples() if p.suffix == ".onnx")
+    app.button(key=f"example {example}").click().run()
+    assert not app.exception
+    return app
+
+
+def button(app: AppTest, label: str):
+    return next(b for b in app.button if b.label == label)
+
+
+def until(app: AppTest, ready: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + LIMIT_S
+    while not ready():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.2)
+    app.run()
+    assert not app.exception
+
+
+def test_a_model_is_measured_and_its_figures_answer_the_questions(open_app: Open) -> None:
+    app = chosen(open_app)
+    before = dict(app.session_state[state.ANSWERS])
+    button(app, "Measure").click().run()
+    now = next(reversed(measuring._all.values()))
+    until(app, lambda: now.is_over)
+    assert not app.error
+    assert {"One request", "On an m5 vCPU", "Memory while serving", "Ready after"} <= {
+        m.label for m in app.metric
+    }
+    button(app, "Use these figures for the advice").click().run()
+    after = app.session_state[state.ANSWERS]
+    assert now.found is not None
+    assert after["model.memory_mb"] == pytest.approx(now.found.memory_mb, rel=0.01)
+    assert after["model.service_time_ms"] != before["model.service_time_ms"]
+    assert after["traffic.requests_per_month"] == before["traffic.requests_per_month"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ArtifactError("the model hangs; it was stopped"), MeasureCancelledError("it was stopped")],
+)
+def test_what_went_wrong_is_said(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(_model: Path, **_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(measuring, "measure", fails)
+    app = chosen(open_app)
+    button(app, "Measure").click().run()
+    now = next(reversed(measuring._all.values()))
+    until(app, lambda: now.is_over)
+    assert "it was stopped" in "\n".join(e.value for e in app.error)
+    assert not [b for b in app.button if b.label.startswith("Use these figures")]
+
+
+def test_nobody_measures_where_others_reach_the_page(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "refusal", lambda: "Refused: somebody else could reach this.")
+    app = open_app(page="measure")
+    assert "Refused" in app.error[0].value
+    assert not [b for b in app.button if b.label == "Measure"]
