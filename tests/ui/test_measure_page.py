@@ -18,6 +18,11 @@ Open = Callable[..., AppTest]
 LIMIT_S = 120
 
 
+@pytest.fixture(autouse=True)
+def _nothing_measured_yet() -> None:
+    measuring._all.clear()
+
+
 def chosen(open_app: Open) -> AppTest:
     app = open_app(page="measure")
     example = next(p.name for p in model_file.examples() if p.suffix == ".onnx")
