@@ -13,28 +13,11 @@ import time
 import numpy as np
 
 from advisor.sizing.queueing import erlang_c, response_percentile_ms
-from advisor.sizing.serverless import cold_start_share
-from benchmarks.simulation import (
-    cold_share_per_request,
-    cold_share_shared,
-    enough,
-    responses,
-)
+from benchmarks.simulation import enough, responses
 
 KINDS = {"det": 0.0, "erl4": 0.5, "exp": 1.0, "h2": 2.0, "logn4": 2.0}
 SERVERS = (1, 2, 4, 8, 16, 32)
 LOADS = (0.3, 0.5, 0.7, 0.85, 0.95)
-COLD = (  # requests/s, service s, keep-alive s
-    (1 / 600, 0.2, 600),
-    (0.02, 2, 600),
-    (0.1, 2, 600),
-    (0.9, 2, 600),
-    (2, 2, 60),
-    (10, 0.5, 60),
-    (10, 2, 60),
-    (50, 0.3, 6),
-    (50, 2, 60),
-)
 
 
 def main() -> None:
@@ -43,7 +26,6 @@ def main() -> None:
     quick = parser.parse_args().quick
     start = time.perf_counter()
     percentiles(SERVERS[:3] if quick else SERVERS, LOADS[:3] if quick else LOADS)
-    cold_starts(COLD[:4] if quick else COLD)
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 
@@ -78,25 +60,6 @@ def percentiles(servers: tuple[int, ...], loads: tuple[float, ...]) -> None:
         print(
             f"| {label} | {middle[0]:.1f}, {largest[0]:.1f} % | {middle[1]:.0f}, "
             f"{largest[1]:.0f} % | {middle[2]:.1f}, {largest[2]:.1f} % |"
-        )
-
-
-def cold_starts(points: tuple[tuple[float, float, float], ...]) -> None:
-    """Cold-start shares against simulation."""
-    print(
-        "\n| requests/s | service s | keep-alive s | shared | simulated | own | simulated | off |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for rate, service, keep in points:
-        shared = float(cold_start_share(rate, service, keep, shared=True))
-        own = float(cold_start_share(rate, service, keep))
-        count = int(min(max(4000 / own, 200_000), 4_000_000))
-        seen_shared = cold_share_shared(rate, service, keep, count, seed=1)
-        seen = cold_share_per_request(rate, service, keep, count, seed=2)
-        print(
-            f"| {rate:.3g} | {service:g} | {keep:g} | {shared:.3g} | {seen_shared:.3g} | {own:.3g} "
-            f"| {seen:.3g} | {_error(own, seen):+.0f} % |",
-            flush=True,
         )
 
 

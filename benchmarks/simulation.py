@@ -82,7 +82,12 @@ def enough(rho: float, scv: float) -> dict[str, int]:
 
 
 def cold_share_per_request(
-    rate: float, service_s: float, keep_alive_s: float, arrivals: int, seed: int
+    rate: float,
+    service_s: float,
+    keep_alive_s: float,
+    arrivals: int,
+    seed: int,
+    kind: str = "exp",
 ) -> float:
     """Share of cold requests where an instance serves one at a time, most recently used first.
 
@@ -90,7 +95,7 @@ def cold_share_per_request(
     """
     rng = np.random.default_rng(seed)
     times = rng.exponential(1 / rate, arrivals).cumsum()
-    service = rng.exponential(service_s, arrivals)
+    service = service_s * draw(rng, kind, arrivals)
     busy: list[float] = []
     idle: deque[float] = deque()  # since when; the longest idle on the left
     cold, counted_from = 0, float(times[arrivals // 5])
@@ -105,6 +110,73 @@ def cold_share_per_request(
             cold += now >= counted_from
         heapq.heappush(busy, now + length)
     return cold / (arrivals - arrivals // 5)
+
+
+def batch_run_s(records: int, service_s: float, cv: float, workers: int, seed: int) -> float:
+    """When the last of the records is done; a free worker takes the next one (gamma service)."""
+    rng = np.random.default_rng(seed)
+    lengths = np.full(records, service_s)
+    if cv:
+        lengths = service_s * rng.gamma(cv**-2, cv**2, records)
+    free = [0.0] * workers
+    for length in lengths.tolist():
+        heapq.heapreplace(free, free[0] + length)
+    return max(free)
+
+
+def queue_answers_s(
+    rate: float, service_s: float, servers: int, requests: int, seed: int
+) -> Floats:
+    """Time to the answer of each request in one first-come queue, exponential service."""
+    rng = np.random.default_rng(seed)
+    times = rng.exponential(1 / rate, requests).cumsum()
+    lengths = rng.exponential(service_s, requests)
+    free = [0.0] * servers
+    out = np.empty(requests)
+    for i, (now, length) in enumerate(zip(times.tolist(), lengths.tolist(), strict=True)):
+        done = max(now, free[0]) + length
+        heapq.heapreplace(free, done)
+        out[i] = done - now
+    return out[requests // 10 :]
+
+
+def ramped_responses(
+    hourly_rates: Floats,
+    hourly_replicas: tuple[int, ...],
+    servers: int,
+    service_s: float,
+    cv: float,
+    lag_s: float,
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """(arrival times, response times) in seconds while the rate climbs in straight lines between
+    the middles of the hours. A request goes to a random replica, each with its own queue; replicas
+    that an hour adds serve `lag_s` after it began, those it takes away go at once."""
+    rng = np.random.default_rng(seed)
+    hours = len(hourly_rates)
+    middles = (np.arange(hours) + 0.5) * 3600
+    top = float(hourly_rates.max())
+    times = rng.exponential(1 / top, int(top * hours * 3600 * 1.05)).cumsum()
+    times = times[times < hours * 3600]
+    rates = np.interp(times, middles, hourly_rates)
+    times = times[rng.random(times.size) < rates / top]
+    if cv:
+        lengths = service_s * rng.gamma(cv**-2, cv**2, times.size)
+    else:
+        lengths = np.full(times.size, service_s)
+    picks = rng.random(times.size)
+    queues = [[0.0] * servers for _ in range(max(hourly_replicas))]
+    out = np.empty(times.size)
+    for i, (now, length) in enumerate(zip(times.tolist(), lengths.tolist(), strict=True)):
+        hour, into = divmod(now, 3600)
+        running = hourly_replicas[int(hour)]
+        if into < lag_s and hour >= 1:
+            running = min(running, hourly_replicas[int(hour) - 1])
+        free = queues[int(picks[i] * running)]
+        done = max(now, free[0]) + length
+        heapq.heapreplace(free, done)
+        out[i] = done - now
+    return times, out
 
 
 def cold_share_shared(

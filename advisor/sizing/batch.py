@@ -23,7 +23,7 @@ class BatchPlan:
 
     machines: int
     run_h: float  # start-up included
-    machine_hours_per_run: float
+    machine_hours_per_run: float  # of all machines, each until its own share is done
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,10 @@ def batch_plan(
 ) -> BatchPlan | None:
     """The fewest machines that end within (1 - reserve) of the deadline; None if none can.
 
-    Records are shared out evenly: a worker takes ceil(records / workers) of them, one after the
-    other. Where that needs more than `max_machines`, the reserve is given up before the answer is
-    None. `service_ms` is the time of one record with all workers busy.
+    Records are shared out evenly: the busiest worker takes ceil(records / workers) of them, one
+    after the other. A machine stops when its share is done. Where the reserve needs more than
+    `max_machines`, all of these run and keep what is left of it, before the answer is None.
+    `service_ms` is the time of one record with all workers busy.
     """
     if records < 0 or service_ms <= 0 or workers_per_machine < 1 or startup_s < 0:
         raise InputError(
@@ -59,15 +60,18 @@ def batch_plan(
             "above 0, at least 1 worker, and a start-up of 0 or more"
         )
     most = math.inf if max_machines is None else max_machines
-    for share in (1 - reserve, 1.0):
-        machines = _machines(
-            records, service_ms, workers_per_machine, deadline_h * 3600 * share - startup_s
-        )
-        if machines is not None and machines <= most:
-            each = math.ceil(records / (machines * workers_per_machine))
-            run_h = (startup_s + each * service_ms / 1000) / 3600
-            return BatchPlan(machines, run_h, machines * run_h)
-    return None
+    least, wanted = (
+        _machines(records, service_ms, workers_per_machine, deadline_h * 3600 * share - startup_s)
+        for share in (1.0, 1 - reserve)
+    )
+    if least is None or least > most:
+        return None
+    if wanted is None:  # not even a record for each worker leaves the reserve
+        wanted = max(1, math.ceil(records / workers_per_machine))
+    machines = int(min(wanted, most))
+    run_s = startup_s + math.ceil(records / (machines * workers_per_machine)) * service_ms / 1000
+    used_s = machines * startup_s + math.ceil(records / workers_per_machine) * service_ms / 1000
+    return BatchPlan(machines, run_s / 3600, used_s / 3600)
 
 
 def async_replica_hours(

@@ -27,7 +27,11 @@ from advisor.sizing.performance import (
 )  # fmt: skip
 from advisor.sizing.provisioned import instances_kept_ready
 from advisor.sizing.purchase import ON_DEMAND, Offer, buy, function_offer, month_hours, why_not
-from advisor.sizing.serverless import cold_start_share, mixture_percentile_ms
+from advisor.sizing.serverless import (
+    cold_start_share,
+    cold_starts_billed_per_s,
+    mixture_percentile_ms,
+)
 from advisor.sizing.sized import EXPECTED, Array, Bought, Factors, Sized, Term
 from advisor.traffic import Rates
 from advisor.workload import Workload
@@ -147,7 +151,9 @@ def _size(function: Function, factors: Factors) -> Sized:
     else:
         shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(platform))
         cold = float((shares * rates).sum() / rates.sum())
-        billed_s = requests * (service_ms / 1000 + cold * init_s)
+        starts = cold_starts_billed_per_s(rates, service_ms / 1000, keep_alive_s(platform))
+        starts_a_month = float(starts.mean()) * HOURS_IN_MONTH * 3600
+        billed_s = requests * service_ms / 1000 + starts_a_month * init_s
     overhead = overhead_ms(option, work)
     infeasible, response = None, None
     if mode is Mode.realtime:

@@ -75,6 +75,26 @@ def cold_start_share(
     return np.asarray(share * np.sqrt(LADDER_LOAD / np.maximum(load, LADDER_LOAD)))
 
 
+def cold_starts_billed_per_s(
+    rate_per_s: ArrayLike, service_s: float, keep_alive_s: float
+) -> Floats:
+    """Starts a second that a bill reckons with: the most that this rate or any lower one has.
+
+    Around one request in a keep-alive time a busier function has fewer starts than a quieter one.
+    A bill that fell with more traffic would be right and of no use: the difference is cents, and a
+    month is never exactly as busy as planned. So the highest number of starts on the way is billed.
+    Arguments as for `cold_start_share`.
+    """
+    rate = np.asarray(rate_per_s, dtype=np.float64)
+    load, gap = rate * service_s, 1 + keep_alive_s / service_s
+    at = np.clip(load, LEAST_LOAD, LADDER_LOAD)
+    log_gap = np.full(at.shape, math.log(min(gap, LONGEST_GAP)))
+    starts = np.exp(_most_starts()(np.stack([np.log(at), log_gap], axis=-1)))
+    few = np.minimum(load, 1 / gap)
+    starts = np.where(load < LEAST_LOAD, few * np.exp(-few * gap), starts)
+    return np.asarray(starts * np.sqrt(np.maximum(load / LADDER_LOAD, 1)) / service_s)
+
+
 def mixture_percentile_ms(
     percentile: float, cold_share: float, service_ms: float, init_ms: float, cv: float
 ) -> float:
@@ -118,11 +138,25 @@ def _share(load: Floats, gap: float) -> Floats:
 
 
 @cache
-def _surface() -> Any:
+def _table() -> tuple[Floats, Floats, Floats]:
+    """(loads, S + T in service times, share of cold requests)."""
     loads = np.geomspace(LEAST_LOAD, LADDER_LOAD, 160)
     gaps = np.geomspace(1, LONGEST_GAP, 120)
-    height = np.log(np.maximum(_ladder(loads, gaps), 1e-300))
-    return interpolate.RectBivariateSpline(np.log(loads), np.log(gaps), height)
+    return loads, gaps, np.maximum(_ladder(loads, gaps), 1e-300)
+
+
+@cache
+def _surface() -> Any:
+    loads, gaps, share = _table()
+    return interpolate.RectBivariateSpline(np.log(loads), np.log(gaps), np.log(share))
+
+
+@cache
+def _most_starts() -> Any:
+    """Starts in a service time, the most up to a load; linear in the logarithms, so never falling."""
+    loads, gaps, share = _table()
+    starts = np.maximum.accumulate(loads[:, None] * share, axis=0)
+    return interpolate.RegularGridInterpolator((np.log(loads), np.log(gaps)), np.log(starts))
 
 
 def _ladder(loads: Floats, gaps: Floats) -> Floats:

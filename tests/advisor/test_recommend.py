@@ -186,7 +186,7 @@ def test_an_unknown_model_class_is_named() -> None:
         recommend(need(model__service_time_ms=None, model__model_class="gradient-bosting"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     requests=st.floats(1e3, 1e9),
     factor=st.floats(1.05, 30),
@@ -205,7 +205,7 @@ def test_more_traffic_is_never_cheaper(
             assert bill >= ranked.monthly_usd.expected * (1 - 1e-9), ranked.option
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     p95=st.floats(40, 2000),
     factor=st.floats(1.05, 10),

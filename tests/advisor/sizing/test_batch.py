@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from advisor.errors import InputError
 from advisor.sizing.batch import async_hours_per_week, async_replica_hours, batch_plan
-from benchmarks.simulation import awake_share
+from benchmarks.simulation import awake_share, batch_run_s, queue_answers_s
 
 
 def test_a_run_is_start_up_and_its_share_of_the_records() -> None:
@@ -37,7 +37,9 @@ def test_the_fewest_machines_that_make_it(
         assert startup_s + service_ms / 1000 > deadline_h * 3600 * (1 - 1e-6)
         return
     assert plan.run_h <= deadline_h * (1 + 1e-6)
-    assert plan.machine_hours_per_run == pytest.approx(plan.machines * plan.run_h)
+    busy_s = -(-records // workers) * service_ms / 1000  # of one machine doing it all
+    assert plan.machine_hours_per_run * 3600 == pytest.approx(plan.machines * startup_s + busy_s)
+    assert plan.machine_hours_per_run <= plan.machines * plan.run_h * (1 + 1e-9)
     if plan.machines > 1:
         each = -(-records // ((plan.machines - 1) * workers))
         assert startup_s + each * service_ms / 1000 > deadline_h * 3600 * (1 - 1e-6)
@@ -50,6 +52,46 @@ def test_reserve_is_kept_until_machines_run_out() -> None:
     assert batch_plan(5000, 1000, 1, **arguments, max_machines=1).machines == 1
     assert batch_plan(50_000, 1000, 1, **arguments, max_machines=5) is None
     assert batch_plan(1, 1000, 1, startup_s=6000, deadline_h=1.5) is None
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    records=st.integers(1, 10**7), more=st.integers(0, 10**7), service_ms=st.floats(0.1, 10_000),
+    workers=st.integers(1, 32), startup_s=st.floats(0, 900), deadline_h=st.floats(0.1, 24),
+    looser=st.floats(1, 4), most=st.integers(1, 200),
+)  # fmt: skip
+def test_more_records_and_a_nearer_deadline_never_take_less(
+    records: int, more: int, service_ms: float, workers: int, startup_s: float, deadline_h: float,
+    looser: float, most: int,
+) -> None:  # fmt: skip
+    def plan(records: int, deadline_h: float):
+        return batch_plan(
+            records, service_ms, workers,
+            startup_s=startup_s, deadline_h=deadline_h, max_machines=most,
+        )  # fmt: skip
+
+    some, further, later = (
+        plan(records, deadline_h), plan(records + more, deadline_h), plan(records, deadline_h * looser)
+    )  # fmt: skip
+    if further is not None:
+        assert some is not None
+        assert further.machines >= some.machines
+        assert further.machine_hours_per_run >= some.machine_hours_per_run * (1 - 1e-12)
+    if some is not None:
+        assert later is not None
+        assert later.machines <= some.machines
+        assert later.machine_hours_per_run <= some.machine_hours_per_run * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cv", "records", "workers"), [(0.0, 5000, 8), (0.5, 5000, 8), (1.0, 20_000, 4)]
+)
+def test_a_run_ends_when_a_simulated_one_does(cv: float, records: int, workers: int) -> None:
+    """Workers that take the next record when they are free, with service times that vary."""
+    plan = batch_plan(records, 200, workers, startup_s=60, deadline_h=1)
+    assert plan is not None
+    seen = [batch_run_s(records, 0.2, cv, plan.machines * workers, seed) + 60 for seed in range(5)]
+    assert plan.run_h * 3600 == pytest.approx(np.mean(seen), rel=0.03)
 
 
 def test_no_records_cost_a_start() -> None:
@@ -80,6 +122,16 @@ def test_share_awake_is_that_of_a_simulation(
     )  # fmt: skip
     seen = awake_share(rate, service_s, idle_s, wake_s, 300_000, seed=7)
     assert plan.replica_hours_per_week / 168 == pytest.approx(seen, rel=0.05)
+
+
+@pytest.mark.parametrize(("rate", "service_s", "workers"), [(3.0, 1.0, 2), (20.0, 0.5, 4)])
+def test_the_mean_answer_of_the_busiest_hour_is_that_of_a_simulation(
+    rate: float, service_s: float, workers: int
+) -> None:
+    plan = async_replica_hours(WEEK * rate, service_s * 1000, workers, **QUEUE, to_zero=False)
+    servers = plan.hourly_replicas[0] * workers
+    seen = queue_answers_s(rate, service_s, servers, 200_000, seed=2).mean()
+    assert plan.answer_s == pytest.approx(seen, rel=0.05)
 
 
 def test_without_sleep_one_replica_is_always_up() -> None:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from scipy.linalg import eigh_tridiagonal
 
 from advisor.errors import InputError
-from advisor.sizing.serverless import cold_start_share, concurrency, mixture_percentile_ms
+from advisor.sizing.serverless import (
+    cold_start_share,
+    cold_starts_billed_per_s,
+    concurrency,
+    mixture_percentile_ms,
+)
+from benchmarks.cold_starts import arrivals, points
 from benchmarks.simulation import cold_share_per_request, cold_share_shared
 
 
@@ -45,6 +51,34 @@ def test_share_of_instances_of_one_request_each(
 ) -> None:
     seen = cold_share_per_request(rate, service, keep, 250_000, seed=2)
     assert cold_start_share(rate, service, keep) == pytest.approx(seen, rel=rel)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("load", "kept"), points())
+def test_share_is_that_of_the_simulation_over_the_whole_grid(load: float, kept: float) -> None:
+    share = float(cold_start_share(load, 1.0, kept))
+    seen = cold_share_per_request(load, 1.0, kept, arrivals(share), seed=41)
+    assert share == pytest.approx(seen, rel=0.10)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rate=st.floats(1e-8, 1e4), busier=st.floats(1, 50), service=st.floats(0.005, 60),
+    keep=st.floats(10, 3600),
+)  # fmt: skip
+def test_more_traffic_never_has_fewer_starts_billed(
+    rate: float, busier: float, service: float, keep: float
+) -> None:
+    few, many = cold_starts_billed_per_s([rate, rate * busier], service, keep)
+    assert many >= few * (1 - 1e-12)
+    seen = rate * float(cold_start_share(rate, service, keep))
+    assert few >= seen * 0.9  # at least what there are, as far as the table goes
+
+
+def test_starts_billed_are_those_there_are_while_traffic_is_rare() -> None:
+    rates = np.array([1e-5, 1e-4, 1e-3])  # fewer than one in the keep-alive time
+    billed = cold_starts_billed_per_s(rates, 0.2, 600)
+    assert billed == pytest.approx(rates * cold_start_share(rates, 0.2, 600), rel=0.03)
 
 
 @pytest.mark.parametrize(("load", "keep"), [(0.1, 5), (0.5, 100), (3, 20), (12, 50), (40, 2000)])
