@@ -147,7 +147,10 @@ def _size(function: Function, factors: Factors) -> Sized:
     ready: NDArray[np.int64] | None = None
     if function.kept_ready:
         ready, cold = instances_kept_ready(rates, service_ms / 1000, option.number("ready_spill"))
-        billed_s = requests * cold * (service_ms / 1000 + init_s)
+        # Where the price of instances kept ready is not known, the little that spills over would be
+        # the whole bill, and fall where more of them are kept.
+        spilled_s = requests * cold * (service_ms / 1000 + init_s)
+        billed_s = 0.0 if function.prices.imputed else spilled_s
     else:
         shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(platform))
         cold = float((shares * rates).sum() / rates.sum())
