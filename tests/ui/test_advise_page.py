@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import sample
@@ -14,8 +16,9 @@ from advisor.presets import presets
 from advisor.requirements import dumps
 from ui import advice, jobs, state
 from ui.answers import encode, flatten
+from ui.components import later
 from ui.steps import STEPS
-from ui.workers import WorkerDiedError, Workers
+from ui.workers import Job, WorkerDiedError, Workers
 
 TABS = (
     "Ranked", "Cost", "Size and week", "Volume", "Growth", "What would change it",
@@ -356,3 +359,32 @@ def test_a_close_call_names_both(open_app: Open, monkeypatch: pytest.MonkeyPatch
     assert "Sagemaker realtime" in said
     assert "Ecs fargate" in said
     assert "52 %" in said
+
+
+def test_what_was_stopped_is_taken_up_again_when_asked(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted: list[Job] = []
+
+    class Slow(Here):
+        """The first job ends only because it is stopped; a later one is done at once."""
+
+        def submit(self, job, *args):
+            if submitted:
+                return super().submit(job, *args)
+            submitted.append(Job(Path("no-such-folder/wanted")))
+            threading.Timer(0.5, submitted[0].stop).start()
+            return submitted[0]
+
+    monkeypatch.setattr(advice, "WORKERS", Slow())
+    monkeypatch.setattr(later, "_LONG_S", 0.0)
+    app = open_app()
+    assert any("Stopped: this was not computed" in m.value for m in app.markdown)
+    assert app.metric
+    app.button(key="go on changes").click().run()
+    assert any("no single answer alters it" in m.value for m in app.markdown)
+    need = presets()["fraud-detection"].requirements
+    app.session_state["_stopped"] = {f"changes {need.model_dump_json()}"}
+    app.run()
+    assert any("Stopped: this was not computed" in m.value for m in app.markdown)
+    assert not app.exception

@@ -9,10 +9,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import Mode, Requirements
-from ui import advice, charts, state, tables, theme
+from ui import charts, tables, theme
 from ui import format as fmt
 from ui.answers import describe, unit
-from ui.components.later import Later, who
+from ui.components import later
 
 Names = Mapping[str, str]  # option id -> name
 
@@ -90,7 +90,7 @@ def _contributions(answer: Recommendation) -> None:
 
 def what_changes_it(
     need: Requirements, names: Names, line: DeltaGenerator, table: DeltaGenerator | None
-) -> Later:
+) -> later.Later | None:
     """The flips: in one line on the card, and as a table where that is looked at."""
 
     def draw(found: Recommendation) -> None:
@@ -100,10 +100,8 @@ def what_changes_it(
                 _flips(found.flips, names)
 
     places = (line,) if table is None else (line, table)
-    return Later(
-        advice.start("changes", need, state.policies(), who=who()), places, draw,
-        "**Changes if** … trying each answer up and down",
-    )  # fmt: skip
+    said = "**Changes if** … trying each answer up and down"
+    return later.ask("changes", need, places, draw, said)
 
 
 def _changes_line(found: tuple[Flip, ...], names: Names) -> str:

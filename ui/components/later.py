@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -12,21 +13,41 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from advisor.errors import AdvisorError
-from ui import advice
+from advisor.requirements import Requirements
+from ui import advice, state
 from ui import format as fmt
 
-_WHO = "_who"
+_WHO, _STOPPED = "_who", "_stopped"
 _FIRST_TURN_S, _LONGEST_TURN_S = 0.1, 1.0
+_LONG_S = 3.0  # from here on the wait has a clock and a way to stop it
 
 
 @dataclass(frozen=True)
 class Later:
     """A result that is on its way: where it goes and how it is drawn."""
 
+    what: advice.What
+    asked: str  # the question itself
     future: Future[Any]
     places: tuple[DeltaGenerator, ...]
     draw: Callable[[Any], None]  # fills the places
-    said: str  # what stands in the places meanwhile
+    said: str  # what stands in the first place meanwhile
+
+
+def ask(
+    what: advice.What,
+    need: Requirements,
+    places: tuple[DeltaGenerator, ...],
+    draw: Callable[[Any], None],
+    said: str,
+) -> Later | None:
+    """Start a what-if for these places; None when somebody stopped it. Raises BusyError."""
+    asked = f"{what} {need.model_dump_json()}"
+    if asked in _stopped():
+        _not_computed(what, asked, places[0])
+        return None
+    future = advice.start(what, need, state.policies(), who=who())
+    return Later(what, asked, future, places, draw, said)
 
 
 def who() -> str:
@@ -43,22 +64,50 @@ def fill_in(things: list[Later]) -> None:
     """
     advice.keep_only(who(), [thing.future for thing in things])
     pending = list(things)
-    turn = _FIRST_TURN_S
+    texts = {thing.what: thing.places[0] for thing in things}
+    began, turn, long = time.monotonic(), _FIRST_TURN_S, False
     while pending:
         for thing in [t for t in pending if t.future.done()]:
             _draw(thing)
             pending.remove(thing)
         if not pending:
             return
+        waited = time.monotonic() - began
+        if waited > _LONG_S and not long:
+            texts, long = {thing.what: _stoppable(thing) for thing in pending}, True
+        clock = f" {waited:.0f} s" if long else ""
         for thing in pending:
-            thing.places[0].markdown(f":material/hourglass_top: :gray[{thing.said}]")
+            texts[thing.what].markdown(f":material/hourglass_top: :gray[{thing.said}{clock}]")
         wait([thing.future for thing in pending], timeout=turn, return_when=FIRST_COMPLETED)
         turn = min(turn * 1.5, _LONGEST_TURN_S)
 
 
+def _stoppable(thing: Later) -> DeltaGenerator:
+    """The place of a long wait: a text that goes on, and a button that ends it."""
+    with thing.places[0].container(horizontal=True, vertical_alignment="center"):
+        text = st.empty()
+        st.button(
+            "Stop", key=f"stop {thing.what}", icon=":material/stop_circle:", type="tertiary",
+            on_click=_stopped().add, args=(thing.asked,),
+        )  # fmt: skip
+    return text
+
+
+def _not_computed(what: str, asked: str, place: DeltaGenerator) -> None:
+    with place.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(":gray[Stopped: this was not computed.]", width="content")
+        st.button("Compute it", key=f"go on {what}", on_click=_stopped().discard, args=(asked,))
+
+
+def _stopped() -> set[str]:
+    """Questions whose computation somebody stopped in this session."""
+    held: set[str] = st.session_state.setdefault(_STOPPED, set())
+    return held
+
+
 def _draw(thing: Later) -> None:
     if thing.future.cancelled():
-        thing.places[0].markdown(":gray[This was given up; change an answer to ask again.]")
+        _not_computed(thing.what, thing.asked, thing.places[0])
         return
     error = thing.future.exception()
     if error is None:

@@ -15,7 +15,7 @@ from advisor.traffic import weekly_rates
 from advisor.whatif import Growth, VolumeSweep
 from ui import advice, charts, state, tables, theme
 from ui import format as fmt
-from ui.components.later import Later, who
+from ui.components import later
 
 Names = Mapping[str, str]  # option id -> name
 
@@ -97,7 +97,7 @@ def size_and_week(need: Requirements, answer: Recommendation) -> None:
         _as_table(lambda: charts.load_table(curve))
 
 
-def volume(need: Requirements, names: Names) -> Later:
+def volume(need: Requirements, names: Names) -> later.Later | None:
     """What each option costs from few to many requests a month."""
     total = st.toggle("With people's time", value=True, key="volume_people")
     place = st.empty()
@@ -115,13 +115,11 @@ def volume(need: Requirements, names: Names) -> Later:
                 st.markdown("No two of these options change places between these volumes.")
             _as_table(lambda: charts.volume_table(sweep, names, total=total))
 
-    return Later(
-        advice.start("volume", need, state.policies(), who=who()), (place,), draw,
-        "Pricing every option from 100 to a billion requests a month …",
-    )  # fmt: skip
+    said = "Pricing every option from 100 to a billion requests a month …"
+    return later.ask("volume", need, (place,), draw, said)
 
 
-def growth(need: Requirements, names: Names) -> Later | None:
+def growth(need: Requirements, names: Names) -> later.Later | None:
     """What growing traffic does to the choice over 36 months."""
     if need.traffic.growth_percent_per_month == 0:
         st.info(
@@ -160,12 +158,7 @@ def growth(need: Requirements, names: Names) -> Later | None:
                 st.markdown(f":gray[{fmt.escape(found.note)}]")
             _as_table(lambda: charts.growth_table(found, names))
 
-    return Later(
-        advice.start("growth", need, state.policies(), who=who()),
-        (place,),
-        draw,
-        "Asking for each of 36 months …",
-    )
+    return later.ask("growth", need, (place,), draw, "Asking for each of 36 months …")
 
 
 def doubt(answer: Recommendation) -> None:

@@ -97,13 +97,13 @@ def _nothing_fits(need: Requirements, answer: Recommendation) -> None:
             verdict.ways_out(found, names)
 
     state.remember_widgets()
+    said = "Looking for the smallest change that would make something fit …"
     try:
-        asked = advice.start("changes", need, state.policies(), who=later.who())
+        found = later.ask("changes", need, (ways,), draw, said)
     except BusyError as error:
         ways.warning(fmt.escape(str(error)), icon=":material/hourglass_disabled:")
         return
-    said = "Looking for the smallest change that would make something fit …"
-    later.fill_in([later.Later(asked, (ways,), draw, said)])
+    later.fill_in([found] if found else [])
 
 
 def _tabs(need: Requirements, answer: Recommendation, changes: DeltaGenerator) -> list[later.Later]:
