@@ -17,7 +17,8 @@ from advisor.requirements import Cloud, Mode, Requirements
 from advisor.rules import Fired, Outcome, PlanFacts, RuleSet
 from advisor.sizing.choose import Sizable, size
 from advisor.sizing.functions import Function
-from advisor.sizing.purchase import NOT_CHEAPER, ON_DEMAND, missing_commitment, terms
+from advisor.sizing.offers import NOT_CHEAPER, missing_commitment, terms
+from advisor.sizing.purchase import ON_DEMAND
 from advisor.sizing.sized import Factors, Sized
 from advisor.workload import Workload
 

@@ -23,19 +23,11 @@ from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.batch import async_hours_per_week, async_replica_hours
 from advisor.sizing.candidates import Candidates, candidates
 from advisor.sizing.many_models import Resident, note, resident
+from advisor.sizing.offers import least_on_spot, offered, why_not
 from advisor.sizing.performance import cold_start
-from advisor.sizing.purchase import (
-    ON_DEMAND,
-    Offer,
-    buy,
-    least_on_spot,
-    month_hours,
-    offered,
-    paid_hours,
-    why_not,
-)
+from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours, paid_hours
 from advisor.sizing.queueing import busy_service_ms, max_rate_per_replica, replica_percentile_ms
-from advisor.sizing.sized import EXPECTED, Array, Bought, Factors, Sized, Term
+from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.workload import Workload
 
 MOST_RATES = 64  # targets for which the rates of a list of machines are remembered
@@ -54,18 +46,8 @@ class Fleet:
     offer: Offer | None = None  # how it is bought, of length 1; None: on demand
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
-        """The replica plan on this machine; `factors` scale service time and volume.
-
-        A commitment is made once, for the expected case, and stays when the inputs differ.
-        """
-        sized = self._plan(factors)
-        if self.offer is None or sized.infeasible is not None:
-            return sized
-        level = None
-        if factors != EXPECTED:
-            first = _bought(self.offer, self._plan(EXPECTED))
-            level = first.level if first else 0.0
-        return replace(sized, bought=_bought(self.offer, sized, level))
+        """The replica plan on this machine; `factors` scale service time and volume."""
+        return bought_as(self.offer, self._plan, _usage, factors)
 
     def _plan(self, factors: Factors) -> Sized:
         if self.work.need.traffic.mode is Mode.asynchronous:
@@ -164,15 +146,14 @@ def _replica_counts(
     return np.asarray(count, dtype=np.float64), hours.astype(np.float64)
 
 
-def _bought(offer: Offer, sized: Sized, level: float | None = None) -> Bought | None:
-    """What the plan's replica-hours are bought as. A replica that sleeps within an hour uses a
-    part of it."""
+def _usage(sized: Sized) -> tuple[Array, Array]:
+    """Replicas in use and the hours of a month. One that sleeps within an hour uses a part of it."""
     hourly = np.array(sized.hourly_replicas, dtype=np.float64)
     hours = month_hours(len(hourly))
     whole = float(hourly @ hours)
     if whole > 0:
         hourly *= sized.replica_hours / whole
-    return buy(offer, hourly, hours, level)
+    return hourly, hours
 
 
 def _planned(option: Option, rates: Array) -> Array:

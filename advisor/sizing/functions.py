@@ -6,7 +6,7 @@ start shows up in the percentile exactly when it is frequent enough.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from advisor.sizing.fleet import infeasible as no_function
 from advisor.sizing.fleet import overhead_ms
 from advisor.sizing.function_prices import Prices, keeps_ready, prices
 from advisor.sizing.many_models import many, note, resident
+from advisor.sizing.offers import function_offer, why_not
 from advisor.sizing.performance import (
     cold_start,
     keep_alive_s,
@@ -26,13 +27,13 @@ from advisor.sizing.performance import (
     serverless_speed,
 )  # fmt: skip
 from advisor.sizing.provisioned import instances_kept_ready
-from advisor.sizing.purchase import ON_DEMAND, Offer, buy, function_offer, month_hours, why_not
+from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours
 from advisor.sizing.serverless import (
     cold_start_share,
     cold_starts_billed_per_s,
     mixture_percentile_ms,
 )
-from advisor.sizing.sized import EXPECTED, Array, Bought, Factors, Sized, Term
+from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.traffic import Rates
 from advisor.workload import Workload
 
@@ -53,14 +54,12 @@ class Function:
     offer: Offer | None = None  # how the time is bought, of length 1; None: on demand
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
-        sized = _size(self, factors)
-        if self.offer is None or sized.infeasible is not None:
-            return sized
-        level = None
-        if factors != EXPECTED:
-            first = _bought(self.offer, self.work, _size(self, EXPECTED))
-            level = first.level if first else 0.0
-        return replace(sized, bought=_bought(self.offer, self.work, sized, level))
+        return bought_as(self.offer, lambda seen: _size(self, seen), self._usage, factors)
+
+    def _usage(self, sized: Sized) -> tuple[Array, Array]:
+        """Gigabyte-seconds an hour and the hours of a month, spread as the requests are."""
+        share: Array = self.work.rates / self.work.rates.mean()
+        return share * sized.gb_seconds / HOURS_IN_MONTH, month_hours(len(share))
 
 
 def functions(
@@ -116,14 +115,6 @@ def _paid_gb_seconds(sized: Sized) -> float:
     if bought is None:
         return sized.gb_seconds
     return bought.share * bought.discounted + bought.on_demand
-
-
-def _bought(
-    offer: Offer, work: Workload, sized: Sized, level: float | None = None
-) -> Bought | None:
-    """The month's gigabyte-seconds, spread over the hours as the requests are."""
-    share: Array = work.rates / work.rates.mean()
-    return buy(offer, share * sized.gb_seconds / HOURS_IN_MONTH, month_hours(len(share)), level)
 
 
 def _size(function: Function, factors: Factors) -> Sized:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from advisor.requirements import HOURS_IN_MONTH, Mode
 from advisor.sizing.batch import BatchPlan, batch_plan
 from advisor.sizing.candidates import Candidates, candidates
 from advisor.sizing.fleet import infeasible, machine_fields, slowed
+from advisor.sizing.offers import offered, why_not
 from advisor.sizing.performance import cold_start
-from advisor.sizing.purchase import ON_DEMAND, Offer, buy, offered, why_not
-from advisor.sizing.sized import EXPECTED, Bought, Factors, Sized, Term
+from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as
+from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24  # one run a night
@@ -30,14 +31,7 @@ class Job:
     offer: Offer | None = None  # how it is bought, of length 1; None: on demand
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
-        sized = _size(self, factors)
-        if self.offer is None or sized.infeasible is not None:
-            return sized
-        level = None
-        if factors != EXPECTED:
-            first = _bought(self.offer, _size(self, EXPECTED))
-            level = first.level if first else 0.0
-        return replace(sized, bought=_bought(self.offer, sized, level))
+        return bought_as(self.offer, lambda seen: _size(self, seen), _usage, factors)
 
 
 def job(
@@ -61,12 +55,12 @@ def job(
     return Job(option, work, machines.take(best), offer.take(best) if offer else None)
 
 
-def _bought(offer: Offer, sized: Sized, level: float | None = None) -> Bought | None:
-    """A run's machines for the hours of the month in which runs are under way, none in between."""
-    machines = float(sized.replicas_max)
-    running = min(sized.replica_hours / machines, float(HOURS_IN_MONTH))
-    hours = np.array([running, HOURS_IN_MONTH - running])
-    return buy(offer, np.array([machines, 0.0]), hours, level)
+def _usage(sized: Sized) -> tuple[Array, Array]:
+    """A run's machines for the hours of the month in which runs are under way, none in between.
+    Runs that overlap use more of them."""
+    running = min(sized.replica_hours / sized.replicas_max, float(HOURS_IN_MONTH))
+    machines = sized.replica_hours / running
+    return np.array([machines, 0.0]), np.array([running, HOURS_IN_MONTH - running])
 
 
 def _size(plan: Job, factors: Factors) -> Sized:
