@@ -40,6 +40,7 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def vendor(seed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
     """Azure on loopback; the home of this test has the small book on its shelf."""
+    monkeypatch.delenv("ADVISOR_PRICES")
     put_on_shelf(seed, Path(os.environ["ADVISOR_HOME"]) / "prices")
     monkeypatch.setattr(guard, "refusal", lambda: None)
     monkeypatch.setattr(REFRESHER, "_progress", None)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from advisor.errors import PriceFeedError
-from advisor.prices.refresh import mapping
-from advisor.prices.refresh.aws_items import Collector, Item, key, tier_start
+from advisor.prices.refresh import mapping, savings_plans
+from advisor.prices.refresh.aws_items import Collector, Item, column_titles, key, tier_start
 from advisor.prices.refresh.feed import Feed, RateQuote, Report, Step
 from advisor.prices.refresh.web import Web
 from advisor.prices.store import MachineRow
@@ -43,7 +43,9 @@ def read(
     offers = _index(web.json(endpoint + _INDEX), "offers", endpoint + _INDEX)
     feed = Feed()
     files: list[tuple[str, str, str]] = []
-    for name in mapping.aws().offers:
+    plans = {}
+    for name, offer in mapping.aws().offers.items():
+        plans[name] = savings_plans.lists(web, endpoint, offer, regions, feed)
         found, lacking = _files(web, endpoint, offers, name, regions)
         files += [(name, region, url) for region, url in found.items()]
         for region in lacking & needed.get(name, set()):
@@ -52,7 +54,7 @@ def read(
             )
     for i, (name, region, url) in enumerate(files):
         report(Step(i, len(files), f"{name} {region}"))
-        feed.merge(_file(web, name, region, url, downloads, today))
+        feed.merge(_file(web, name, region, url, plans.get(name, {}), downloads, today))
     report(Step(len(files), len(files), "all lists read"))
     return feed
 
@@ -61,7 +63,7 @@ def items(path: Path, wants: Collector, web: Web) -> Iterator[Item]:
     """The rows of a price list that may matter. Raises PriceFeedError for a damaged file."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
-        titles = _titles(rows, path)
+        titles = column_titles(rows, path)
         at = {key(title): i for i, title in enumerate(titles)}
         if lacking := [name for name in _NEEDED if name not in at]:
             raise PriceFeedError(
@@ -88,7 +90,15 @@ def items(path: Path, wants: Collector, web: Web) -> Iterator[Item]:
             ) from None
 
 
-def _file(web: Web, name: str, region: str, url: str, downloads: Path, today: date) -> Feed:
+def _file(
+    web: Web,
+    name: str,
+    region: str,
+    url: str,
+    plan_lists: Mapping[str, str],
+    downloads: Path,
+    today: date,
+) -> Feed:
     """One list; what was read of it is kept until the refresh ends, so that a killed one goes on
     where it was."""
     offer = mapping.aws().offers[name]
@@ -96,12 +106,15 @@ def _file(web: Web, name: str, region: str, url: str, downloads: Path, today: da
     kept = downloads / f"{known}.json"
     if kept.exists():
         return _recall(kept)
+    plans = savings_plans.read(web, offer, plan_lists.get(region, ""), downloads)
     path = web.download(url, downloads)
     try:
         source = f"AWS Price List {name} {region}{_published(path)}, {url}"
         collector = Collector(name, offer, region, source, today.isoformat())
         for item in items(path, collector, web):
             collector.take(item)
+        for sku, term, usd in plans:
+            collector.commit(sku, term, usd)
     except (PriceFeedError, UnicodeDecodeError) as error:
         # A damaged file must not be found again by the next refresh.
         path.unlink(missing_ok=True)
@@ -135,14 +148,6 @@ def _index(data: Any, name: str, url: str) -> Mapping[str, Any]:
     if not isinstance(found, dict) or not found:
         raise PriceFeedError(f"{url} holds no {name}; its layout has changed or it is cut short")
     return found
-
-
-def _titles(rows: Iterator[list[str]], path: Path) -> list[str]:
-    """The row of column titles, behind a few lines about the file."""
-    for row, _limit in zip(rows, range(20), strict=False):
-        if row and row[0] == "SKU":
-            return row
-    raise PriceFeedError(f"the price list in {path.name} has no row of column titles")
 
 
 def _published(path: Path) -> str:

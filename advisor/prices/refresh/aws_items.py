@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
+from advisor.errors import PriceFeedError
 from advisor.prices.refresh.feed import Feed, RateQuote, as_tiers, in_usd
 from advisor.prices.refresh.mapping import AwsMachines, AwsOffer, AwsRate, AwsReserved, aws
 from advisor.prices.store import MachineRow
 
 ON_DEMAND, RESERVED = "OnDemand", "Reserved"
-_YEARS = {"1yr": "commit_1y_usd_per_hour", "3yr": "commit_3y_usd_per_hour"}
+YEARS = {"1yr": "commit_1y_usd_per_hour", "3yr": "commit_3y_usd_per_hour"}
 _HOURS = frozenset({"Hrs", "hours", "Hours", "Hour"})
 
 
@@ -95,6 +98,11 @@ class Collector:
         if found and self.offer.machines and _is_machine(self.offer.machines, item):
             self._take_machine(item, found, self.offer.machines)
 
+    def commit(self, sku: str, term: str, usd: float) -> None:
+        """The hourly rate of a savings plan ("1yr", "3yr") for that SKU."""
+        if usd > 0:
+            self._committed[sku][YEARS[term]] = usd
+
     def feed(self) -> Feed:
         """What the items amount to. Call once, at the end."""
         out = Feed()
@@ -122,7 +130,7 @@ class Collector:
             if machine:
                 self._hourly[item.sku] = (machine, self._usd(item))
         elif item.term == RESERVED and machines.reserved and _is_term(machines.reserved, item):
-            column = _YEARS.get(item.get("LeaseContractLength"))
+            column = YEARS.get(item.get("LeaseContractLength"))
             usd = self._usd(item)
             if column and usd > 0:
                 self._committed[item.sku][column] = usd
@@ -149,3 +157,11 @@ def tier_start(text: str) -> str:
         return text if math.isfinite(float(text)) else ""
     except ValueError:
         return ""
+
+
+def column_titles(rows: Iterator[list[str]], path: Path) -> list[str]:
+    """The row of column titles, behind a few lines about the file."""
+    for row, _limit in zip(rows, range(20), strict=False):
+        if row and row[0].upper() == "SKU":
+            return row
+    raise PriceFeedError(f"the price list in {path.name} has no row of column titles")

@@ -45,14 +45,27 @@ class AwsReserved(Part):
     PurchaseOption: str
 
 
+class AwsSavingsPlan(Part):
+    """The list of savings plans whose hourly rate is the book's price for a commitment."""
+
+    list: str
+    purchase_option: str
+
+
 class AwsMachines(Part):
-    """Machines: the name is the group `machine` of `usage`, else the attribute that is named."""
+    """Machines: the name is the group `machine` of `usage`, else the attribute that is named.
+
+    `programmes` are the commitments of the book whose discount follows from `reserved` or
+    `savings_plan`.
+    """
 
     service: str
     usage: str
     machine_attribute: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)
     reserved: AwsReserved | None = None
+    savings_plan: AwsSavingsPlan | None = None
+    programmes: tuple[str, ...] = ()
 
 
 class AwsOffer(Part):

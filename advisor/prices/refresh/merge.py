@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from advisor.prices.book import PriceBook
+from advisor.prices.commitments import COLUMNS
 from advisor.prices.rates import RATE_COLUMNS
+from advisor.prices.refresh import discounts
 from advisor.prices.refresh.feed import Feed, RateQuote
 from advisor.prices.shelf import SHIPPED, SNAPSHOT, snapshot_id
 from advisor.prices.status import REFRESHED
@@ -36,6 +38,9 @@ def write_book(
     shutil.copytree(old.directory, into)
     if feed.rates:
         _write_rates(old, feed, into / "rates.csv")
+    commitments = discounts.renewed(old, feed)
+    if commitments:
+        write_csv(into / "commitments.csv", COLUMNS, commitments)
     for service in sorted({service for service, _region in feed.answered}):
         path = into / "machines" / f"{service}.npz"
         write_machine_prices(path, _machine_rows(old, feed, service))

@@ -13,6 +13,7 @@ from advisor.errors import InputError, PriceRefreshError, PricesRefusedError
 from advisor.prices import shelf as shelves
 from advisor.prices.book import PriceBook, load_book
 from advisor.prices.checks import jumps, problems
+from advisor.prices.rates import EVERYWHERE
 from advisor.prices.refresh import aws_bulk, azure, gcp, mapping, merge
 from advisor.prices.refresh.feed import Feed, Report, Step
 from advisor.prices.refresh.lock import locked
@@ -191,13 +192,14 @@ def _swap(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     shutil.rmtree(shelf / "downloads", ignore_errors=True)
+    everywhere = {EVERYWHERE} if set(regions) == set(old.regions(provider)) else set()
     return Outcome(
         provider=provider,
         directory=directory,
         as_of=today.isoformat(),
         rates=len(feed.rates),
         machines=len(feed.machines),
-        kept=tuple(merge.kept_rates(old, feed, provider, {*regions, "*"})),
+        kept=tuple(merge.kept_rates(old, feed, provider, set(regions) | everywhere)),
         kept_machines=merge.kept_machines(old, feed, provider),
         accepted=tuple(findings),
         notes=tuple(feed.notes),

@@ -263,6 +263,55 @@ def test_reserved_terms_of_ec2_fill_the_price_of_a_commitment(
     machine = load_book().machine("ec2", region, "m5.large")
     assert machine.commit_1y_usd_per_hour == 0.06
     assert machine.commit_3y_usd_per_hour == 0.041
+    # One machine of the family is known, so its discount is the family's.
+    for programme in ("EC2 Standard Reserved Instance", "EC2 Instance Savings Plan"):
+        term = load_book().commitment("ec2", "1y", family="m5", programmes=(programme,))
+        assert term is not None
+        assert term.discount_fraction == pytest.approx(1 - 0.06 / 0.096)
+        assert term.as_of == "2026-11-22"
+    kept = load_book().commitment("ec2", "1y", family="g5", programmes=(programme,))
+    assert kept == book.commitment("ec2", "1y", family="g5", programmes=(programme,))
+
+
+def test_savings_plans_of_sagemaker_are_read(book: PriceBook, aws: Vendor, shelf: Path) -> None:
+    offer = lists.mapping.aws().offers["AmazonSageMaker"]
+    prices = lists.aws_prices(book, "AmazonSageMaker", offer, "us-east-1")
+    m5 = next(p for p in prices if p.usage == "Host:ml.m5.large")
+    path = "/savingsPlan/v1.0/aws/AWSMachineLearningSavingsPlans/20261120100000/us-east-1/index"
+    aws.put_json(
+        "/savingsPlan/v1.0/aws/AWSMachineLearningSavingsPlans/current/region_index.json",
+        {"regions": [{"regionCode": "us-east-1", "versionUrl": f"{path}.json"}]},
+    )
+    aws.files[f"{path}.csv"] = lists.savings_plan_csv(
+        [
+            (m5.sku, 0.08, "1", "No Upfront"),
+            (m5.sku, 0.05, "3", "No Upfront"),
+            (m5.sku, 0.04, "3", "All Upfront"),
+        ]
+    )
+    outcome = run(aws)
+    assert not [n for n in outcome.notes if "SavingsPlan" in n]
+    machine = load_book().machine("sagemaker", "us-east-1", "ml.m5.large")
+    assert (machine.commit_1y_usd_per_hour, machine.commit_3y_usd_per_hour) == (0.08, 0.05)
+    term = load_book().commitment(
+        "sagemaker", "3y", family="m5", programmes=("SageMaker AI Savings Plan",)
+    )
+    assert term is not None
+    assert term.discount_fraction == pytest.approx(1 - 0.05 / 0.115, abs=1e-4)
+    assert problems(load_book()) == []
+
+
+def test_without_savings_plans_the_other_prices_are_read(aws: Vendor, shelf: Path) -> None:
+    outcome = run(aws)
+    assert any("AWSMachineLearningSavingsPlans were not read" in note for note in outcome.notes)
+
+
+def test_every_sku_of_the_book_is_mapped_or_said_to_be_kept() -> None:
+    aws, azure, gcp = lists.mapping.aws(), lists.mapping.azure(), lists.mapping.gcp()
+    mapped = {*azure.rates, *gcp.rates, *(s for o in aws.offers.values() for s in o.rates)}
+    kept = {*aws.kept, *azure.kept, *gcp.kept}
+    assert mapped | kept == set(PriceBook(SHIPPED).skus)
+    assert not mapped & kept
 
 
 # Networks

@@ -149,6 +149,28 @@ def aws_bulk(book: PriceBook, regions: Iterable[str]) -> Vendor:
     return vendor
 
 
+def savings_plan_csv(rates: Iterable[tuple[str, float, str, str]]) -> bytes:
+    """A list of savings plans: (SKU on demand, USD an hour, years, purchase option)."""
+    titles = (
+        "SKU", "RateCode", "Unit", "EffectiveDate", "DiscountedRate", "Currency", "DiscountedSKU",
+        "DiscountedServiceCode", "DiscountedUsageType", "DiscountedOperation", "PurchaseOption",
+        "LeaseContractLength", "LeaseContractLengthUnit", "ServiceCode", "UsageType", "Operation",
+        "Description", "Instance Family", "Location", "Location Type", "Granularity",
+        "Product Family", "DiscountedRegionCode", "DiscountedInstanceType",
+    )  # fmt: skip
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerows([("FormatVersion", "v1.0"), ("Publication Date", PUBLISHED), titles])
+    for i, (sku, usd, years, option) in enumerate(rates):
+        cells = dict.fromkeys(titles, "") | {
+            "SKU": f"PLAN{i}", "DiscountedRate": decimal(usd), "Currency": "USD",
+            "DiscountedSKU": sku, "PurchaseOption": option, "LeaseContractLength": years,
+            "LeaseContractLengthUnit": "year", "DiscountedServiceCode": "AmazonSageMaker",
+        }  # fmt: skip
+        writer.writerow([cells[title] for title in titles])
+    return text.getvalue().encode()
+
+
 def list_path(name: str, region: str) -> str:
     return f"/offers/v1.0/aws/{name}/20261120100000/{region}/index.csv"
 
