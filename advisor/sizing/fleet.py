@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -47,7 +48,13 @@ class Fleet:
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
         """The replica plan on this machine; `factors` scale service time and volume."""
+        if factors == EXPECTED:
+            return self._expected
         return bought_as(self.offer, self._plan, _usage, factors)
+
+    @cached_property
+    def _expected(self) -> Sized:
+        return bought_as(self.offer, self._plan, _usage, EXPECTED)
 
     def _plan(self, factors: Factors) -> Sized:
         if self.work.need.traffic.mode is Mode.asynchronous:

@@ -7,6 +7,7 @@ start shows up in the percentile exactly when it is frequent enough.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,24 @@ class Function:
     kept_ready: bool = False  # instances are kept ready by the clock
     offer: Offer | None = None  # how the time is bought, of length 1; None: on demand
 
+    @property
+    def least_cost_usd(self) -> float:
+        """Below what a month costs on demand: the bare work, without a single cold start."""
+        if self.kept_ready:
+            return 0.0
+        share = min(1.0, float(self.offer.share[0])) if self.offer else 1.0
+        seconds = self.work.need.traffic.requests_per_month * _service_ms(self, EXPECTED) / 1000
+        gb_seconds = seconds * self.memory_mb / 1024
+        return gb_seconds * share * self.prices.on_demand * (1 - 1e-9)  # a whisker for rounding
+
     def sized(self, factors: Factors = EXPECTED) -> Sized:
+        if factors == EXPECTED:
+            return self._expected
         return bought_as(self.offer, lambda seen: _size(self, seen), self._usage, factors)
+
+    @cached_property
+    def _expected(self) -> Sized:
+        return bought_as(self.offer, lambda seen: _size(self, seen), self._usage, EXPECTED)
 
     def _usage(self, sized: Sized) -> tuple[Array, Array]:
         """Gigabyte-seconds an hour and the hours of a month, spread as the requests are."""
@@ -96,6 +113,8 @@ def functions(
     best: tuple[float, Function] | None = None
     nearest: Sized | None = None
     for function in tried:
+        if best is not None and function.least_cost_usd >= best[0] - 1e-9:
+            continue  # it cannot be cheaper, whatever its cold starts
         sized = function.sized()
         if sized.infeasible is None:
             cost = function.prices.usd(sized, _paid_gb_seconds(sized))
@@ -120,12 +139,8 @@ def _paid_gb_seconds(sized: Sized) -> float:
 def _size(function: Function, factors: Factors) -> Sized:
     work, option = function.work, function.option
     need, mode = work.need, work.need.traffic.mode
-    vcpu = float(lambda_vcpu(function.memory_mb))
-    platform = option.machines
-    speed = serverless_speed(platform, "arm64" if function.arch == "arm" else "x86_64").alone
-    # Threads beyond one vCPU help only as far as there are vCPUs; less than one slows everything.
-    cores = min(vcpu, need.model.threads_per_request)
-    service_ms = work.service_time_ms * factors.service_time / (speed * cores)
+    vcpu, speed, platform = lambda_vcpu(function.memory_mb), _speed(function), option.machines
+    service_ms = _service_ms(function, factors)
     load_s = resident(option, work).start_s / min(1.0, speed * vcpu)
     platform_s = cold_start(option.id).cold_s.expected
     init_s = (
@@ -193,6 +208,18 @@ def _ready_notes(
             "reckoned in Lambda's proportions to the price on demand."
         )
     return (*notes, models) if models else tuple(notes)
+
+
+def _speed(function: Function) -> float:
+    arch = "arm64" if function.arch == "arm" else "x86_64"
+    return serverless_speed(function.option.machines, arch).alone
+
+
+def _service_ms(function: Function, factors: Factors) -> float:
+    """Threads beyond one vCPU help as far as there are vCPUs; less than one slows everything."""
+    vcpu = lambda_vcpu(function.memory_mb)
+    cores = min(vcpu, function.work.need.model.threads_per_request)
+    return function.work.service_time_ms * factors.service_time / (_speed(function) * cores)
 
 
 def _size_batch(

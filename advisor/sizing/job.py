@@ -45,7 +45,11 @@ def job(
     machines, offer = offered(option, machines, region, book, term)
     if len(machines) == 0:
         return infeasible(why_not(option, region, term, book))
-    plans = [_plan(option, work, machines, i, EXPECTED) for i in range(len(machines))]
+    # Machines that are as fast and as wide have the same plan.
+    kinds = list(zip(machines.busy_ms.tolist(), machines.servers.tolist(), strict=True))
+    first = {kind: i for i, kind in enumerate(kinds)}
+    planned = {kind: _plan(option, work, machines, i, EXPECTED) for kind, i in first.items()}
+    plans = [planned[kind] for kind in kinds]
     fits = np.array([p is not None for p in plans])
     if not fits.any():
         return infeasible(_too_late(option, work))

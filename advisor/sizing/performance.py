@@ -216,6 +216,8 @@ def lambda_vcpu(memory_mb: float | Floats) -> float | Floats:
     A model that uses one thread gains nothing from more than one vCPU.
     """
     facts = serverless_facts().lambda_
+    if isinstance(memory_mb, (int, float)) and memory_mb > 0:
+        return float(min(memory_mb / facts.mb_per_vcpu.value, facts.max_vcpu.value))
     vcpu = np.minimum(np.asarray(memory_mb) / facts.mb_per_vcpu.value, facts.max_vcpu.value)
     if not np.all(vcpu > 0):
         raise InputError(f"memory_mb is {memory_mb!r}; a function needs more than 0 MB")

@@ -64,7 +64,8 @@ def cold_start_share(
         )
     if shared:
         return np.asarray(np.exp(-rate * (service_s + keep_alive_s)))
-    load, gap = rate * service_s, 1 + keep_alive_s / service_s
+    distinct, where = np.unique(rate, return_inverse=True)  # a week repeats its rates
+    load, gap = distinct * service_s, 1 + keep_alive_s / service_s
     if gap > LONGEST_GAP:
         raise InputError(
             f"keep_alive_s is {gap:.2g} times service_s; give a service time of at least a "
@@ -72,7 +73,8 @@ def cold_start_share(
         )
     share = _share(np.clip(load, LEAST_LOAD, LADDER_LOAD), gap)
     share = np.where(load < LEAST_LOAD, np.exp(-load * gap), share)
-    return np.asarray(share * np.sqrt(LADDER_LOAD / np.maximum(load, LADDER_LOAD)))
+    share = share * np.sqrt(LADDER_LOAD / np.maximum(load, LADDER_LOAD))
+    return np.asarray(share[where].reshape(rate.shape))
 
 
 def cold_starts_billed_per_s(
