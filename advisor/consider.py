@@ -94,6 +94,17 @@ def consider(
     return Considered(option, unpriced=unpriced or f"no price is known for {option.name}")
 
 
+def promise(option: Option, work: Workload, rules: RuleSet) -> Measures | None:
+    """The best that the option could measure, before it is sized: no bill, an instant answer, every
+    preferring rule for it. No plan of it scores higher. None when the answers rule it out."""
+    first = rules.evaluate(option, work)
+    if first.excluded:
+        return None
+    time = people_time(option, work)
+    points = sum(fired.points for fired in first.preferred) + rules.most_points(option)
+    return replace(_measures(option, work, time, time.monthly_usd, 1.0, 1.0), points=points)
+
+
 def regions_by_cloud(
     need: Requirements, book: PriceBook
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:
@@ -175,23 +186,29 @@ def _priced(
         expected=monthly.expected + time.monthly_usd.expected + imputed,
         high=monthly.high + time.monthly_usd.high + imputed,
     )
-    measures = Measures(
-        option=option.id,
-        total_usd=total_usd,
-        people_hours=time.monthly_hours,
-        headroom=headroom(work, expected.p95_ms, expected.finish_h),
-        control=option.level("control"),
-        launch_weeks=people().launch_weeks(option, work.need.placement.existing_cluster),
-        portability=option.level("portability"),
-        elasticity=option.level("elasticity")
-        * (SCALES["elasticity"]["kept_ready_factor"] if expected.ready_seconds else 1.0),
-        resilience=option.level("resilience") * _lone_factor(work, expected),
-        points=0.0,
-    )
+    slack = headroom(work, expected.p95_ms, expected.finish_h)
+    measures = _measures(option, work, time, total_usd, slack, _lone_factor(work, expected))
     return Plan(
         option, region, expected, lines, monthly, at_least, time, total_usd, "", imputed,
         (), (), measures,
     )  # fmt: skip
+
+
+def _measures(
+    option: Option, work: Workload, time: PeopleTime, total_usd: Range, slack: float, lone: float
+) -> Measures:
+    return Measures(
+        option=option.id,
+        total_usd=total_usd,
+        people_hours=time.monthly_hours,
+        headroom=slack,
+        control=option.level("control"),
+        launch_weeks=people().launch_weeks(option, work.need.placement.existing_cluster),
+        portability=option.level("portability"),
+        elasticity=option.level("elasticity"),
+        resilience=option.level("resilience") * lone,
+        points=0.0,
+    )
 
 
 def _lone_factor(work: Workload, sized: Sized) -> float:

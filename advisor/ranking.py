@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -47,6 +47,16 @@ class Measures:
     points: float  # of the preferring rules that fired
 
 
+class Levels(NamedTuple):
+    """The levels of many options, shape (n,) each, or of one."""
+
+    control: float | NDArray[np.float64]
+    launch_weeks: float | NDArray[np.float64]
+    portability: float | NDArray[np.float64]
+    elasticity: float | NDArray[np.float64]
+    resilience: float | NDArray[np.float64]
+
+
 def cost_floor_usd(work: Workload) -> float:
     """The cost that nobody beats: an hour of attention, and the bare work at an m5's list price.
 
@@ -68,6 +78,28 @@ def utilities(measures: Measures, work: Workload) -> dict[str, float]:
         measures,
     )
     return {name: float(value) for name, value in zip(CRITERIA, row[0], strict=True)}
+
+
+def scores(measured: Sequence[Measures], work: Workload) -> list[float]:
+    """The scores of many options at once; what `contributions` sum to, but for rounding."""
+    if not measured:
+        return []
+    weights = work.need.priorities.model_dump()
+    share = np.array([weights[name] for name in CRITERIA]) / sum(weights.values())
+    columns = {
+        name: np.array([getattr(m, name) for m in measured])
+        for name in ("headroom", "control", "launch_weeks", "portability", "elasticity",
+                     "resilience", "points")
+    }  # fmt: skip
+    utility = _utilities(
+        work,
+        np.array([m.total_usd.expected for m in measured]),
+        np.array([m.people_hours.expected for m in measured]),
+        columns.pop("headroom"),
+        Levels(**{name: column for name, column in columns.items() if name != "points"}),
+    )
+    points = SCALES["rules"]["point_weight"] * columns["points"]
+    return [float(score) for score in utility @ share + points]
 
 
 def contributions(
@@ -141,7 +173,7 @@ def _utilities(
     total_usd: NDArray[np.float64],
     hours: NDArray[np.float64],
     slack: NDArray[np.float64],
-    measures: Measures,
+    measures: Measures | Levels,
 ) -> NDArray[np.float64]:
     """Utilities of all criteria, shape (draws, criteria)."""
     floor = cost_floor_usd(work)
@@ -151,7 +183,7 @@ def _utilities(
     kept, reserve = SCALES["latency"]["kept"], SCALES["latency"]["reserve"]
     latency = np.where(slack < 0, 0.0, kept + (1 - kept) * slack / reserve)
     asked = SCALES["control"]["asked"][work.need.control.level.value]
-    short = max(0.0, asked - measures.control)
+    short = np.maximum(0.0, asked - measures.control)
     control = 1 - short * SCALES["control"]["shortfall_factor"]
     weeks = measures.launch_weeks / work.need.team.weeks_to_launch
     launch = 1 - SCALES["launch"]["share"] * weeks

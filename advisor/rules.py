@@ -113,6 +113,10 @@ class RuleSet:
             found += [after.rules[i].rule.id for i in after.holding(changing)]
         return tuple(found)
 
+    def most_points(self, option: Option) -> float:
+        """The most that preferring rules of the plan phase can add for the option."""
+        return sum(max(0.0, one.rule.points) for one in self._asked(option)[1].rules)
+
     def applying_to(self, option: Option) -> tuple[Rule, ...]:
         """The rules that are asked for an option."""
         return tuple(one.rule for asked in self._asked(option) for one in asked.rules)

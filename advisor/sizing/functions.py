@@ -56,13 +56,18 @@ class Function:
 
     @property
     def least_cost_usd(self) -> float:
-        """Below what a month costs on demand: the bare work, without a single cold start."""
+        """Below what a month's duration costs: the bare work without a cold start; where instances
+        are kept ready, no more of them than the work needs and one in every hour with requests."""
+        prices, work = self.prices, self.work
+        seconds = work.need.traffic.requests_per_month * _service_ms(self, EXPECTED) / 1000
         if self.kept_ready:
-            return 0.0
-        share = min(1.0, float(self.offer.share[0])) if self.offer else 1.0
-        seconds = self.work.need.traffic.requests_per_month * _service_ms(self, EXPECTED) / 1000
-        gb_seconds = seconds * self.memory_mb / 1024
-        return gb_seconds * share * self.prices.on_demand * (1 - 1e-9)  # a whisker for rounding
+            served = seconds * (1 - self.option.number("ready_spill"))
+            awake = np.count_nonzero(work.rates) * 3600 * HOURS_IN_MONTH / HOURS_IN_WEEK
+            usd = max(served, awake) * prices.ready + served * prices.ready_work
+        else:
+            share = min(1.0, float(self.offer.share[0])) if self.offer else 1.0
+            usd = seconds * share * prices.on_demand
+        return float(usd * self.memory_mb / 1024 * (1 - 1e-9))  # a whisker for rounding
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
         if factors == EXPECTED:

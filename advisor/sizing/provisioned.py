@@ -4,6 +4,7 @@ a start. It needs traffic that comes at known hours."""
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,7 @@ from advisor.errors import InputError
 from advisor.requirements import Pattern
 from advisor.sizing.queueing import erlang_b
 
+RECURSION = 600  # erlangs up to which the fewest instances are counted up to
 # Patterns whose hours nobody knows beforehand.
 UNPREDICTABLE = frozenset({Pattern.spiky, Pattern.rare})
 
@@ -31,7 +33,7 @@ def instances_kept_ready(
         raise InputError(f"spill is {spill!r}; give a share between 0 and 1")
     rate = np.asarray(rates, dtype=np.float64)
     distinct, where = np.unique(rate, return_inverse=True)
-    fewest = np.array([_fewest(a, spill) for a in distinct * service_s], dtype=np.int64)
+    fewest = np.array([_fewest(float(a), spill) for a in distinct * service_s], dtype=np.int64)
     needed = fewest[where]
     planned = np.maximum(needed, np.roll(needed, -1))
     blocked = np.where(planned > 0, erlang_b(planned, rate * service_s), 1.0)
@@ -39,11 +41,20 @@ def instances_kept_ready(
     return planned, float((rate * blocked).sum() / whole) if whole > 0 else 0.0
 
 
+@lru_cache(maxsize=8192)
 def _fewest(load: float, spill: float) -> int:
-    """The least n with B(n, load) <= spill, by bisection: B falls with n."""
+    """The least n with B(n, load) <= spill: by the recursion of B, which passes every n on the
+    way; for many instances by bisection, as B falls with n."""
     if load <= 0:
         return 0
-    low, high = 0, max(1, math.ceil(load))
+    if load <= RECURSION:
+        servers, blocked = 0, 1.0
+        while blocked > spill:
+            servers += 1
+            carried = load * blocked
+            blocked = carried / (servers + carried)
+        return servers
+    low, high = 0, math.ceil(load)
     while float(erlang_b(high, load)) > spill:
         low, high = high, high + max(1, math.ceil(4 * math.sqrt(load)))
     while high - low > 1:

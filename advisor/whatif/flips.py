@@ -9,10 +9,10 @@ from typing import Any
 
 from advisor.errors import RequirementsError
 from advisor.prices import PriceBook, load_book
-from advisor.recommend import winner
+from advisor.recommend import Standing
 from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import ControlLevel, Mode, Requirements, Skill
-from advisor.rules import Policy
+from advisor.rules import Policy, load_rules
 from advisor.whatif.answers import Cancelled, go_on, plain, rounded, value_of, with_answer
 
 FLIP_STEPS = (1.3, 2, 3, 5, 9, 20, 50, 150, 1000)
@@ -58,6 +58,7 @@ def flips(
     Raises WhatIfCancelledError.
     """
     book = book or load_book()
+    rules = load_rules(tuple(policies))
 
     def wins(field: str, value: Any) -> str | None:
         go_on(cancelled)
@@ -65,7 +66,7 @@ def flips(
             changed = with_answer(need, field, value)
         except RequirementsError:
             return answer.winner
-        return winner(changed, policies=policies, book=book)
+        return Standing(changed, rules, book, hint=answer.winner).winner
 
     out = [
         flip

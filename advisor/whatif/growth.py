@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from advisor.errors import InputError, RequirementsError
 from advisor.prices import PriceBook, load_book
-from advisor.recommend import Standing, standing
+from advisor.recommend import Standing
 from advisor.requirements import Requirements
-from advisor.rules import Policy
+from advisor.rules import Policy, load_rules
 from advisor.whatif.answers import Cancelled, at_volume, go_on
 from advisor.whatif.shapes import AdviceChange, Growth, GrowthMonth
 from advisor.whatif.sweep import why_not
@@ -36,6 +36,7 @@ def growth(
     if not 1 <= months <= MOST_MONTHS:
         raise InputError(f"months is {months}; give 1 to {MOST_MONTHS}")
     book = book or load_book()
+    rules = load_rules(tuple(policies))
     percent = need.traffic.growth_percent_per_month
     kept: dict[float, Standing] = {}
     rows: list[GrowthMonth] = []
@@ -53,7 +54,7 @@ def growth(
                     "answered; the months end here."
                 )
                 break
-            kept[volume] = standing(changed, policies=policies, book=book)
+            kept[volume] = Standing(changed, rules, book, hint=present)
         now = kept[volume]
         present = now.winner if month == 0 else present
         rows.append(_month(month, volume, now, present))
@@ -93,8 +94,7 @@ def _month(month: int, volume: float, now: Standing, present: str | None) -> Gro
 
 
 def _costs(now: Standing, option_id: str | None) -> tuple[float | None, float | None]:
-    considered = now.of(option_id) if option_id else None
-    plan = considered.plan if considered else None
+    plan = now.of(option_id).plan if option_id else None
     if plan is None:
         return None, None
     bill = plan.monthly_usd.expected

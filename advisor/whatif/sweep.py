@@ -12,9 +12,9 @@ from advisor.catalog.loader import load_options
 from advisor.consider import Considered
 from advisor.errors import InputError
 from advisor.prices import PriceBook, load_book
-from advisor.recommend import Standing, standing
+from advisor.recommend import Standing
 from advisor.requirements import Requirements
-from advisor.rules import Policy
+from advisor.rules import Policy, load_rules
 from advisor.whatif.answers import MOST_REQUESTS, Cancelled, at_volume, go_on
 from advisor.whatif.shapes import BreakEven, Measure, SweptOption, VolumeSweep, WinnerChange
 
@@ -96,11 +96,12 @@ def _asker(
 ) -> Callable[[float], Standing]:
     """The standing at a volume; each volume is asked once."""
     kept: dict[float, Standing] = {}
+    rules = load_rules(tuple(policies))
 
     def ask(volume: float) -> Standing:
         if volume not in kept:
             go_on(cancelled)
-            kept[volume] = standing(at_volume(need, volume), policies=policies, book=book)
+            kept[volume] = Standing(at_volume(need, volume), rules, book)
         return kept[volume]
 
     return ask
@@ -115,7 +116,7 @@ def _check(low: float, high: float, points: int) -> None:
 
 
 def _swept(option_id: str, seen: Sequence[Standing]) -> SweptOption:
-    rows = [next(c for c in s.considered if c.option.id == option_id) for s in seen]
+    rows = [s.of(option_id) for s in seen]
     plans = [row.plan for row in rows]
     option = rows[0].option
     return SweptOption(
@@ -165,8 +166,7 @@ def _swept_cost(option: SweptOption, by: Measure, i: int) -> float | None:
 
 def _cost(standing_: Standing, option_id: str, by: Measure) -> float | None:
     """None where the option does not fit, or where its bill is only "at least"."""
-    considered = standing_.of(option_id)
-    plan = considered.plan if considered else None
+    plan = standing_.of(option_id).plan
     if plan is None or plan.at_least:
         return None
     people = plan.people.monthly_usd.expected if by == "total" else 0.0
