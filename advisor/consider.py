@@ -102,7 +102,7 @@ def promise(option: Option, work: Workload, rules: RuleSet) -> Measures | None:
         return None
     time = people_time(option, work)
     points = sum(fired.points for fired in first.preferred) + rules.most_points(option)
-    return replace(_measures(option, work, time, time.monthly_usd, 1.0, 1.0), points=points)
+    return replace(_measures(option, work, time, time.monthly_usd, None), points=points)
 
 
 def regions_by_cloud(
@@ -186,8 +186,7 @@ def _priced(
         expected=monthly.expected + time.monthly_usd.expected + imputed,
         high=monthly.high + time.monthly_usd.high + imputed,
     )
-    slack = headroom(work, expected.p95_ms, expected.finish_h)
-    measures = _measures(option, work, time, total_usd, slack, _lone_factor(work, expected))
+    measures = _measures(option, work, time, total_usd, expected)
     return Plan(
         option, region, expected, lines, monthly, at_least, time, total_usd, "", imputed,
         (), (), measures,
@@ -195,18 +194,20 @@ def _priced(
 
 
 def _measures(
-    option: Option, work: Workload, time: PeopleTime, total_usd: Range, slack: float, lone: float
+    option: Option, work: Workload, time: PeopleTime, total_usd: Range, sized: Sized | None
 ) -> Measures:
+    """What the option is scored on; not sized yet, the best that it could be."""
+    ready = SCALES["elasticity"]["kept_ready_factor"] if sized and sized.ready_seconds else 1.0
     return Measures(
         option=option.id,
         total_usd=total_usd,
         people_hours=time.monthly_hours,
-        headroom=slack,
+        headroom=headroom(work, sized.p95_ms, sized.finish_h) if sized else 1.0,
         control=option.level("control"),
         launch_weeks=people().launch_weeks(option, work.need.placement.existing_cluster),
         portability=option.level("portability"),
-        elasticity=option.level("elasticity"),
-        resilience=option.level("resilience") * lone,
+        elasticity=option.level("elasticity") * ready,
+        resilience=option.level("resilience") * (_lone_factor(work, sized) if sized else 1.0),
         points=0.0,
     )
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from advisor.catalog import loader, residency
 from advisor.catalog.schema import Estimate, Option
-from advisor.memo import Same, memo_of
-from advisor.prices import load_book
+from advisor.memo import Memo, Same
 from advisor.requirements import ControlLevel, Skill
 from advisor.rule_fields import (
     CUSTOM_PATTERN,
@@ -27,6 +26,8 @@ from advisor.rule_fields import (
 from advisor.workload import Workload
 
 _SKILLS, _LEVELS = tuple(Skill), tuple(ControlLevel)
+# Of no price book: where a region lies does not change with its prices.
+_MATCHED: Memo[Mapping[str, Value]] = Memo()
 _NEEDS: weakref.WeakKeyDictionary[Workload, Mapping[str, Value]] = weakref.WeakKeyDictionary()
 
 
@@ -77,10 +78,7 @@ def matched_values(option: Option, work: Workload) -> Mapping[str, Value]:
 
     Raises InputError for a region that no cloud has.
     """
-    kept: Mapping[str, Value] = memo_of(load_book(), "matched values").get(
-        Same(option), work, lambda seen: _matched_values(option, seen)
-    )
-    return kept
+    return _MATCHED.get(Same(option), work, lambda seen: _matched_values(option, seen))
 
 
 def _matched_values(option: Option, work: Workload) -> dict[str, Value]:

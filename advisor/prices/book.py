@@ -56,6 +56,9 @@ def load_book(directory: Path | None = None) -> PriceBook:
     return _book(directory or book_in_use())
 
 
+MOST_ASKED = 20_000  # rates that are remembered; there are fewer skus times regions
+
+
 @lru_cache(maxsize=4)
 def _book(directory: Path) -> PriceBook:
     return PriceBook(directory)
@@ -69,6 +72,7 @@ class PriceBook:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._tables: dict[tuple[str, str], MachineTable] = {}
+        self._asked: dict[tuple[str, str], Rate | str] = {}  # str: why there is none
         self._machine_kinds: dict[str, MachineTable] = {}
         self._prices: dict[str, MachinePrices] = {}
         self._specs: dict[str, dict[str, Spec]] = {}
@@ -78,8 +82,22 @@ class PriceBook:
     def rate(self, sku: str, region: str) -> Rate:
         """The price of `sku` in `region`; a row that applies everywhere fills a missing region.
 
-        Raises UnknownPriceError naming both.
+        Raises UnknownPriceError naming both. What was asked for once is found at once.
         """
+        found = self._asked.get((sku, region))
+        if found is None:
+            try:
+                found = self._find_rate(sku, region)
+            except UnknownPriceError as error:
+                found = str(error)
+            if len(self._asked) >= MOST_ASKED:
+                self._asked = {}
+            self._asked[sku, region] = found
+        if isinstance(found, str):
+            raise UnknownPriceError(found)
+        return found
+
+    def _find_rate(self, sku: str, region: str) -> Rate:
         known = self.skus.get(sku)
         if known is None:
             close = difflib.get_close_matches(sku, self.skus, n=3)
