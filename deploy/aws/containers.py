@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from advisor.errors import InputError
 from deploy.aws.images import Architecture
+from deploy.aws.machines import machine_of, machine_parameters, reserved_mb, sealed_usd
 from deploy.aws.reach import gateway_usd, reach_parameters, said
 from deploy.aws.scaling import SATURATED, invocations_target, saturation
 from deploy.aws.session import AwsSettings
@@ -13,7 +14,8 @@ from deploy.aws.wanted import Wanted, common_parameters, number, stack_name, sta
 from deploy.requests import PlanRequest
 
 FARGATE, MACHINES = "fargate", "ec2"
-TEMPLATES = {FARGATE: "ecs-fargate.yaml"}
+TEMPLATES = {FARGATE: "ecs-fargate.yaml", MACHINES: "ecs-ec2.yaml"}
+AGENT_ENDPOINTS = 3  # of the machines' agents in a sealed network; the recommendation counts none
 ALLOWED = (
     "vpc_id", "subnet_ids", "security_group_ids", "alarm_topic_arn", *PUBLIC_SETTINGS,
 )  # fmt: skip
@@ -29,9 +31,22 @@ def service(request: PlanRequest, settings: AwsSettings) -> Wanted:
     given = settings_of(request, settings, ALLOWED)
     low, high = ranked.replicas.min, ranked.replicas.max
     architecture = task_architecture(request)
+    extra_usd = gateway_usd(request, given)
+    on_machines: dict[str, str] = {}
+    if variant == MACHINES:
+        machine = machine_of(request)
+        architecture = "arm64" if machine.arch == "arm64" else "x86_64"
+        on_machines = machine_parameters(request) | {
+            "Accelerator": "gpu" if machine.gpu_count else "none",
+            "Gpus": str(machine.gpu_count),
+            "MaxMachines": str(2 * high),
+            "MemoryMb": str(reserved_mb(request)),
+            "Cpu": "0",
+        }
+        extra_usd += sealed_usd(request, AGENT_ENDPOINTS, given)
     parameters = (
         common_parameters(request)
-        | bill_parameters(request, given)
+        | bill_parameters(request, given, extra_usd)
         | network_parameters(request, given)
         | reach_parameters(request, given)
         | balancer_parameters(request, template)
@@ -49,6 +64,7 @@ def service(request: PlanRequest, settings: AwsSettings) -> Wanted:
                 template.bounded("GraceSeconds", 60 + 4 * request.need.model.load_time_s)
             ),
         }
+        | on_machines
     )
     count = f"{low}" if low == high else f"{low}–{high}"
     public, callers_need = said(request, given)
@@ -65,7 +81,7 @@ def service(request: PlanRequest, settings: AwsSettings) -> Wanted:
             "Service": (name, f"{count} × {ranked.machine}"),
             "Logs": (f"/mda/{request.name}", ""),
         },
-        monthly_extra_usd=gateway_usd(request, given),
+        monthly_extra_usd=extra_usd,
     )
 
 
@@ -74,9 +90,11 @@ def task_architecture(request: PlanRequest) -> Architecture:
     return "arm64" if request.ranked.machine.endswith(ARM_LABEL) else "x86_64"
 
 
-def bill_parameters(request: PlanRequest, given: AwsSettings) -> dict[str, str]:
+def bill_parameters(
+    request: PlanRequest, given: AwsSettings, extra_usd: float = 0.0
+) -> dict[str, str]:
     """What the alarm on cost watches, and whom it tells."""
-    high = request.ranked.monthly_usd.high + gateway_usd(request, given)
+    high = request.ranked.monthly_usd.high + extra_usd
     return {"AlarmTopicArn": given.alarm_topic_arn, "BudgetUsd": number(high)}
 
 

@@ -8,10 +8,10 @@ from advisor.errors import DeployError
 from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.container_checks import fargate_quota, service_findings
 from deploy.aws.container_left import balanced_left, ecs_left
-from deploy.aws.containers import ALLOWED, FARGATE, service
+from deploy.aws.containers import ALLOWED, FARGATE, MACHINES, service
 from deploy.aws.ecs_tasks import ask_from_inside, running_digests, stop_one_off
 from deploy.aws.endpoints import call_public, snippets
-from deploy.aws.reach import gateway_usd
+from deploy.aws.machines import machine_findings
 from deploy.aws.session import Aws, AwsSettings, told
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
@@ -26,7 +26,7 @@ class EcsTarget(StackTarget):
     """A service of containers in the account that this machine's AWS credentials belong to."""
 
     name = "ecs"
-    variants = (FARGATE,)
+    variants = (FARGATE, MACHINES)
     listed = (
         "apigateway", "application-autoscaling", "autoscaling", "cloudwatch", "ec2", "ecs",
         "elasticloadbalancing", "iam", "logs",
@@ -34,10 +34,13 @@ class EcsTarget(StackTarget):
 
     def findings(self, request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
         given = settings_of(request, aws.settings, ALLOWED)
-        found = service_findings(request, given, aws, stacks, gateway_usd(request, given))
-        if any(f.check == "network" for f in found):
-            found.append(fargate_quota(request, aws))
-        return found
+        extra_usd = self.wanted(request, "", aws.settings).monthly_extra_usd
+        found = service_findings(request, given, aws, stacks, extra_usd)
+        if not any(f.check == "network" for f in found):
+            return found  # AWS was not to be asked
+        if request.ranked.deploy_variant == MACHINES:
+            return [*found, *machine_findings(request, aws)]
+        return [*found, fargate_quota(request, aws)]
 
     def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
         return service(request, settings)

@@ -58,7 +58,7 @@ def test_a_newer_template_renews_it_and_keeps_what_was_chosen(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    newer = templates.load("bootstrap.yaml").text.replace("Default: 30", "Default: 60", 1)
+    newer = templates.load("bootstrap.yaml").text.replace('"Default":30', '"Default":60', 1)
     (tmp_path / "bootstrap.yaml").write_text(newer)
     monkeypatch.setattr(templates, "DIRECTORY", tmp_path)
     assert not boot.is_current()
