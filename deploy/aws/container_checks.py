@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from advisor.errors import DeployError
 from advisor.vocabulary import Mode
 from deploy.aws import reach
@@ -21,24 +23,44 @@ def service_findings(
 ) -> list[Finding]:
     """One finding a check, for an ECS service; where region or credentials fail, AWS is not asked
     for more."""
+    return _findings(
+        request, given, aws, stacks, extra_usd, ("ecs", "ECS"), lambda: _cluster_name(request, aws)
+    )
+
+
+def machines_findings(
+    request: PlanRequest, given: AwsSettings, aws: Aws, stacks: Stacks, extra_usd: float
+) -> list[Finding]:
+    """The same for machines that run a container each."""
+
+    def free() -> Finding:
+        return good("name", f"{stack_name(request.name)} is free")
+
+    return _findings(request, given, aws, stacks, extra_usd, ("ec2", "EC2"), free)
+
+
+def _findings(
+    request: PlanRequest,
+    given: AwsSettings,
+    aws: Aws,
+    stacks: Stacks,
+    extra_usd: float,
+    service: tuple[str, str],
+    when_free: Callable[[], Finding],
+) -> list[Finding]:
     before = [
         model_file(request),
         mode(request, Mode.realtime, "a service answers requests", "aws-batch"),
         budget(request, extra_usd),
         *reach.findings(request, given),
-        region(request, aws, "ecs", "ECS"),
+        region(request, aws, *service),
     ]
     if not before[-1].ok:
         return before
     who = credentials(aws)
     if not who.ok:
         return [*before, who]
-    return [
-        *before,
-        who,
-        name(request, stacks, lambda: _cluster_name(request, aws)),
-        *network(request, given, aws),
-    ]
+    return [*before, who, name(request, stacks, when_free), *network(request, given, aws)]
 
 
 def mode(request: PlanRequest, wanted: Mode, why: str, other: str) -> Finding:

@@ -21,6 +21,14 @@ def ecs_left(deployment: str, aws: Aws) -> Iterator[str]:
     yield from scalable_targets("ecs", f"service/{name}/{name}", aws)
 
 
+def group_left(deployment: str, aws: Aws) -> Iterator[str]:
+    """The group of machines."""
+    name = stack_name(deployment)
+    client = aws.client("autoscaling")
+    found = client.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    yield from (f"machine group {g['AutoScalingGroupName']}" for g in found)
+
+
 def balanced_left(deployment: str, aws: Aws) -> Iterator[str]:
     """Log, alarms, load balancer, HTTP API, network and machines."""
     name = stack_name(deployment)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from advisor.errors import InputError
 from deploy.aws.images import Architecture
-from deploy.aws.machines import machine_of, machine_parameters, reserved_mb, sealed_usd
+from deploy.aws.machines import (
+    balancer_usd,
+    machine_of,
+    machine_parameters,
+    reserved_mb,
+    sealed_usd,
+)
 from deploy.aws.reach import gateway_usd, reach_parameters, said
 from deploy.aws.scaling import SATURATED, invocations_target, saturation
 from deploy.aws.session import AwsSettings
@@ -19,6 +25,8 @@ AGENT_ENDPOINTS = 3  # of the machines' agents in a sealed network; the recommen
 ALLOWED = (
     "vpc_id", "subnet_ids", "security_group_ids", "alarm_topic_arn", *PUBLIC_SETTINGS,
 )  # fmt: skip
+MACHINES_TEMPLATE = "ec2.yaml"
+SESSION_ENDPOINTS = 2  # of Session Manager in a sealed network; not in the recommendation either
 CPU_UNITS = 1024  # of ECS, for a vCPU
 ARM_LABEL = " ARM"  # ends the name of an ARM task size (advisor.sizing.candidates)
 
@@ -79,6 +87,56 @@ def service(request: PlanRequest, settings: AwsSettings) -> Wanted:
         known={
             "Cluster": (name, ""),
             "Service": (name, f"{count} × {ranked.machine}"),
+            "Logs": (f"/mda/{request.name}", ""),
+        },
+        monthly_extra_usd=extra_usd,
+    )
+
+
+def machines(request: PlanRequest, settings: AwsSettings) -> Wanted:
+    """What the request means for machines that run a container each.
+
+    Raises InputError for a wrong setting or tag, or a machine that such a container cannot use.
+    """
+    ranked, template = request.ranked, load(MACHINES_TEMPLATE)
+    given = settings_of(request, settings, ALLOWED)
+    machine = machine_of(request)
+    if machine.gpu_count:
+        raise InputError(
+            f"{machine.name} has GPUs, and the system that is started here brings no drivers; "
+            "deploy to ecs-ec2, whose machine image does"
+        )
+    count = ranked.replicas.max
+    grace_s = template.bounded("GraceSeconds", 240 + 4 * request.need.model.load_time_s)
+    extra_usd = (
+        gateway_usd(request, given)
+        + sealed_usd(request, SESSION_ENDPOINTS, given)
+        + balancer_usd(request)
+    )
+    public, callers_need = said(request, given)
+    return Wanted(
+        template,
+        common_parameters(request)
+        | bill_parameters(request, given, extra_usd)
+        | network_parameters(request, given)
+        | reach_parameters(request, given)
+        | balancer_parameters(request, template)
+        | machine_parameters(request)
+        | {
+            "TargetType": "instance",
+            "Architecture": "ARM64" if machine.arch == "arm64" else "X86_64",
+            "Count": str(count),
+            "CountWhileUpdating": str(count + 1),
+            "CpuAlarmPercent": number(100 * SATURATED),
+            "GraceSeconds": str(grace_s),
+            "StartPause": f"PT{grace_s}S",
+        },
+        stack_tags(request),
+        "arm64" if machine.arch == "arm64" else "x86_64",
+        public=public,
+        callers_need=callers_need,
+        known={
+            "Machines": (stack_name(request.name), f"{count} × {ranked.machine}"),
             "Logs": (f"/mda/{request.name}", ""),
         },
         monthly_extra_usd=extra_usd,

@@ -17,6 +17,7 @@ from deploy.target import Prediction
 CONTAINER = "model"
 STARTED_BY = "mda-ask"
 LIMIT_S = 900.0
+ASK_MEMORY_MB = 64  # it loads no model
 LOG_LIMIT_S = 60.0
 MISSING = ("ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException")
 
@@ -64,7 +65,7 @@ def ask_from_inside(stack: Stack, body: bytes, content_type: str, aws: Aws) -> P
             cluster=cluster,
             taskDefinition=stack.outputs["TaskDefinition"],
             networkConfiguration=service["networkConfiguration"],
-            overrides=_overrides(url, body, content_type),
+            overrides=_overrides(url, body, content_type, "launchType" not in where),
             startedBy=STARTED_BY,
             count=1,
             **where,
@@ -102,14 +103,17 @@ def stop_one_off(stack: Stack, aws: Aws) -> list[str]:
     return stopped
 
 
-def _overrides(url: str, body: bytes, content_type: str) -> dict[str, Any]:
+def _overrides(url: str, body: bytes, content_type: str, on_machines: bool) -> dict[str, Any]:
     environment = {"ASK_BODY": base64.b64encode(body).decode(), "ASK_TYPE": content_type}
+    # Beside the service's task, where a machine has a free address for it.
+    small = {"memoryReservation": ASK_MEMORY_MB} if on_machines else {}
     overrides = {
         "containerOverrides": [
             {
                 "name": CONTAINER,
                 "command": ["ask", url],
                 "environment": [{"name": k, "value": v} for k, v in environment.items()],
+                **small,
             }
         ]
     }

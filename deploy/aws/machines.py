@@ -15,6 +15,7 @@ from deploy.requests import PlanRequest
 from deploy.target import Finding
 
 ZONES = 2
+MB_PER_GB = 1024
 # Of a machine's memory the system and the agent keep some; a task that reserves more never starts.
 RESERVED_SHARE = 0.7
 # The names that Service Quotas gives the vCPUs of machine families (first letters).
@@ -56,6 +57,18 @@ def sealed_usd(request: PlanRequest, endpoints: int, given: AwsSettings) -> floa
         "service": "vpc-endpoint", "count": endpoints, "zones": ZONES, "hours": HOURS_IN_MONTH,
         "gb": 0,
     }  # fmt: skip
+    return price_usage(parse_usage({"region": request.ranked.region, "items": [item]})).total_usd
+
+
+def balancer_usd(request: PlanRequest) -> float:
+    """What the load balancer costs a month where the recommendation has none: in front of a single
+    machine, which it gives an address that outlives the machine."""
+    known = option(request.ranked.option)
+    if request.ranked.replicas.max > 1 or known.flag("always_balanced"):
+        return 0.0
+    traffic = request.need.traffic
+    gb = traffic.requests_per_month * (traffic.request_mb + traffic.response_mb) / MB_PER_GB
+    item = {"service": "alb", "hours": HOURS_IN_MONTH, "gb": gb}
     return price_usage(parse_usage({"region": request.ranked.region, "items": [item]})).total_usd
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from advisor.errors import DeployError
 from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.container_checks import fargate_quota, service_findings
-from deploy.aws.container_left import balanced_left, ecs_left
+from deploy.aws.container_left import balanced_left, ecs_left, group_left
 from deploy.aws.containers import ALLOWED, FARGATE, MACHINES, service
 from deploy.aws.ecs_tasks import ask_from_inside, running_digests, stop_one_off
 from deploy.aws.endpoints import call_public, snippets
@@ -96,4 +96,5 @@ class EcsTarget(StackTarget):
 
     def leftovers(self, deployment: str, aws: Aws) -> Iterable[str]:
         yield from ecs_left(deployment, aws)
+        yield from group_left(deployment, aws)
         yield from balanced_left(deployment, aws)

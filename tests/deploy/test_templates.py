@@ -102,6 +102,7 @@ WITHOUT_RESOURCE = {
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetHealth",
     "secretsmanager:GetRandomPassword",
+    "ssm:GetCommandInvocation",
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel",

@@ -9,7 +9,9 @@ from advisor.vocabulary import ModelFormat
 
 FARGATE = "ecs-fargate"
 BOOTSTRAP = "model-deployment-advisor"
-GONE = ("made", "running", "alarms", "networks", "groups", "balancers", "apis")
+GONE = (
+    "made", "groups_of_machines", "running", "alarms", "networks", "groups", "balancers", "apis",
+)  # fmt: skip
 EMPTY = ("stacks", "buckets", "repositories", "projects", "roles", "policies", "log_groups", *GONE)
 
 

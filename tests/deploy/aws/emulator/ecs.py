@@ -7,8 +7,10 @@ emulator the HTTP proxy of that process.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import shlex
 import threading
 import time
 import uuid
@@ -19,7 +21,7 @@ from urllib.parse import urlsplit
 from containers import Container, forward, healthy, stop
 from ministack import app as ministack
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import alb, apigateway, cloudwatch_logs
+from ministack.services import alb, apigateway, cloudwatch_logs, ec2
 
 CLUSTER = "AWS::ECS::Cluster"
 TASK = "AWS::ECS::TaskDefinition"
@@ -39,6 +41,7 @@ class EcsWorld:
 
     images: Any
     containers: list[Container]
+    machines: dict[str, tuple[dict[str, Any], Container]]
 
     def task_checks(self, task: Any) -> None:
         from resources import _image, _role
@@ -89,6 +92,30 @@ class EcsWorld:
             )
         service.container, service.image = container, task.image
 
+    def start_machines(self, name: str, given: dict[str, Any]) -> Container | None:
+        """What a machine's own start-up script runs; None for machines behind no balancer."""
+        from resources import _config_digest, _image
+
+        if not given.get("TargetGroupARNs"):
+            return None
+        template = ec2._launch_templates[given["LaunchTemplate"]["LaunchTemplateId"]]
+        script = base64.b64decode(
+            template["Versions"][-1]["LaunchTemplateData"]["UserData"]
+        ).decode()
+        (line,) = [
+            text for text in script.replace("\\\n", " ").splitlines() if "docker run" in text
+        ]
+        *_, image, command = shlex.split(line)
+        stored = _image(image)
+        if stored is None:
+            raise ValueError(f"the machines cannot pull {image}")
+        container = self.images.run(_config_digest(stored), name, command)
+        self.containers.append(container)
+        count = 0 if healthy(container, 60) else int(given["DesiredCapacity"])
+        for group in given["TargetGroupARNs"]:
+            alb._targets[group] = [{"Id": f"i-{n:017x}", "Port": 8080} for n in range(count)]
+        return container
+
     def task_of(self, arn: str) -> Any:
         for task in self.all(TASK):  # type: ignore[attr-defined]
             if task.arn == arn:
@@ -106,10 +133,9 @@ class EcsWorld:
                 if isinstance(balancer, dict) and balancer.get("TargetGroupArn", "?") in groups:
                     found: Container | None = resource.container
                     return found
-            for group in resource.properties.get("TargetGroupARNs", []):
-                if group in groups:
-                    machine: Container | None = resource.container
-                    return machine
+        for given, container in self.machines.values():
+            if any(group in groups for group in given.get("TargetGroupARNs", [])):
+                return container
         return None
 
     def through_balancer(
@@ -164,6 +190,7 @@ class EcsCalls:
 
     def __init__(self) -> None:
         self.tasks: dict[str, dict[str, Any]] = {}
+        self.commands: dict[str, dict[str, Any]] = {}
 
     def _DescribeClusters(self, given: dict[str, Any]) -> dict[str, Any]:
         found = [self.world.get(CLUSTER, name) for name in given["clusters"]]
@@ -267,6 +294,31 @@ class EcsCalls:
                 "firstEventTimestamp": now, "lastEventTimestamp": now, "lastIngestionTime": now,
             }  # fmt: skip
         task["lastStatus"] = "STOPPED"
+
+    def _SendCommand(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Runs to its end at once: `docker run … IMAGE ask URL`."""
+        from resources import _image
+
+        (script,) = given["Parameters"]["commands"]
+        words = shlex.split(script)
+        variables = dict(w[6:].split("=", 1) for w in words if w.startswith("--env="))
+        image = next(w for w in words if ".dkr.ecr." in w)
+        command = words[words.index(image) + 1 :]
+        stored = _image(image)
+        assert stored is not None
+        code, lines = self.world.images.run_once(
+            stored["imageDigest"], command, variables | {"http_proxy": self.endpoint}
+        )
+        number = str(uuid.uuid4())
+        self.commands[number] = {
+            "CommandId": number, "InstanceId": given["InstanceIds"][0],
+            "Status": "Failed" if code else "Success", "StatusDetails": f"exit code {code}",
+            "StandardOutputContent": "\n".join(lines), "StandardErrorContent": "",
+        }  # fmt: skip
+        return {"Command": {"CommandId": number}}
+
+    def _GetCommandInvocation(self, given: dict[str, Any]) -> dict[str, Any]:
+        return self.commands[given["CommandId"]]
 
     def _StopTask(self, given: dict[str, Any]) -> dict[str, Any]:
         task = self.tasks[given["task"]]

@@ -26,6 +26,7 @@ from ministack.core.router import extract_access_key_id, extract_region
 from ministack.services import (
     alb,
     apigateway,
+    autoscaling,
     cloudformation,
     cloudwatch,
     cloudwatch_logs,
@@ -181,6 +182,7 @@ class Gateway:
             "groups": sorted(
                 g for g, found in ec2._security_groups.items() if found["GroupName"] != "default"
             ),
+            "groups_of_machines": sorted(autoscaling._asgs),
             "balancers": sorted(alb._lbs),
             "apis": sorted(apigateway._apis),
             "invocations": self.services.invocations,

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from botocore.loaders import Loader
@@ -36,6 +37,7 @@ ENDPOINT = "AWS::SageMaker::Endpoint"
 CONFIG = "AWS::SageMaker::EndpointConfig"
 MODEL = "AWS::SageMaker::Model"
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
+MACHINES = "AWS::AutoScaling::AutoScalingGroup"
 BUCKET = "AWS::S3::Bucket"
 ROLLING = ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
@@ -70,6 +72,7 @@ class World(EcsWorld):
         self.images = images
         self.made: Any = AccountRegionScopedDict()
         self.containers: list[Container] = []
+        self.machines = {}
         self.doomed: set[str] = set()  # stacks that are deleted while they are created
         self._before: dict[str, Callable[[Resource], None]] = {
             MODEL: self._model,
@@ -90,7 +93,9 @@ class World(EcsWorld):
         _preview_conditions()
         _delete_after_create(self)
         blocks = stacks._runs_on_worker_thread
-        stacks._runs_on_worker_thread = lambda kind: kind in (ENDPOINT, SERVICE) or blocks(kind)
+        stacks._runs_on_worker_thread = lambda kind: (
+            kind in (ENDPOINT, SERVICE, MACHINES) or blocks(kind)
+        )
         for service in ("sagemaker", "application-autoscaling", "ecs"):
             tagging._COLLECTORS[service] = lambda s=service: self._tagged(s)
 
@@ -114,6 +119,7 @@ class World(EcsWorld):
         for container in self.containers:
             stop(container)
         self.containers.clear()
+        self.machines.clear()
         self.doomed.clear()
         self.made.clear()
 
@@ -124,15 +130,36 @@ class World(EcsWorld):
             _strike("create", schema.type)
             schema.checked(_without_system_tags(properties))
             physical, attributes = known["create"](logical_id, _one_metric(properties), stack)
+            if schema.type == MACHINES:
+                self._restart(physical, properties)
             return physical, attributes | _corrected(schema, physical, properties)
+
+        @wraps(known.get("update") or known["create"])  # MiniStack looks at what it takes
+        def update(physical: str, old: Any, new: dict[str, Any], *arguments: Any) -> Any:
+            _strike("update", schema.type)
+            out = known["update"](physical, _one_metric(old), _one_metric(new), *arguments)
+            if schema.type == MACHINES:
+                self._restart(physical, new)
+            return out
 
         def delete(physical: str, *arguments: Any) -> Any:
             _strike("delete", schema.type)
+            if physical in self.machines:
+                stop(self.machines.pop(physical)[1])
             if schema.type == BUCKET and s3._buckets[physical]["objects"]:
                 raise ValueError("The bucket you tried to delete is not empty")
             return known["delete"](physical, *arguments)
 
-        return {**known, "create": create, "delete": delete}
+        changed = {"update": update} if known.get("update") else {}
+        return {**known, "create": create, "delete": delete, **changed}
+
+    def _restart(self, name: str, properties: dict[str, Any]) -> None:
+        """The machines of a group again, from its launch template as it is now."""
+        container = self.start_machines(name, properties)
+        if name in self.machines:
+            stop(self.machines.pop(name)[1])
+        if container:
+            self.machines[name] = (properties, container)
 
     def _added(self, schema: Schema) -> dict[str, Any]:
         provisioners._REPLACING_PROPERTIES[schema.type] = tuple(schema.create_only)

@@ -23,13 +23,16 @@ TARGETS = {
     "AnyScaleFrontendService": "application-autoscaling",
     "ServiceQuotasV20190624": "service-quotas",
     "AmazonEC2ContainerServiceV20141113": "ecs",
+    "AmazonSSM": "ssm",
 }
+ONLY = {"ssm": ("SendCommand", "GetCommandInvocation")}  # MiniStack answers the others
 IAM_NAMES = {
     "sagemaker": "sagemaker",
     "sagemaker-runtime": "sagemaker",
     "application-autoscaling": "application-autoscaling",
     "service-quotas": "servicequotas",
     "ecs": "ecs",
+    "ssm": "ssm",
     "apigatewayv2": "apigateway",
 }
 QUOTAS_A_PAGE = 2  # so that a caller who reads one page only is found out
@@ -238,7 +241,7 @@ class ModelError(ServiceError):
 def operation_of(method: str, path: str, headers: dict[str, str]) -> tuple[str, str] | None:
     """Service and operation of a request that these services answer."""
     prefix, _, operation = headers.get("x-amz-target", "").partition(".")
-    if prefix in TARGETS and operation:
+    if prefix in TARGETS and operation in ONLY.get(TARGETS[prefix], (operation,)):
         return TARGETS[prefix], operation
     if (method, path) == ("GET", "/v2/vpclinks"):
         return "apigatewayv2", "GetVpcLinks"
