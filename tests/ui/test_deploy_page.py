@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -68,6 +69,24 @@ def test_a_name_that_does_not_fit_is_said_with_a_better_one(open_app: Open) -> N
     assert not app.exception
     assert "'my-model'" in said(app)
     assert not [b for b in app.button if b.label == "Deploy"]
+
+
+def test_a_busy_port_is_said_with_its_holder_and_nothing_is_lost(open_app: Open) -> None:
+    app = at_deploy(open_app)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        app.number_input(key="port").set_value(port).run()
+        assert not app.exception
+        assert f"port {port} is taken by" in said(app)
+        assert "nothing was made" in said(app)
+        assert not [b for b in app.button if b.label == "Deploy"]
+        assert app.text_input[0].value  # the name and the model are kept
+        assert "Allowed" in "\n".join(m.value for m in app.markdown)
+    app.number_input(key="port").set_value(None).run()
+    assert not app.error
+    assert button(app, "Deploy").disabled
 
 
 def test_a_cloud_without_credentials_is_said_and_nothing_is_made(

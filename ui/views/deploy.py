@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl
 
 import streamlit as st
@@ -97,31 +100,36 @@ def _plan(need: Requirements, ranked: Ranked, artifact: Artifact, to: str) -> Pl
         "Reachable from the internet",
         help="Off: only from inside the account's network or with the account's own credentials.",
     )
-    wanted = (name, artifact.digest, ranked.option, to, public, need.model_dump_json())
+    settings = _local_settings() if to == LOCAL else {}
+    wanted = (
+        name, artifact.digest, ranked.option, to, public, need.model_dump_json(), str(settings)
+    )  # fmt: skip
+    request = partial(
+        PlanRequest,
+        name=name, artifact=artifact, need=need, ranked=ranked, public=public, settings=settings,
+    )  # fmt: skip
     if to != LOCAL and st.button("Make the plan", icon=":material/checklist:", type="primary"):
         st.session_state.pop(_PLANNED_FOR, None)
-        _make(need, ranked, artifact, name, to, public, wanted)
+        _make(request, to, wanted)
     elif to == LOCAL and st.session_state.get(_PLANNED_FOR) != wanted:
-        _make(need, ranked, artifact, name, to, public, wanted)
+        _make(request, to, wanted)
     return st.session_state[_PLAN] if st.session_state.get(_PLANNED_FOR) == wanted else None
 
 
-def _make(
-    need: Requirements,
-    ranked: Ranked,
-    artifact: Artifact,
-    name: str,
-    to: str,
-    public: bool,
-    wanted: tuple[object, ...],
-) -> None:
+def _local_settings() -> dict[str, Any]:
+    """What may be chosen for a server on this machine."""
+    port = st.number_input(
+        "Port", 1024, 65535, None, key="port", placeholder="a free one", width=420,
+        help="Where the server listens on 127.0.0.1. Leave it empty to get a free port.",
+    )  # fmt: skip
+    return {} if port is None else {"port": int(port)}
+
+
+def _make(request: Callable[[], PlanRequest], to: str, wanted: tuple[object, ...]) -> None:
     try:
         guard.require()
         with st.spinner("Checking and planning; nothing is started yet"):
-            request = PlanRequest(
-                name=name, artifact=artifact, need=need, ranked=ranked, public=public
-            )
-            made = target(to).plan(request)
+            made = target(to).plan(request())
     except AdvisorError as error:
         st.error(
             f"**It cannot be planned here; nothing was made.** {fmt.escape(str(error))}",
