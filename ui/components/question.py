@@ -13,6 +13,7 @@ from advisor.requirements import HOURS_IN_WEEK
 from ui import format as fmt
 from ui import state
 from ui.answers import Question, questions, starting_answers
+from ui.components import traffic_file
 
 Choices = Mapping[str, Callable[[], Mapping[str, str]]]  # options that are data, with labels
 
@@ -112,9 +113,10 @@ def _week(question: Question, answer: Any) -> None:
             f"Your {HOURS_IN_WEEK} numbers" if v == state.OWN_WEEK else fmt.name(v)
         ),
         key=question.path,
-        help=question.help + " The numbers come in with a requirements file.",
+        help=question.help + " The numbers come in with a file of answers or of measured traffic.",
     )
     state.saw(question.path, value)
+    traffic_file.show()
 
 
 def _text(question: Question, answer: Any) -> None:

@@ -22,6 +22,8 @@ from ui.components import (
     pictures,
     price_age,
     questionnaire,
+    team_policies,
+    traffic_file,
     verdict,
 )
 from ui.workers import BusyError
@@ -42,10 +44,12 @@ def show() -> None:
         with asked, st.container(border=True, key="answers"):
             st.header("Your model and workload", anchor="answers")
             questionnaire.show(catalog.choices())
+            team_policies.show()
         state.write_address()
         with answered:
             _answer()
     state.remember_widgets()
+    traffic_file.finish()
 
 
 def _answer() -> None:
@@ -62,6 +66,7 @@ def _answer() -> None:
         st.error(f"The advice could not be computed: {fmt.escape(str(error))}")
         return
     exchange.toolbar(need)
+    team_policies.effect(answer)
     if answer.winner is None:
         _nothing_fits(need, answer)
         return
