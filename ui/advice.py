@@ -17,8 +17,9 @@ from typing import Any, Literal, cast
 
 from advisor.errors import InputError
 from advisor.prices import load_book
+from advisor.purchase import purchase_choices
 from advisor.recommend import recommend
-from advisor.recommendation import Recommendation
+from advisor.recommendation import PurchaseChoice, Recommendation
 from advisor.requirements import Requirements
 from advisor.rules import Policy, policy_stamps
 from advisor.whatif import LoadCurve, load_curve
@@ -60,6 +61,13 @@ def load(need: Requirements, option: str, policies: Policies = ()) -> LoadCurve:
     return _load(need.model_dump_json(), option, tuple(policies), *_stamp(policies))
 
 
+def purchase(
+    need: Requirements, option: str, policies: Policies = ()
+) -> tuple[PurchaseChoice, ...]:
+    """A ranked option's bill bought in each way: on demand, committed, as spot. Quick."""
+    return _purchase(need.model_dump_json(), option, tuple(policies), *_stamp(policies))
+
+
 def start(what: What, need: Requirements, policies: Policies = (), *, who: str = "") -> Future[Any]:
     """Compute a what-if aside; the same question is asked once. Raises BusyError.
 
@@ -98,6 +106,7 @@ def forget() -> None:
         _asked.clear()
     _verdict.cache_clear()
     _load.cache_clear()
+    _purchase.cache_clear()
 
 
 def _failed(future: Future[Any]) -> bool:
@@ -124,3 +133,10 @@ def _load(
     if ranked is None:
         raise InputError(f"{option} does not fit these answers, so there is no load to show")
     return load_curve(parsed, ranked)
+
+
+@lru_cache(maxsize=64)
+def _purchase(
+    need: str, option: str, policies: tuple[Policy, ...], edition: str, stamp: Stamp
+) -> tuple[PurchaseChoice, ...]:
+    return purchase_choices(Requirements.model_validate_json(need), option, policies=policies)

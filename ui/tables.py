@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from advisor.prices.status import dated
-from advisor.recommendation import CostLine, Excluded, Ranked, Recommendation
+from advisor.recommendation import (
+    CostLine,
+    Excluded,
+    PurchaseChoice,
+    Ranked,
+    Recommendation,
+)
 from ui import format as fmt
 
 CRITERIA_LABELS: Mapping[str, str] = {
@@ -20,6 +26,14 @@ CRITERIA_LABELS: Mapping[str, str] = {
     "elasticity": "Elasticity",
     "resilience": "Resilience",
     "rules": "Rules",
+}
+
+
+PURCHASE_LABELS: Mapping[str, str] = {
+    "on-demand": "on demand",
+    "1y": "for 1 year",
+    "3y": "for 3 years",
+    "spot": "on spot",
 }
 
 
@@ -107,6 +121,28 @@ def cost_lines(ranked: Ranked) -> pd.DataFrame:
                 "Price from": f"{line.source} ({dated(line.as_of)})" if line.as_of else line.source,
             }
             for line in ranked.lines
+        ]
+    )
+
+
+def purchase(choices: Sequence[PurchaseChoice]) -> pd.DataFrame:
+    """One row for each way to buy: the bill, what it saves, from when on it pays, or why not."""
+    return pd.DataFrame(
+        [
+            {
+                "Bought": PURCHASE_LABELS[choice.choice],
+                "Cloud bill a month": "–"
+                if choice.monthly_usd is None
+                else fmt.usd(choice.monthly_usd, at_least=choice.at_least),
+                "Saves": fmt.percent(choice.saving_percent / 100, 1)
+                if choice.saving_percent
+                else "–",
+                "Pays from": "–"
+                if choice.break_even_months is None
+                else f"{choice.break_even_months:.1f} months of use",
+                "How": choice.because or choice.purchase or "",
+            }
+            for choice in choices
         ]
     )
 

@@ -388,3 +388,16 @@ def test_what_was_stopped_is_taken_up_again_when_asked(
     app.run()
     assert any("Stopped: this was not computed" in m.value for m in app.markdown)
     assert not app.exception
+
+
+def test_the_cost_tab_shows_what_a_commitment_would_save(open_app: Open) -> None:
+    need = presets()["fraud-detection"].requirements
+    app = open_app(encode(flatten(need)))
+    app.session_state["behind"] = "Cost"
+    app.run()
+    assert not app.exception
+    (shown,) = [t.value for t in app.table if "Bought" in t.value.columns]
+    assert list(shown["Bought"]) == ["on demand", "for 1 year", "for 3 years", "on spot"]
+    # Every way that has no price says why.
+    unpriced = shown[shown["Cloud bill a month"] == "–"]
+    assert all(unpriced["How"].str.len() > 0)

@@ -23,8 +23,8 @@ GROWTH = "traffic.growth_percent_per_month"
 _TRY_GROWTH = (2.0, 5.0, 10.0)
 
 
-def cost(answer: Recommendation) -> None:
-    """The bills side by side, then one option's bill line by line."""
+def cost(need: Requirements, answer: Recommendation) -> None:
+    """The bills side by side, one option's bill line by line, and what a commitment would save."""
     people = st.toggle("With people's time", value=True, key="cost_people")
     st.markdown("**USD a month**")
     _draw(
@@ -45,6 +45,7 @@ def cost(answer: Recommendation) -> None:
             "A unit price is unknown, so the bill is at least this much. The line says which.",
             icon=":material/help:",
         )
+    _purchase(need, shown)
     time = shown.people
     st.markdown(
         fmt.escape(
@@ -53,6 +54,17 @@ def cost(answer: Recommendation) -> None:
             f"{fmt.usd(time.hourly_usd)} an hour"
             f"{' (your own hours)' if time.changed_by_user else ''}."
         )
+    )
+
+
+def _purchase(need: Requirements, shown: Ranked) -> None:
+    """The same option on demand, with a commitment for a year or three, and on spot machines."""
+    st.markdown("**Would you commit for 1 or 3 years, or run on spot?**")
+    st.table(
+        tables.purchase(advice.purchase(need, shown.option, state.policies())).map(_cell),
+        border="horizontal",
+        hide_index=True,
+        alt=f"Ways to buy {shown.name}",
     )
 
 

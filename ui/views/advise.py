@@ -127,7 +127,7 @@ def _tabs(need: Requirements, answer: Recommendation, changes: DeltaGenerator) -
             details.ranked(need, answer)
     if cost.open:
         with cost:
-            pictures.cost(answer)
+            pictures.cost(need, answer)
     if size.open:
         with size:
             pictures.size_and_week(need, answer)
