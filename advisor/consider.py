@@ -20,6 +20,7 @@ from advisor.sizing.functions import Function
 from advisor.sizing.offers import NOT_CHEAPER, missing_commitment, terms
 from advisor.sizing.purchase import ON_DEMAND
 from advisor.sizing.sized import Factors, Sized
+from advisor.sizing.uncertainty import time_spread
 from advisor.workload import Workload
 
 
@@ -175,7 +176,7 @@ def _priced(
 ) -> Plan:
     lines = bill(Bill(option, work, expected, region, book))
     usd, at_least = total(lines)
-    ends = _ends(option, work, region, book, chosen, usd) if ranges else [usd]
+    ends = _ends(option, work, region, book, chosen, expected, usd) if ranges else [usd]
     monthly = Range(low=min([usd, *ends]), expected=usd, high=max([usd, *ends]))
     time = people_time(option, work)
     imputed = 0.0
@@ -225,12 +226,27 @@ def _lone_factor(work: Workload, sized: Sized) -> float:
 
 
 def _ends(
-    option: Option, work: Workload, region: str, book: PriceBook, chosen: Sizable, usd: float
+    option: Option,
+    work: Workload,
+    region: str,
+    book: PriceBook,
+    chosen: Sizable,
+    expected: Sized,
+    usd: float,
 ) -> list[float]:
-    """The bill on a faster machine with less traffic, and on a slower one with more."""
+    """The bill on a faster machine with less traffic, and on a slower one with more.
+
+    The service time is off by what was given or by its translation to the machine, whichever is
+    the more.
+    """
     corners = SCALES["cost_range"]["assumed" if work.service_time_assumed else "measured"]
+    low, high = Factors(**corners["low"]), Factors(**corners["high"])
+    shortest, longest = time_spread(chosen, expected, book, SCALES["time_spread"])
     out = []
-    for factors in (Factors(**corners["low"]), Factors(**corners["high"])):
+    for factors in (
+        replace(low, service_time=min(low.service_time, shortest)),
+        replace(high, service_time=max(high.service_time, longest)),
+    ):
         sized = chosen.sized(factors)
         if sized.infeasible is not None:
             # Beyond what the machine can carry the range ends at what is known.

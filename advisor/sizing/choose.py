@@ -20,6 +20,12 @@ __all__ = ["EXPECTED", "Factors", "Sizable", "Sized", "size"]
 class Sizable(Protocol):
     """A chosen machine that can be sized again under other inputs."""
 
+    @property
+    def option(self) -> Option: ...
+
+    @property
+    def work(self) -> Workload: ...
+
     def sized(self, factors: Factors = EXPECTED) -> Sized: ...
 
 

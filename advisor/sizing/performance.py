@@ -48,13 +48,18 @@ class CpuSpeed:
 
 @dataclass(frozen=True)
 class GpuSpeed:
-    """Speed of one card over one A10G, and the memory it offers a program."""
+    """Speed of one card over one A10G, and the memory it offers a program.
+
+    `slowest` and `fastest` are the two rates behind `relative`, which is their geometric mean.
+    """
 
     name: str
     relative: float
     usable_gb: float
     source: str
     confidence: Confidence
+    slowest: float = 0.0
+    fastest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,10 @@ def gpu_speed(name: str) -> GpuSpeed:
     base = cards[gpu_cards().reference]
     generate = _rate(rated, "generate_tok_s") / _rate(base, "generate_tok_s")
     prompt = _rate(rated, "prompt_tok_s") / _rate(base, "prompt_tok_s")
-    return GpuSpeed(card.name, math.sqrt(generate * prompt), card.usable_gb, source, confidence)
+    return GpuSpeed(
+        card.name, math.sqrt(generate * prompt), card.usable_gb, source, confidence,
+        slowest=min(generate, prompt), fastest=max(generate, prompt),
+    )  # fmt: skip
 
 
 def gpu_speeds(names: Sequence[str] | NDArray[np.str_]) -> tuple[Floats, Floats]:
