@@ -70,13 +70,15 @@ class Web:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """A JSON document. Raises PriceRefreshError: refused, unreachable, cut off, no JSON."""
-        problem, asked = "", None
-        for attempt in range(self.attempts):
-            self._pause(attempt, asked)
+        failures, problem, asked = 0, "", None
+        while failures < self.attempts:
+            self._pause(failures, asked)
+            failures += 1
             try:
                 response = self.client.get(url, params=params, headers=headers)
             except httpx.TransportError as error:
                 problem, asked = said(error), None
+                failures += isinstance(error, httpx.ConnectError)  # nobody there: give up sooner
                 continue
             if response.status_code in _BUSY:
                 problem, asked = f"HTTP {response.status_code}", retry_after_s(response)
@@ -88,7 +90,7 @@ class Web:
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 # A body that was cut short looks like this too: ask again before giving up.
                 problem, asked = f"no JSON ({error})", None
-        raise PriceRefreshError(_gave_up(url, problem, self.attempts))
+        raise PriceRefreshError(_gave_up(url, problem))
 
     def download(self, url: str, into: Path) -> Path:
         """Fetch a large file into a directory, resuming what an earlier call left there.
@@ -114,9 +116,10 @@ class Web:
                 problem, asked = str(busy), busy.retry_after_s
             except httpx.TransportError as error:
                 problem, asked = said(error), None
+                failures += isinstance(error, httpx.ConnectError)
             after = part.stat().st_size if part.exists() else 0
             failures = 1 if after > before else failures + 1
-        raise PriceRefreshError(_gave_up(url, problem, self.attempts))
+        raise PriceRefreshError(_gave_up(url, problem))
 
     def _fetch(self, url: str, part: Path, tag: Path) -> bool:
         """One request; whether the part file is complete afterwards."""
@@ -211,8 +214,8 @@ def _refusal(response: httpx.Response) -> str:
     return f"HTTP {response.status_code}" + (f": {words}" if words else "")
 
 
-def _gave_up(url: str, problem: str, attempts: int) -> str:
+def _gave_up(url: str, problem: str) -> str:
     return (
-        f"{shown(url)} could not be read after {attempts} attempts ({problem}); try again later, "
+        f"{shown(url)} could not be read after several attempts ({problem}); try again later, "
         "what was downloaded is kept"
     )

@@ -397,7 +397,7 @@ def test_a_list_cut_short_at_its_source_changes_nothing(aws: Vendor, shelf: Path
 
 def test_an_unreachable_list_is_said(shelf: Path) -> None:
     web = Web(pause_s=0.01, attempts=2)
-    with pytest.raises(PriceRefreshError, match=r"127\.0\.0\.1:9.* after 2 attempts"):
+    with pytest.raises(PriceRefreshError, match=r"127\.0\.0\.1:9.* after several attempts"):
         refresh("azure", regions=["eastus"], endpoint="http://127.0.0.1:9", web=web)
 
 

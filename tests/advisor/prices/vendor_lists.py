@@ -276,10 +276,17 @@ def azure(book: PriceBook, regions: Iterable[str], page_size: int = 100) -> Vend
                             skuName=row.machine[9:] + " Low Priority", **base),
             ]  # fmt: skip
 
-    def search(asked: Asked) -> Answer:
-        wanted = dict(re.findall(r"(\w+) eq '([^']*)'", asked.query["$filter"]))
+    answers: dict[str, list[dict[str, Any]]] = {}
+
+    def matching(text: str) -> list[dict[str, Any]]:
+        wanted = dict(re.findall(r"(\w+) eq '([^']*)'", text))
         wanted["type"] = wanted.pop("priceType", "Consumption")
-        found = [i for i in items if all(i.get(k) == v for k, v in wanted.items())]
+        return [i for i in items if all(i.get(k) == v for k, v in wanted.items())]
+
+    def search(asked: Asked) -> Answer:
+        text = asked.query["$filter"]
+        found = answers.setdefault(text, []) or matching(text)
+        answers[text] = found
         skip = int(asked.query.get("$skip", 0))
         link = None
         if skip + page_size < len(found):
