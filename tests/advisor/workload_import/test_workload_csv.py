@@ -486,10 +486,11 @@ def _measured_alone(rows: int, directory: Path) -> tuple[dict[str, Any], float]:
             at = (np.arange(part, min(part + 500_000, rows)) * (35 * 86_400 / rows)).astype("m8[s]")
             out.write("\n".join(np.datetime_as_string(start + at, "s")).encode() + b"\n")
     code = (
-        "import json,resource,sys\n"
+        "import re,sys\n"
         "from advisor.cli import main\n"
         "main(['workload', sys.argv[1], '--format', 'json'])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)\n"
+        "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())\n"
+        "print(int(peak[1]) / 1024, file=sys.stderr)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=500,
