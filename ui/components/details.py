@@ -30,6 +30,7 @@ def ranked(need: Requirements, answer: Recommendation) -> None:
         _contributions(answer)
     else:
         _ranking(need, answer)
+        later.clear_rest(1)
 
 
 def _ranking(need: Requirements, answer: Recommendation) -> None:

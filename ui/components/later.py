@@ -50,6 +50,15 @@ def ask(
     return Later(what, asked, future, places, draw, said)
 
 
+def clear_rest(elements: int) -> None:
+    """Take away what the run before drew further down in this container.
+
+    Streamlit itself does so only at the end of a run, and a run that waits ends late.
+    """
+    for _ in range(elements):
+        st.empty()
+
+
 def who() -> str:
     """A name for this session, so that what it no longer needs can be given up."""
     name: str = st.session_state.setdefault(_WHO, uuid4().hex)

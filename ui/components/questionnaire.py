@@ -9,7 +9,7 @@ import streamlit as st
 from ui import format as fmt
 from ui import state
 from ui.answers import Question, encode, is_asked, questions, section_help
-from ui.components import measurement
+from ui.components import later, measurement
 from ui.components.question import SEGMENTS_AT_MOST, Choices, ask
 from ui.steps import STEPS, within
 
@@ -17,6 +17,8 @@ ALL, STEPWISE = "All at once", "Step by step"
 _FORM = "form"
 _STEP = "_step"
 _OPEN = "_more_open"
+_LAYOUT = "_form_layout"
+_MOST_ROWS = 40  # more than any layout of the form has
 
 
 def show(choices: Choices) -> None:
@@ -32,12 +34,16 @@ def show(choices: Choices) -> None:
         width="stretch",
         help="Step by step asks one topic at a time; the answers are the same.",
     )
+    layout = st.session_state.get(_STEP, 0) if chosen == STEPWISE else ALL
     if chosen == STEPWISE:
         one_step(choices)
-        return
-    essential(choices)
-    st.markdown("**More detail** :gray[(all of it has defaults)]")
-    detail(choices)
+    else:
+        essential(choices)
+        st.markdown("**More detail** :gray[(all of it has defaults)]")
+        detail(choices)
+    if layout != st.session_state.get(_LAYOUT, layout):
+        later.clear_rest(_MOST_ROWS)
+    st.session_state[_LAYOUT] = layout
 
 
 def one_step(choices: Choices) -> None:

@@ -32,6 +32,7 @@ TABS = (
     "Ranked", "Cost", "Size and week", "Volume", "Growth", "What would change it",
     "Every number", "Ruled out",
 )  # fmt: skip
+_MOST_PARTS = 8  # more than the one state of the page has and the other has not
 
 
 def show() -> None:
@@ -85,6 +86,7 @@ def _answer() -> None:
     except BusyError as error:
         st.warning(fmt.escape(str(error)), icon=":material/hourglass_disabled:")
         things = []
+    later.clear_rest(_MOST_PARTS)
     state.remember_widgets()
     later.fill_in(things)
 
@@ -96,6 +98,7 @@ def _nothing_fits(need: Requirements, answer: Recommendation) -> None:
         ways = st.empty()
     st.subheader("Ruled out", anchor=False)
     details.ruled_out(answer, names)
+    later.clear_rest(_MOST_PARTS)
 
     def draw(found: Recommendation) -> None:
         with ways.container():
