@@ -69,7 +69,7 @@ def _ended(progress: Progress, status: PriceStatus) -> None:
         icon=":material/check:",
     )
     if progress.notes:
-        with st.expander(f"{len(progress.notes):,} notes"):
+        with st.expander(f"Notes: {len(progress.notes):,}"):
             st.markdown("\n".join(f"- {fmt.escape(note)}" for note in progress.notes[:200]))
 
 

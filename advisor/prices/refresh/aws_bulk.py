@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -26,6 +26,7 @@ ENDPOINT = "https://pricing.us-east-1.amazonaws.com"
 ENDPOINT_VARIABLE = "ADVISOR_PRICES_AWS_URL"
 _INDEX = "/offers/v1.0/aws/index.json"
 _NEEDED = ("sku", "termtype", "startingrange", "unit", "priceperunit", "currency", "usagetype")
+_TOLD_BYTES = 4_000_000
 _ROWS_BETWEEN_LOOKS = 20_000
 
 
@@ -53,7 +54,9 @@ def read(
                 f"{name} lists no prices in {region}, where the book has some; a region is lost"
             )
     for i, (name, region, url) in enumerate(files):
-        report(Step(i, len(files), f"{name} {region}"))
+        what = f"{name} {region}"
+        report(Step(i, len(files), what))
+        web.on_bytes = _loaded(report, i, len(files), what)
         feed.merge(_file(web, name, region, url, plans.get(name, {}), downloads, today))
     report(Step(len(files), len(files), "all lists read"))
     return feed
@@ -123,6 +126,20 @@ def _file(
     _remember(feed, kept)
     path.unlink()
     return feed
+
+
+def _loaded(report: Report, done: int, files: int, what: str) -> Callable[[int, int], None]:
+    """Tells how much of a large file is there, each time that another part has come."""
+    told = 0
+
+    def on_bytes(loaded: int, total: int) -> None:
+        nonlocal told
+        if loaded // _TOLD_BYTES > told:
+            told = loaded // _TOLD_BYTES
+            of = f" of {total / 1e6:,.0f}" if total else ""
+            report(Step(done, files, f"{what}, {loaded / 1e6:,.0f}{of} MB"))
+
+    return on_bytes
 
 
 def _files(

@@ -86,7 +86,7 @@ class Collector:
 
     def take(self, item: Item) -> None:
         """Raises PriceRefreshError for a price in another currency or one that is no number."""
-        place = item.get("regionCode") or self.region
+        place = item.get("regionCode") or item.get("fromRegionCode") or self.region
         if place != self.region:
             return  # a local or wavelength zone in its parent's list
         usage = item.get("usagetype")

@@ -100,10 +100,15 @@ def _rate(
             start = float(item.get("tierMinimumUnits") or 0)
             tiers[place, str(item.get("skuId") or item.get("meterId"))].append((start, _usd(item)))
     source = f"Azure Retail Prices API, {rate.serviceName}, {rate.meterName}"
-    for (place, vendor_sku), pairs in sorted(tiers.items()):
+    # A region's own price goes before the one for everywhere.
+    for (place, vendor_sku), pairs in sorted(
+        tiers.items(), key=lambda t: (t[0][0] == EVERYWHERE, t)
+    ):
         found = as_tiers(pairs, rate.per, rate.per)
         found = found[:1] if rate.first_tier else found
         for region in places(sku, place, regions, old):
+            if place == EVERYWHERE != region and (sku, region) in feed.rates:
+                continue
             quote = RateQuote(sku, region, found, source, today.isoformat())
             feed.add_rate(quote, f"SKU {vendor_sku}")
 

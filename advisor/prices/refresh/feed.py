@@ -40,7 +40,7 @@ class Feed:
 
     `answered` holds (service, region) pairs whose machines were listed in full; machines that the
     book has there and the list has not are no longer sold. `untouched` are machines whose old
-    price stays. `findings` are sentences that a person
+    price stays, `ambiguous` rates with more than one. `findings` are sentences that a person
     should see before the prices are used; `notes` are for information.
     """
 
@@ -48,6 +48,7 @@ class Feed:
     machines: dict[tuple[str, str, str], MachineRow] = field(default_factory=dict)
     answered: set[tuple[str, str]] = field(default_factory=set)
     untouched: set[tuple[str, str, str]] = field(default_factory=set)
+    ambiguous: set[tuple[str, str]] = field(default_factory=set)
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -65,14 +66,17 @@ class Feed:
                 f"{quote.sku} in {quote.region} ({name}) gets dearer with volume: {prices}"
             )
             return
-        known = self.rates.get((quote.sku, quote.region))
+        place = (quote.sku, quote.region)
+        known = self.rates.get(place)
         if known and known.tiers != quote.tiers:
             self.notes.append(
                 f"{quote.sku} in {quote.region} has two prices in the list, "
-                f"{known.tiers[0][1]:g} and {quote.tiers[0][1]:g} USD ({name}); the first is used"
+                f"{known.tiers[0][1]:g} and {quote.tiers[0][1]:g} USD ({name}); the old one stays"
             )
-            return
-        self.rates[quote.sku, quote.region] = quote
+            self.ambiguous.add(place)
+            del self.rates[place]
+        if place not in self.ambiguous:
+            self.rates[place] = quote
 
     def add_machine(self, service: str, row: MachineRow, name: str) -> None:
         """Keep the price of a machine; the lower of two that carry the same name."""

@@ -53,9 +53,14 @@ def read(
                     for region in _regions(listed):
                         found[sku, region, str(listed.get("skuId"))] += _tiers(listed)
         source = f"Google Cloud Billing Catalog, {service}"
-        for (sku, region, number), pairs in sorted(found.items()):
+        # A region's own price goes before the one for everywhere.
+        for (sku, region, number), pairs in sorted(
+            found.items(), key=lambda f: (f[0][1] == EVERYWHERE, f)
+        ):
             per = names.rates[sku].per
             for place in places(sku, region, regions, old):
+                if region == EVERYWHERE != place and (sku, place) in feed.rates:
+                    continue
                 quote = RateQuote(sku, place, as_tiers(pairs, per, per), source, today.isoformat())
                 feed.add_rate(quote, f"SKU {number}")
     compose(parts, old, names, today, feed)

@@ -359,6 +359,19 @@ def test_a_refresh_goes_on_with_what_an_earlier_one_left(aws: Vendor, shelf: Pat
     assert aws.paths(path)[0].headers["range"] == "bytes=5000-"
 
 
+def test_a_large_file_tells_how_much_of_it_is_there(
+    aws: Vendor, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("advisor.prices.refresh.aws_bulk._TOLD_BYTES", 5_000)
+    steps: list[Step] = []
+    run(aws, report=steps.append)
+    of_ec2 = [s.what for s in steps if s.what.startswith("AmazonEC2 us-east-1, ")]
+    assert of_ec2
+    assert of_ec2[0].endswith(" of 0 MB")
+    assert [s.done for s in steps] == sorted(s.done for s in steps)
+    assert steps[-1].done == steps[-1].total
+
+
 def test_retry_after_is_kept_to(aws: Vendor, shelf: Path) -> None:
     aws.faults["/offers/v1.0/aws/index.json"] = [Answer(b"", 429, {"Retry-After": "1"})]
     start = time.monotonic()
@@ -491,6 +504,29 @@ def test_a_price_of_nothing_is_left_out_and_said(aws: Vendor, shelf: Path) -> No
     assert any("alb.hour in us-east-1" in n and "no charge" in n for n in outcome.notes)
     assert load_book().rate("alb.hour", "us-east-1").unit_price_usd == 0.0225
     assert "alb.hour in us-east-1" in outcome.kept
+
+
+def test_of_two_prices_for_one_thing_neither_is_taken(aws: Vendor, shelf: Path) -> None:
+    path = lists.list_path("AWSELB", "us-east-1")
+    row = next(x for x in aws.files[path].splitlines() if b'"0.0225","USD"' in x)
+    again = row.replace(b'"AWSELB000"', b'"AWSELB777"').replace(b'"0.0225"', b'"0.0300"')
+    aws.files[path] += again + b"\n"
+    outcome = run(aws)
+    assert any("alb.hour in us-east-1 has two prices" in note for note in outcome.notes)
+    rate = load_book().rate("alb.hour", "us-east-1")
+    assert (rate.unit_price_usd, rate.as_of) == (0.0225, "2026-08-17")
+
+
+def test_a_price_of_the_region_goes_before_the_one_for_everywhere(shelf: Path, seed: Path) -> None:
+    with serving(lists.azure(PriceBook(seed), ["eastus", "westeurope"])) as vendor:
+        of_nat = [i for i in vendor.items if i["meterName"] == "Standard Gateway"]
+        nat = next(i for i in of_nat if i["armRegionName"] == "eastus")
+        vendor.items.remove(next(i for i in of_nat if i["armRegionName"] == "westeurope"))
+        vendor.items.append(nat | {"armRegionName": "Global", "retailPrice": 0.05, "skuId": "G"})
+        run(vendor, "azure", ("eastus", "westeurope"))
+    assert load_book().rate("azure.nat_hour", "eastus").unit_price_usd == 0.045
+    elsewhere = load_book().rate("azure.nat_hour", "westeurope")
+    assert (elsewhere.unit_price_usd, elsewhere.as_of) == (0.05, "2026-11-22")
 
 
 def test_a_list_with_another_layout_is_said(aws: Vendor, shelf: Path) -> None:
