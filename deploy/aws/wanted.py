@@ -62,14 +62,20 @@ def stack_tags(request: PlanRequest) -> dict[str, str]:
 def in_account(
     parameters: dict[str, str], tag: str, bootstrap: Bootstrap, aws: Aws, boundary_arn: str
 ) -> dict[str, str]:
-    """The parameters with what only the bootstrapped account knows: image, repository, boundary."""
+    """The parameters with what only the bootstrapped account knows: image, repository, boundary,
+    and the bucket where the template takes it."""
     partition = boundary_arn.split(":")[1]
+    own = {"BucketName": bootstrap.bucket} if "BucketName" in parameters else {}
     repository = f"arn:{partition}:ecr:{aws.region}:{aws.account}:repository"
-    return parameters | {
-        "ImageUri": f"{bootstrap.repository_uri}:{tag}",
-        "RepositoryArn": f"{repository}/{bootstrap.repository_name}",
-        "PermissionsBoundaryArn": boundary_arn,
-    }
+    return (
+        parameters
+        | own
+        | {
+            "ImageUri": f"{bootstrap.repository_uri}:{tag}",
+            "RepositoryArn": f"{repository}/{bootstrap.repository_name}",
+            "PermissionsBoundaryArn": boundary_arn,
+        }
+    )
 
 
 def number(value: float) -> str:

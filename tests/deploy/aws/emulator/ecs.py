@@ -26,6 +26,9 @@ from ministack.services import alb, apigateway, cloudwatch_logs, ec2
 CLUSTER = "AWS::ECS::Cluster"
 TASK = "AWS::ECS::TaskDefinition"
 SERVICE = "AWS::ECS::Service"
+COMPUTE = "AWS::Batch::ComputeEnvironment"
+QUEUE = "AWS::Batch::JobQueue"
+JOB = "AWS::Batch::JobDefinition"
 LINK = "AWS::ApiGatewayV2::VpcLink"
 GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 # MiniStack knows these, but runs no container without a Docker engine.
@@ -59,6 +62,16 @@ class EcsWorld:
         if given["RequiresCompatibilities"] == ["FARGATE"] and given["NetworkMode"] != "awsvpc":
             raise ValueError("Fargate only supports network mode awsvpc")
         task.image = (container["Image"], stored["imageDigest"])
+
+    def job_checks(self, job: Any) -> None:
+        from resources import _image, _role
+
+        container = job.properties["ContainerProperties"]
+        _role(container["JobRoleArn"])
+        stored = _image(container["Image"])
+        if stored is None:
+            raise ValueError(f"CannotPullContainerError: {container['Image']}: not found")
+        job.image = (container["Image"], stored["imageDigest"])
 
     def start_service(self, service: Any) -> None:
         from resources import _config_digest, _image
@@ -182,13 +195,103 @@ def open_gateways(world: Any) -> None:
     apigateway._invoke_http_proxy = invoked
 
 
-class EcsCalls:
+class BatchCalls:
+    """The operations of AWS Batch that the product asks for; a job runs to its end at once."""
+
+    world: Any
+    endpoint = ""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+
+    def _SubmitJob(self, given: dict[str, Any]) -> dict[str, Any]:
+        import faults
+
+        definition = self._definition(given["jobDefinition"])
+        if self.world.get(QUEUE, given["jobQueue"]) is None:
+            raise ValueError(f"no such queue: {given['jobQueue']}")
+        job = str(uuid.uuid4())
+        container = definition.properties["ContainerProperties"]
+        values = definition.properties["Parameters"] | given.get("parameters", {})
+        command = [
+            values[w.removeprefix("Ref::")] if w.startswith("Ref::") else w
+            for w in container["Command"]
+        ]
+        fault = faults.FAULTS.take("job")
+        stream = f"mda/default/{uuid.uuid4().hex}"
+        out: dict[str, Any] = {"logStreamName": stream}
+        if fault:
+            code, out["reason"] = 1, fault.message
+        else:
+            keys = {
+                "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_ENDPOINT_URL": self.endpoint, "AWS_DEFAULT_REGION": get_region(),
+            }  # fmt: skip
+            code, lines = self.world.images.run_once(definition.image[1], command, keys)
+            streams = cloudwatch_logs._log_groups[
+                container["LogConfiguration"]["Options"]["awslogs-group"]
+            ]["streams"]
+            streams[stream] = log_stream(lines)
+        self.jobs[job] = {
+            "jobName": given["jobName"], "jobId": job, "jobQueue": given["jobQueue"],
+            "status": "FAILED" if code else "SUCCEEDED", "startedAt": 1,
+            "statusReason": "Essential container in task exited",
+            "jobDefinition": given["jobDefinition"], "container": out,
+        }  # fmt: skip
+        return {"jobName": given["jobName"], "jobId": job}
+
+    def _DescribeJobs(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"jobs": [self.jobs[j] for j in given["jobs"] if j in self.jobs]}
+
+    def _ListJobs(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"jobSummaryList": []}
+
+    def _DescribeJobQueues(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = [q for n in given["jobQueues"] if (q := self.world.get(QUEUE, n))]
+        return {"jobQueues": [
+            {"jobQueueName": q.name, "jobQueueArn": q.arn, "state": "ENABLED", "status": "VALID",
+             "priority": 1, "computeEnvironmentOrder": []} for q in found
+        ]}  # fmt: skip
+
+    def _DescribeComputeEnvironments(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = [e for n in given["computeEnvironments"] if (e := self.world.get(COMPUTE, n))]
+        return {"computeEnvironments": [
+            {"computeEnvironmentName": e.name, "computeEnvironmentArn": e.arn, "state": "ENABLED",
+             "status": "VALID"} for e in found
+        ]}  # fmt: skip
+
+    def _DescribeJobDefinitions(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = [d for d in self.world.all(JOB) if d.name == given["jobDefinitionName"]]
+        return {"jobDefinitions": [
+            {"jobDefinitionName": d.name, "jobDefinitionArn": d.arn, "revision": 1,
+             "type": "container", "status": "ACTIVE"} for d in found
+        ]}  # fmt: skip
+
+    def _definition(self, name: str) -> Any:
+        found = self.world.get(JOB, name)
+        if found is None:
+            raise ValueError(f"no such job definition: {name}")
+        return found
+
+
+def log_stream(lines: list[str]) -> dict[str, Any]:
+    """A log stream that MiniStack reads back."""
+    now = int(time.time() * 1000)
+    return {
+        "events": [{"timestamp": now, "message": text, "ingestionTime": now} for text in lines],
+        "uploadSequenceToken": "1", "creationTime": now, "firstEventTimestamp": now,
+        "lastEventTimestamp": now, "lastIngestionTime": now,
+    }  # fmt: skip
+
+
+class EcsCalls(BatchCalls):
     """The operations of ECS and the one of VPC links that the product asks for."""
 
     world: Any
     endpoint = ""
 
     def __init__(self) -> None:
+        super().__init__()
         self.tasks: dict[str, dict[str, Any]] = {}
         self.commands: dict[str, dict[str, Any]] = {}
 
@@ -285,14 +388,8 @@ class EcsCalls:
             )  # fmt: skip
             task["containers"][0]["exitCode"] = code
             task["stoppedReason"] = "Essential container in task exited"
-        now = int(time.time() * 1000)
-        stream = f"mda/model/{task['taskArn'].rpartition('/')[2]}"
-        events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
-        if events:
-            streams[stream] = {
-                "events": events, "uploadSequenceToken": "1", "creationTime": now,
-                "firstEventTimestamp": now, "lastEventTimestamp": now, "lastIngestionTime": now,
-            }  # fmt: skip
+        if lines:
+            streams[f"mda/model/{task['taskArn'].rpartition('/')[2]}"] = log_stream(lines)
         task["lastStatus"] = "STOPPED"
 
     def _SendCommand(self, given: dict[str, Any]) -> dict[str, Any]:

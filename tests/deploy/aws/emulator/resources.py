@@ -14,7 +14,7 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from containers import Container, Images, healthy, stop
-from ecs import OWN, SERVICE, TASK, EcsWorld, open_gateways
+from ecs import JOB, OWN, SERVICE, TASK, EcsWorld, open_gateways
 from faults import FAULTS
 from ministack.core.responses import (
     AccountRegionScopedDict,
@@ -82,6 +82,7 @@ class World(EcsWorld):
             POLICY: self._scaling_policy,
             TASK: self.task_checks,
             SERVICE: self.start_service,
+            JOB: self.job_checks,
         }
         for document in schemas.values():
             schema = Schema(document)
@@ -96,7 +97,7 @@ class World(EcsWorld):
         stacks._runs_on_worker_thread = lambda kind: (
             kind in (ENDPOINT, SERVICE, MACHINES) or blocks(kind)
         )
-        for service in ("sagemaker", "application-autoscaling", "ecs"):
+        for service in ("sagemaker", "application-autoscaling", "ecs", "batch"):
             tagging._COLLECTORS[service] = lambda s=service: self._tagged(s)
 
     def get(self, kind: str, name: str) -> Resource | None:
@@ -317,7 +318,13 @@ class World(EcsWorld):
     def _tagged(self, service: str) -> Any:
         for resource in self.made.values():
             if f":{service}:" in resource.arn:
-                yield resource.arn, resource.properties.get(TAGS, [])
+                tags = resource.properties.get(TAGS, [])
+            listed = (
+                [{"Key": k, "Value": v} for k, v in tags.items()]
+                if isinstance(tags, dict)
+                else tags
+            )
+            yield resource.arn, listed
 
 
 def _delete_after_create(world: World) -> None:

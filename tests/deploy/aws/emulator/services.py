@@ -25,6 +25,13 @@ TARGETS = {
     "AmazonEC2ContainerServiceV20141113": "ecs",
     "AmazonSSM": "ssm",
 }
+BATCH = {
+    name.lower(): name
+    for name in (
+        "SubmitJob", "DescribeJobs", "ListJobs", "DescribeJobQueues", "DescribeComputeEnvironments",
+        "DescribeJobDefinitions",
+    )
+}  # fmt: skip
 ONLY = {"ssm": ("SendCommand", "GetCommandInvocation")}  # MiniStack answers the others
 IAM_NAMES = {
     "sagemaker": "sagemaker",
@@ -32,6 +39,7 @@ IAM_NAMES = {
     "application-autoscaling": "application-autoscaling",
     "service-quotas": "servicequotas",
     "ecs": "ecs",
+    "batch": "batch",
     "ssm": "ssm",
     "apigatewayv2": "apigateway",
 }
@@ -243,6 +251,9 @@ def operation_of(method: str, path: str, headers: dict[str, str]) -> tuple[str, 
     prefix, _, operation = headers.get("x-amz-target", "").partition(".")
     if prefix in TARGETS and operation in ONLY.get(TARGETS[prefix], (operation,)):
         return TARGETS[prefix], operation
+    verb = path.removeprefix("/v1/").lower()
+    if method == "POST" and path.startswith("/v1/") and verb in BATCH:
+        return "batch", BATCH[verb]
     if (method, path) == ("GET", "/v2/vpclinks"):
         return "apigatewayv2", "GetVpcLinks"
     parts = path.strip("/").split("/")
