@@ -9,7 +9,6 @@ from deploy.aws.machines import (
     machine_of,
     machine_parameters,
     reserved_mb,
-    sealed_usd,
 )
 from deploy.aws.reach import gateway_usd, reach_parameters, said
 from deploy.aws.scaling import SATURATED, invocations_target, saturation
@@ -21,12 +20,10 @@ from deploy.requests import PlanRequest
 
 FARGATE, MACHINES = "fargate", "ec2"
 TEMPLATES = {FARGATE: "ecs-fargate.yaml", MACHINES: "ecs-ec2.yaml"}
-AGENT_ENDPOINTS = 3  # of the machines' agents in a sealed network; the recommendation counts none
 ALLOWED = (
     "vpc_id", "subnet_ids", "security_group_ids", "alarm_topic_arn", *PUBLIC_SETTINGS,
 )  # fmt: skip
 MACHINES_TEMPLATE = "ec2.yaml"
-SESSION_ENDPOINTS = 2  # of Session Manager in a sealed network; not in the recommendation either
 CPU_UNITS = 1024  # of ECS, for a vCPU
 ARM_LABEL = " ARM"  # ends the name of an ARM task size (advisor.sizing.candidates)
 
@@ -51,7 +48,6 @@ def service(request: PlanRequest, settings: AwsSettings) -> Wanted:
             "MemoryMb": str(reserved_mb(request)),
             "Cpu": "0",
         }
-        extra_usd += sealed_usd(request, AGENT_ENDPOINTS, given)
     parameters = (
         common_parameters(request)
         | bill_parameters(request, given, extra_usd)
@@ -108,11 +104,7 @@ def machines(request: PlanRequest, settings: AwsSettings) -> Wanted:
         )
     count = ranked.replicas.max
     grace_s = template.bounded("GraceSeconds", 240 + 4 * request.need.model.load_time_s)
-    extra_usd = (
-        gateway_usd(request, given)
-        + sealed_usd(request, SESSION_ENDPOINTS, given)
-        + balancer_usd(request)
-    )
+    extra_usd = gateway_usd(request, given) + balancer_usd(request)
     public, callers_need = said(request, given)
     return Wanted(
         template,

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from advisor.errors import DeployError, InputError
-from advisor.prices import load_book
 from deploy.aws.containers import bill_parameters, network_parameters
-from deploy.aws.machines import machine_of, machine_parameters, reserved_mb, sealed_usd
+from deploy.aws.machines import machine_of, machine_parameters, reserved_mb
 from deploy.aws.session import Aws, AwsSettings, code_of, told
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
@@ -22,7 +21,6 @@ from deploy.target import Prediction
 
 TEMPLATE = "batch.yaml"
 ALLOWED = ("vpc_id", "subnet_ids", "security_group_ids", "alarm_topic_arn")
-AGENT_ENDPOINTS = 3  # of the machines' agents in a sealed network; the recommendation counts none
 SECONDS_IN_HOUR = 3600
 LIMIT_S = 1800.0
 ENDED = ("SUCCEEDED", "FAILED")
@@ -36,12 +34,11 @@ def queue(request: PlanRequest, settings: AwsSettings) -> Wanted:
     given = settings_of(request, settings, ALLOWED)
     machine = machine_of(request)
     jobs = max(1, sizing.concurrency)  # at once on one machine
-    extra_usd = sealed_usd(request, AGENT_ENDPOINTS, given) + _addresses_usd(request, given)
     name = stack_name(request.name)
     return Wanted(
         load(TEMPLATE),
         common_parameters(request)
-        | bill_parameters(request, given, extra_usd)
+        | bill_parameters(request, given)
         | network_parameters(request, given)
         | machine_parameters(request)
         | {
@@ -63,7 +60,6 @@ def queue(request: PlanRequest, settings: AwsSettings) -> Wanted:
             "Logs": (f"/mda/{request.name}", ""),
         },
         bundle="batch",
-        monthly_extra_usd=extra_usd,
     )
 
 
@@ -170,14 +166,6 @@ def forget_older(stack: Stack, aws: Aws) -> list[str]:
         for revision in found[:-1]:
             client.deregister_job_definition(jobDefinition=f"{name}:{revision}")
     return [f"job definition {name}:{revision}" for revision in found[:-1]]
-
-
-def _addresses_usd(request: PlanRequest, given: AwsSettings) -> float:
-    """Public addresses of machines in a network that is made with a way out, in USD a month."""
-    if given.vpc_id or request.need.control.private_network:
-        return 0.0
-    rate = load_book().rate("ipv4.hour", request.ranked.region)
-    return sum(part * usd for part, usd in rate.split(request.ranked.sizing.replica_hours))
 
 
 def _rows(body: bytes, content_type: str) -> tuple[str, bytes]:

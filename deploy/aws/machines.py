@@ -9,7 +9,7 @@ from advisor.prices import Machine, load_book
 from advisor.requirements import HOURS_IN_MONTH
 from deploy.aws.container_checks import quota
 from deploy.aws.findings import bad, good, unknown
-from deploy.aws.session import Aws, AwsSettings, told
+from deploy.aws.session import Aws, told
 from deploy.aws.wanted import number
 from deploy.requests import PlanRequest
 from deploy.target import Finding
@@ -47,17 +47,6 @@ def machine_parameters(request: PlanRequest) -> dict[str, str]:
 def reserved_mb(request: PlanRequest) -> int:
     """Memory that a machine keeps free for its task."""
     return round(RESERVED_SHARE * (request.ranked.sizing.memory_mb or 0))
-
-
-def sealed_usd(request: PlanRequest, endpoints: int, given: AwsSettings) -> float:
-    """What further interface endpoints of a sealed network cost a month, in USD."""
-    if given.vpc_id or not request.need.control.private_network:
-        return 0.0
-    item = {
-        "service": "vpc-endpoint", "count": endpoints, "zones": ZONES, "hours": HOURS_IN_MONTH,
-        "gb": 0,
-    }  # fmt: skip
-    return price_usage(parse_usage({"region": request.ranked.region, "items": [item]})).total_usd
 
 
 def balancer_usd(request: PlanRequest) -> float:

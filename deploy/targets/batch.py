@@ -39,13 +39,12 @@ class BatchTarget(StackTarget):
 
     def findings(self, request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
         given = settings_of(request, aws.settings, ALLOWED)
-        extra_usd = self.wanted(request, "", aws.settings).monthly_extra_usd
         asked = request.need.traffic.mode
         wanted = asked if asked in (Mode.batch, Mode.asynchronous) else Mode.batch
         before = [
             model_file(request),
             mode(request, wanted, "a queue answers nobody who waits", "ecs-fargate"),
-            budget(request, extra_usd),
+            budget(request),
             region(request, aws, "batch", "AWS Batch"),
         ]
         if not before[-1].ok:

@@ -16,7 +16,14 @@ class Schema:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = _usable(document)
         self.type = document["typeName"]
-        self.read_only = _names(document.get("readOnlyProperties", []))
+        # Whole properties only: a part that is read-only does not make the rest so.
+        self.read_only = _names(
+            [
+                p
+                for p in document.get("readOnlyProperties", [])
+                if p.count("/") == SEGMENT.count("/")
+            ]
+        )
         self.create_only = _names(document.get("createOnlyProperties", []))
         self.identifier = _names(document.get("primaryIdentifier", []))
         self.tag_property = document.get("tagging", {}).get("tagProperty", "").rpartition("/")[2]
