@@ -3,8 +3,9 @@
 python -m benchmarks.scenarios           the table, about a minute
 python -m benchmarks.scenarios --quick   without the other readings of what a text leaves open
 
-A case is a choice that somebody published: tests/data/expert_cases.yaml (the yardstick) and
-tests/data/further_cases.yaml (made to try the advisor on what it was not built around).
+A case is a choice that somebody published: tests/data/expert_cases.yaml (the yardstick),
+tests/data/further_cases.yaml (made to try the advisor on what it was not built around) and
+tests/data/held_out_cases.yaml (written when the scales and rules were final).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from advisor.whatif import with_answer
 from advisor.workload import Workload, resolve
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-FILES = ("expert_cases.yaml", "further_cases.yaml")
+FILES = ("expert_cases.yaml", "further_cases.yaml", "held_out_cases.yaml")
 SPREAD = 0.5
 HOURS = np.linspace(1 - SPREAD, 1 + SPREAD, 11)
 DRAWS = 2000

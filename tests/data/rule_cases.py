@@ -326,6 +326,14 @@ CASES = (
     Case("canary-built-in", "ecs-fargate", "are built in", {"control.canary": True}),
     Case("simple-container", "ecs-fargate", "ECS on Fargate", {"control.custom_container": True}),
     Case(
+        "gpu-container", "ecs-ec2", "a container with a GPU",
+        GPU | {"control.custom_container": True},
+    ),
+    Case(
+        "beyond-few", "sagemaker-serverless", "657,534 requests a day without great peaks",
+        {"traffic.requests_per_month": 20_000_000},
+    ),
+    Case(
         "server-on-function", "lambda-url", "only behind an adapter",
         {"control.custom_container": True},
     ),

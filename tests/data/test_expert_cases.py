@@ -9,26 +9,27 @@ from advisor.recommend import recommend
 from benchmarks.scenarios import Case, cases, held
 
 EXPERTS, FURTHER = cases("expert_cases.yaml"), cases("further_cases.yaml")
-BOTH = (*EXPERTS, *FURTHER)
+HELD_OUT = cases("held_out_cases.yaml")
+EVERY = (*EXPERTS, *FURTHER, *HELD_OUT)
 MAY_DIFFER = 2
 
 
 @pytest.fixture(scope="module")
 def winners() -> dict[str, str | None]:
-    return {case.id: recommend(case.need, doubt=False).winner for case in BOTH}
+    return {case.id: recommend(case.need, doubt=False).winner for case in EVERY}
 
 
 def test_the_cases_are_complete_and_told_apart() -> None:
     assert len(EXPERTS) == 16
     assert len(FURTHER) >= 20
-    assert len({case.id for case in BOTH}) == len(BOTH)
-    for case in BOTH:
+    assert len({case.id for case in EVERY}) == len(EVERY)
+    for case in EVERY:
         assert case.says
         assert case.source
         assert set(case.expects) <= set(load_options()), case.id
 
 
-@pytest.mark.parametrize("case", BOTH, ids=lambda c: c.id)
+@pytest.mark.parametrize("case", EVERY, ids=lambda c: c.id)
 def test_the_answer_is_the_experts_or_has_its_reason(
     case: Case, winners: dict[str, str | None]
 ) -> None:
@@ -38,7 +39,9 @@ def test_the_answer_is_the_experts_or_has_its_reason(
         assert winners[case.id] in case.expects
 
 
-@pytest.mark.parametrize("every", [EXPERTS, FURTHER], ids=["experts", "further"])
+@pytest.mark.parametrize(
+    "every", [EXPERTS, FURTHER, HELD_OUT], ids=["experts", "further", "held out"]
+)
 def test_few_may_differ(every: tuple[Case, ...]) -> None:
     assert sum(bool(case.differs) for case in every) <= MAY_DIFFER
 
