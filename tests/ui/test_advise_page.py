@@ -13,7 +13,7 @@ from here import Here
 from streamlit.testing.v1 import AppTest
 
 from advisor.presets import presets
-from advisor.requirements import dumps
+from advisor.requirements import dumps, parse
 from ui import advice, jobs, state
 from ui.answers import encode, flatten
 from ui.components import later
@@ -401,3 +401,13 @@ def test_the_cost_tab_shows_what_a_commitment_would_save(open_app: Open) -> None
     # Every way that has no price says why.
     unpriced = shown[shown["Cloud bill a month"] == "–"]
     assert all(unpriced["How"].str.len() > 0)
+
+
+def test_the_winner_stands_against_what_runs_today(open_app: Open) -> None:
+    base = presets()["fraud-detection"].requirements.model_dump(mode="json")
+    base["today"] = {"option": "eks", "monthly_usd": 5000}
+    app = open_app(encode(flatten(parse(base))))
+    shown = texts(app)
+    assert "Against today" in shown
+    winner = advice.verdict(parse(base)).ranking[0]
+    assert f"{5000 - winner.monthly_usd.expected:,.0f} less" in shown.replace("\\", "")

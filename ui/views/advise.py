@@ -13,6 +13,7 @@ from ui import advice, catalog, state
 from ui import format as fmt
 from ui.answers import encode, preset_links, to_requirements
 from ui.components import (
+    against_today,
     comparison,
     details,
     exchange,
@@ -76,6 +77,7 @@ def _answer() -> None:
         with st.container(key="to-answers"):
             st.markdown("[Change the answers](#answers)")
         changes = st.empty()
+        against_today.show(need, answer)
         launch.buttons(need, answer)
     price_age.note(answer.prices_as_of)
     for warning in answer.warnings:
