@@ -29,11 +29,7 @@ from advisor.sizing.performance import (
 )  # fmt: skip
 from advisor.sizing.provisioned import instances_kept_ready
 from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours
-from advisor.sizing.serverless import (
-    cold_start_share,
-    cold_starts_billed_per_s,
-    mixture_percentile_ms,
-)
+from advisor.sizing.serverless import cold_share_and_starts, mixture_percentile_ms
 from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.traffic import Rates
 from advisor.workload import Workload
@@ -163,10 +159,8 @@ def _size(function: Function, factors: Factors) -> Sized:
         spilled_s = requests * cold * (service_ms / 1000 + init_s)
         billed_s = 0.0 if function.prices.imputed else spilled_s
     else:
-        shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(platform))
-        cold = float((shares * rates).sum() / rates.sum())
-        starts = cold_starts_billed_per_s(rates, service_ms / 1000, keep_alive_s(platform))
-        starts_a_month = float(starts.mean()) * HOURS_IN_MONTH * 3600
+        cold, starts = cold_share_and_starts(rates, service_ms / 1000, keep_alive_s(platform))
+        starts_a_month = starts * HOURS_IN_MONTH * 3600
         billed_s = requests * service_ms / 1000 + starts_a_month * init_s
     overhead = overhead_ms(option, work)
     infeasible, response = None, None
@@ -201,8 +195,8 @@ def _ready_notes(
     models = note(resident(function.option, function.work))
     if ready is None:
         return (models,) if models else ()
-    shares = cold_start_share(rates, service_ms / 1000, keep_alive_s(function.option.machines))
-    cold = float((shares * rates).sum() / rates.sum())
+    alive_s = keep_alive_s(function.option.machines)
+    cold, _starts = cold_share_and_starts(rates, service_ms / 1000, alive_s)
     notes = [
         f"Instances are kept ready by the clock, {ready.min()} to {ready.max()} of them; on demand "
         f"{cold:.2%} of the requests would wait {init_s:,.1f} s for a start."

@@ -31,12 +31,23 @@ def instances_kept_ready(
     """
     if not 0 < spill < 1:
         raise InputError(f"spill is {spill!r}; give a share between 0 and 1")
-    rate = np.asarray(rates, dtype=np.float64)
+    return _kept_ready(np.asarray(rates, dtype=np.float64).tobytes(), service_s, spill)
+
+
+@lru_cache(maxsize=1024)
+def _kept_ready(week: bytes, service_s: float, spill: float) -> tuple[NDArray[np.int64], float]:
+    rate = np.frombuffer(week, dtype=np.float64)
     distinct, where = np.unique(rate, return_inverse=True)
     fewest = np.array([_fewest(float(a), spill) for a in distinct * service_s], dtype=np.int64)
     needed = fewest[where]
     planned = np.maximum(needed, np.roll(needed, -1))
-    blocked = np.where(planned > 0, erlang_b(planned, rate * service_s), 1.0)
+    planned.flags.writeable = False
+    # Hours that are alike in both are blocked alike.
+    alike = np.unique(np.stack([planned, where]), axis=1, return_inverse=True)
+    servers, which = alike[0]
+    blocked = np.where(servers > 0, erlang_b(servers, distinct[which] * service_s), 1.0)[
+        alike[1].ravel()
+    ]
     whole = float(rate.sum())
     return planned, float((rate * blocked).sum() / whole) if whole > 0 else 0.0
 

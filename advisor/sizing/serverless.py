@@ -8,7 +8,7 @@ cold start.
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,24 @@ def cold_starts_billed_per_s(
     return np.asarray(starts * np.sqrt(np.maximum(load / LADDER_LOAD, 1)) / service_s)
 
 
+def cold_share_and_starts(
+    rates: Floats, service_s: float, keep_alive_s: float
+) -> tuple[float, float]:
+    """(share of a week's requests that start an instance, starts a second that are billed on
+    average). Remembered: functions from one vCPU on have the same service time at every size."""
+    return _cold_week(rates.tobytes(), service_s, keep_alive_s)
+
+
+@lru_cache(maxsize=1024)
+def _cold_week(week: bytes, service_s: float, keep_alive_s: float) -> tuple[float, float]:
+    rates = np.frombuffer(week, dtype=np.float64)
+    shares = cold_start_share(rates, service_s, keep_alive_s)
+    distinct, where = np.unique(rates, return_inverse=True)
+    starts = cold_starts_billed_per_s(distinct, service_s, keep_alive_s)[where]
+    return float((shares * rates).sum() / rates.sum()), float(starts.mean())
+
+
+@lru_cache(maxsize=4096)
 def mixture_percentile_ms(
     percentile: float, cold_share: float, service_ms: float, init_ms: float, cv: float
 ) -> float:
