@@ -15,7 +15,9 @@ and two threads may at worst compute the same thing twice.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import itemgetter
 from typing import Any, Generic, TypeVar, cast
 
@@ -37,7 +39,7 @@ class Memo(Generic[T]):
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._size = 0
+        self.size = 0  # results that are kept
         self._shapes: dict[Hashable, list[_Shape]] = {}
 
     def get(self, key: Hashable, work: Workload, compute: Callable[[Workload], T]) -> T:
@@ -45,6 +47,8 @@ class Memo(Generic[T]):
 
         An UnknownPriceError is remembered and raised again; no other error is.
         """
+        if _forgets.get():
+            return compute(work)
         answers = work.answers
         for shape in self._shapes.get(key, ()):
             found = shape.results.get(shape.pick(answers), _MISSING)
@@ -65,14 +69,27 @@ class Memo(Generic[T]):
         self, key: Hashable, paths: frozenset[Path], answers: Mapping[Path, Hashable], result: Any
     ) -> None:
         shapes = self._shapes.get(key, [])
-        if self._size >= self._most or len(shapes) >= MOST_SHAPES:
-            self._shapes, self._size, shapes = {}, 0, []
+        if self.size >= self._most or len(shapes) >= MOST_SHAPES:
+            self._shapes, self.size, shapes = {}, 0, []
         shape = next((s for s in shapes if s.paths == paths), None)
         if shape is None:
             shape = _Shape(paths)
             self._shapes[key] = [*shapes, shape]
         shape.results[shape.pick(answers)] = result
-        self._size += 1
+        self.size += 1
+
+
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """Within it memos compute everything anew and keep nothing: the plain way, to check against."""
+    token = _forgets.set(True)
+    try:
+        yield
+    finally:
+        _forgets.reset(token)
+
+
+_forgets: ContextVar[bool] = ContextVar("forgets", default=False)
 
 
 class Same:

@@ -1,49 +1,79 @@
-"""How long a verdict takes, as ratios to the verdict over all options in one region."""
+"""How long a verdict takes: one region and all options, then every region of three clouds.
+
+    python -m benchmarks.verdict
+
+Each figure is also given as a ratio to a fixed piece of arithmetic timed in the same run, so that
+runs on different machines, or on a busy one, can be compared.
+"""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-
-from advisor import whatif
+from advisor.catalog.loader import load_options
+from advisor.consider import regions_by_cloud
+from advisor.errors import UnknownPriceError
 from advisor.presets import presets
-from advisor.recommend import recommend
+from advisor.prices import load_book
+from advisor.ranking import stability
+from advisor.recommend import Standing, recommend
 from advisor.requirements import Requirements, parse
+from advisor.rules import load_rules
+from advisor.sizing.candidates import candidates
+from advisor.workload import resolve
+from benchmarks.timing import Fresh, report, yardstick_s
 
-ROUNDS = 9
+PRESET = "fraud-detection"
+DRAWS = 5_000
 
 
 def main() -> None:
-    need = presets()["fraud-detection"].requirements
-    everywhere = _with(need, clouds=["aws", "gcp", "azure"], regions=["us-east-1", "eu-west-1"])
-    answer = recommend(need)
-    rows: dict[str, Callable[[], object]] = {
-        "verdict, one region": lambda: recommend(need, doubt=False),
-        "verdict with 2,000 redraws": lambda: recommend(need),
-        "verdict, three clouds, two AWS regions": lambda: recommend(everywhere, doubt=False),
-        "flips of the verdict": lambda: whatif.flips(need, answer),
+    need = presets()[PRESET].requirements
+    whole = everywhere(need)
+    one, every = Fresh(need), Fresh(whole)
+    standing = Standing(need, load_rules(), load_book())
+    measured = [c.plan.measures for c in standing.considered if c.plan is not None]
+    regions = sum(map(len, regions_by_cloud(whole, load_book())[0].values())) - 2
+    print(
+        f"Preset {PRESET}; {len(load_options())} options, {len(measured)} fit in one region; "
+        f"{regions} regions of three clouds: {priced(whole):,} machines priced"
+    )
+    unit = yardstick_s()
+    report("verdict, one region, nothing changed", lambda: recommend(need, doubt=False), unit)
+    report("verdict, one region, another volume", lambda: recommend(one(), doubt=False), unit)
+    report("who wins, another volume", lambda: winner(one()), unit)
+    report("verdict, every region of three clouds", lambda: recommend(whole, doubt=False), unit, 1)
+    report("the same, another volume", lambda: recommend(every(), doubt=False), unit, 1)
+    report(f"{DRAWS:,} redraws of {len(measured)} options",
+           lambda: stability(measured, standing.work, draws=DRAWS), unit)  # fmt: skip
+
+
+def winner(need: Requirements) -> str | None:
+    return Standing(need, load_rules(), load_book()).winner
+
+
+def everywhere(need: Requirements) -> Requirements:
+    """The same requirements in every region that the price book has."""
+    book, data = load_book(), need.model_dump(mode="json")
+    clouds = ["aws", "gcp", "azure"]
+    data["placement"] |= {
+        "clouds": clouds,
+        "regions": [region for cloud in clouds for region in book.regions(cloud)],
     }
-    times = {name: _median_s(run) for name, run in rows.items()}
-    base = times["verdict, one region"]
-    for name, seconds in times.items():
-        print(f"{name:<42} {seconds * 1000:9.1f} ms   {seconds / base:7.1f} x the verdict")
-
-
-def _median_s(run: Callable[[], object]) -> float:
-    run()
-    taken = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
-
-
-def _with(need: Requirements, **placement: object) -> Requirements:
-    data = need.model_dump(mode="json")
-    data["placement"] |= placement
     return parse(data)
+
+
+def priced(need: Requirements) -> int:
+    """How many machines hold the model, over all options and regions (functions not counted)."""
+    book, work, total = load_book(), resolve(need), 0
+    regions, _ = regions_by_cloud(need, book)
+    for option in load_options().values():
+        if option.scaling == "per-request":
+            continue
+        for region in regions.get(option.cloud.value, ()):
+            try:
+                total += len(candidates(option, work, region, book))
+            except UnknownPriceError:
+                continue
+    return total
 
 
 if __name__ == "__main__":
