@@ -72,9 +72,12 @@ def consider(
     fits: list[Plan] = []
     refused: list[tuple[Fired, ...]] = []
     unpriced = ""
-    for region in usable_regions(option, work.need, regions.get(option.cloud.value, ())):
+    among = usable_regions(option, work.need, regions.get(option.cloud.value, ()))
+    # The ends of the range choose nothing: of many regions only the cheapest one's are reckoned.
+    early = ranges and len(among) == 1
+    for region in among:
         try:
-            plan = _cheapest(option, work, region, book, ranges)
+            plan = _cheapest(option, work, region, book, early)
         except UnknownPriceError as error:
             unpriced = str(error)
             continue
@@ -89,7 +92,10 @@ def consider(
             continue
         fits.append(_with_rules(plan, first, after))
     if fits:
-        return Considered(option, plan=min(fits, key=lambda p: (p.total_usd.expected, p.region)))
+        best = min(fits, key=lambda p: (p.total_usd.expected, p.region))
+        if ranges and not early:
+            best = _with_range(best, _cheapest(option, work, best.region, book, True))
+        return Considered(option, plan=best)
     if refused:
         return Considered(option, fired=refused[0])
     return Considered(option, unpriced=unpriced or f"no price is known for {option.name}")
@@ -192,6 +198,17 @@ def _priced(
         option, region, expected, lines, monthly, at_least, time, total_usd, "", imputed,
         (), (), measures,
     )  # fmt: skip
+
+
+def _with_range(plan: Plan, again: Plan | Sized) -> Plan:
+    assert isinstance(again, Plan)  # noqa: S101 - it fitted a moment ago
+    points = plan.measures.points
+    return replace(
+        again,
+        preferred=plan.preferred,
+        warnings=plan.warnings,
+        measures=replace(again.measures, points=points),
+    )
 
 
 def _measures(
