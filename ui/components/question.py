@@ -13,7 +13,6 @@ from advisor.requirements import HOURS_IN_WEEK
 from ui import format as fmt
 from ui import state
 from ui.answers import Question, questions, starting_answers
-from ui.components import traffic_file
 
 Choices = Mapping[str, Callable[[], Mapping[str, str]]]  # options that are data, with labels
 
@@ -116,7 +115,6 @@ def _week(question: Question, answer: Any) -> None:
         help=question.help + " The numbers come in with a file of answers or of measured traffic.",
     )
     state.saw(question.path, value)
-    traffic_file.show()
 
 
 def _text(question: Question, answer: Any) -> None:

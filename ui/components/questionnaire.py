@@ -9,7 +9,7 @@ import streamlit as st
 from ui import format as fmt
 from ui import state
 from ui.answers import Question, encode, is_asked, questions, section_help
-from ui.components import later, measurement
+from ui.components import later, measurement, traffic_file
 from ui.components.question import SEGMENTS_AT_MOST, Choices, ask
 from ui.steps import STEPS, within
 
@@ -159,3 +159,5 @@ def _row(row: list[Question], choices: Choices) -> None:
     for column, question in zip(columns, row, strict=False):
         with column:
             ask(question, choices)
+    if any(question.kind == "week" for question in row):
+        traffic_file.show()  # below the row: half a column is too narrow for a chart
