@@ -14,19 +14,31 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "e2e"), str(ROOT / "tools")]
 
 from e2e_server import FLAGS, open_page, server, settle  # noqa: E402
 from find_browser import HOW_TO_GET_ONE, find_browser  # noqa: E402
 
+from advisor.presets import presets  # noqa: E402
+from ui.answers import flatten  # noqa: E402
+from ui.scenarios import Kept, to_link  # noqa: E402
+
+SCENARIOS = urlencode(
+    to_link([Kept(p.name, flatten(p.requirements)) for p in list(presets().values())[:3]])
+)
 DESK, PHONE = (1360, 900), (390, 844)
 NOTHING_FITS = "?service.p95_ms=1&model.service_time_ms=900&traffic.requests_per_month=20000000"
-WAIT_MS = 90_000
+TABS = (
+    "Cost", "Size and week", "Volume", "Growth", "What would change it", "Every number", "Ruled out",
+)  # fmt: skip
+WAIT_MS = 180_000
+HIGHEST = 1600  # of a picture: the rest of a long page says the same again
 
 
 def main() -> int:
@@ -55,6 +67,8 @@ def _desk(browser: Browser, app: str, folder: Path, scheme: str) -> None:
         for name, address in {
             "advise": "",
             "nothing-fits": NOTHING_FITS,
+            "compare": f"compare?{SCENARIOS}",
+            "compare-empty": "compare",
             "options": "options",
             "deployments-empty": "deployments",
             "prices": "prices",
@@ -68,16 +82,25 @@ def _desk(browser: Browser, app: str, folder: Path, scheme: str) -> None:
 
 
 def _tabs(page: Page, folder: Path, scheme: str) -> None:
-    for tab in ("Cost", "Size and week", "What would change it", "Ruled out"):
+    for tab in TABS:
         page.get_by_role("tab", name=re.compile(f"^{tab}")).click()
         page.wait_for_timeout(800)
-        _shoot(page, folder / f"{tab.lower().replace(' ', '-')}-{scheme}.png", whole=True)
+        _patient(page)
+        area = page.locator(".st-key-behind").first
+        _shoot(page, folder / f"{tab.lower().replace(' ', '-')}-{scheme}.png", of=area)
+    if scheme == "light":
+        page.locator("[data-testid=stMain]").evaluate("element => element.scrollTo(0, 0)")
+        for name in ("Scenarios", "Decision record"):
+            page.get_by_role("button", name=re.compile(f"{name}$")).click()
+            _shoot(page, folder / f"{name.lower().replace(' ', '-')}-light.png")
+            page.keyboard.press("Escape")
 
 
 def _phone(browser: Browser, app: str, folder: Path) -> None:
     with _page(browser, PHONE, "light") as page:
         for name, address in {
             "advise": "",
+            "compare": f"compare?{SCENARIOS}",
             "options": "options",
             "deployments": "deployments",
             "prices": "prices",
@@ -131,27 +154,31 @@ def _page(browser: Browser, size: tuple[int, int], scheme: str) -> Iterator[Page
 
 
 def _patient(page: Page) -> None:
-    """Until the changes that would alter the verdict have been found."""
+    """Until what is computed aside has been found."""
     page.wait_for_function(
-        "() => !document.body.innerText.includes('trying each answer')", timeout=WAIT_MS
+        "() => !/hourglass_top|trying each answer/.test(document.body.innerText)", timeout=WAIT_MS
     )
     settle(page)
 
 
-def _shoot(page: Page, path: Path, *, whole: bool = False) -> None:
+def _shoot(page: Page, path: Path, *, whole: bool = False, of: Locator | None = None) -> None:
+    """The window, the whole page, or a part of it that may be higher than the window."""
     before = page.viewport_size
-    if whole and before:
+    if before and (whole or of):
         high = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-        page.set_viewport_size({"width": before["width"], "height": min(int(high) + 20, 5000)})
+        page.set_viewport_size({"width": before["width"], "height": min(int(high) + 20, 6000)})
     page.wait_for_timeout(700)
-    page.screenshot(path=path)
-    # 256 colours are enough for a page and take a third of the room.
+    if of:
+        of.screenshot(path=path)
+    else:
+        page.screenshot(path=path)
+    # Few colours are enough for a page and take a third of the room.
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
-    small.save(path, optimize=True)
-    if whole and before:
+        cut = picture.convert("RGB").crop((0, 0, picture.width, min(picture.height, HIGHEST)))
+    cut.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+    if before and (whole or of):
         page.set_viewport_size(before)
-    print(path)
+    print(path, f"{path.stat().st_size / 1000:.0f} KB")
 
 
 if __name__ == "__main__":
