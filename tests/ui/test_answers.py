@@ -5,6 +5,8 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from advisor.errors import RequirementsError
 from advisor.presets import presets
@@ -86,6 +88,23 @@ def test_a_bare_link_is_the_first_example_and_a_partial_one_says_what_it_took() 
 )
 def test_no_link_leaves_the_page_without_advice(params: dict[str, str]) -> None:
     assert flat.problems(flat.decode(params).answers) == []
+
+
+HOSTILE = st.sampled_from(
+    ["nan", "inf", "-1e400", "9" * 5000, "0x10", "1_000", "true,", "," * 400, "a:b:c:d", "::", "\x00",
+     "<script>", "=1+1", "\ud800", "[1]", "{}", "٣", "1e3", "None"]
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from([*flat.questions(), "x", "model"]), HOSTILE | st.text()))
+def test_a_hostile_link_leaves_answers_that_can_be_shown(params: dict[str, str]) -> None:
+    """Whatever an address says: answers of the right kind, or sentences saying what is wrong."""
+    link = flat.decode(params)
+    assert set(link.answers) == set(flat.questions())
+    assert flat.decode(flat.encode(link.answers)).dropped == []
+    for sentence in [*link.dropped, *flat.problems(link.answers)]:
+        assert len(sentence) < 600
 
 
 def test_a_question_that_is_not_asked_has_its_default() -> None:

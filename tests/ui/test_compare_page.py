@@ -168,3 +168,14 @@ def test_a_refresh_finds_the_scenarios_again_on_any_page(open_app: Open) -> None
     assert app.number_input(key="service.p95_ms").value == 70
     assert any(b.label == "Open Now" for b in app.button)
     assert not [w for w in app.warning if "scenario" in w.value]
+
+
+def test_two_tabs_that_work_on_one_scenario_lose_neither_work(open_app: Open) -> None:
+    one, other = open_app(link("Shared"), page="compare"), open_app(link("Shared"), page="compare")
+    one.text_input(key="rename Shared").set_value("Mine").run()
+    other.button(key="copy Shared").click().run()
+    one.run()
+    assert kept_names(one) == ["Mine"]
+    assert kept_names(other) == ["Shared", "Shared (2)"]
+    both = {**dict(one.query_params), "scenario.2": other.query_params["scenario.1"]}
+    assert kept_names(open_app(both, page="compare")) == ["Mine", "Shared"]
