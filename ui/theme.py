@@ -16,7 +16,9 @@ _BOTH = """
 [data-testid="stStatusWidget"] { display: none; }
 [data-testid="stTable"] td { vertical-align: top; }
 .st-key-prose { max-width: 56rem; }
+/* A wide table stands out of the text's column; where the window is too narrow, it scrolls. */
 .st-key-prose table { display: block; overflow-x: auto; }
+@media (min-width: 1200px) { .st-key-prose table { display: table; max-width: none; } }
 .st-key-prose :is(p, li) code { overflow-wrap: anywhere; white-space: normal; }
 @media (min-width: 641px) {
   [data-testid="stLayoutWrapper"]:has(> .st-key-to-answers) { display: none; }
