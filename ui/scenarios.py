@@ -139,7 +139,10 @@ def _answer(path: str, value: object) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(value, dict):
         return f"{len(value)} of your own" if value else "as assumed"
-    return fmt.plain(value) + (unit(path) if number else "")
+    counted = unit(path)
+    if value == 1 and len(counted) > 4:  # "1 week", but "1 ms"
+        counted = counted.removesuffix("s")
+    return fmt.plain(value) + (counted if number else "")
 
 
 Say = Callable[[Requirements, Recommendation, Ranked], str]

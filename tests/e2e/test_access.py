@@ -18,7 +18,8 @@ SCENARIOS = urlencode(
     to_link([Kept(p.name, flatten(p.requirements)) for p in list(presets().values())[:4]])
 )
 PAGES = (
-    "", "compare", f"compare?{SCENARIOS}", "options", "deployments", "prices", "method", "deploy",
+    "", "compare", f"compare?{SCENARIOS}", "options", "measure", "deployments", "prices", "method",
+    "deploy",
 )  # fmt: skip
 
 
