@@ -143,9 +143,13 @@ def task_architecture(request: PlanRequest) -> Architecture:
 def bill_parameters(
     request: PlanRequest, given: AwsSettings, extra_usd: float = 0.0
 ) -> dict[str, str]:
-    """What the alarm on cost watches, and whom it tells."""
+    """How it is bought, what the alarm on cost watches, and whom it tells."""
     high = request.ranked.monthly_usd.high + extra_usd
-    return {"AlarmTopicArn": given.alarm_topic_arn, "BudgetUsd": number(high)}
+    return {
+        "Purchase": "spot" if request.ranked.purchase == "spot" else "on-demand",
+        "AlarmTopicArn": given.alarm_topic_arn,
+        "BudgetUsd": number(high),
+    }
 
 
 def network_parameters(request: PlanRequest, given: AwsSettings) -> dict[str, str]:

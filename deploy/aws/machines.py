@@ -35,12 +35,11 @@ def machine_of(request: PlanRequest) -> Machine:
 
 
 def machine_parameters(request: PlanRequest) -> dict[str, str]:
-    """Machine, disk and how it is bought."""
+    """Machine and disk."""
     disk_gb = option(request.ranked.option).number("disk_gb")
     return {
         "Machine": request.ranked.machine,
         "DiskGb": number(disk_gb),
-        "Purchase": "spot" if request.ranked.purchase == "spot" else "on-demand",
     }
 
 
