@@ -11,6 +11,7 @@ from advisor.recommendation import Ranked
 from ui import format as fmt
 from ui.charts.look import MARGIN, QUIET, palette
 
+_SEEN = 0.005
 CLOSE = 0.6  # below this share of draws the page speaks of a close call
 
 
@@ -64,5 +65,5 @@ def stability_said(ranking: Sequence[Ranked]) -> str:
 
 
 def _shown(ranking: Sequence[Ranked]) -> list[Ranked]:
-    """The winner, and whoever ever won."""
-    return [r for i, r in enumerate(ranking) if i == 0 or r.best_in_draws > 0]
+    """The winner, and whoever won often enough to be seen."""
+    return [r for i, r in enumerate(ranking) if i == 0 or r.best_in_draws >= _SEEN]

@@ -35,6 +35,8 @@ def card(need: Requirements, answer: Recommendation) -> None:
             KIND_LABEL[winner.kind], color=_KIND_COLOR[winner.kind], help=_KIND_HELP[winner.kind]
         )
         confidence(answer)
+    if answer.close_call and len(answer.ranking) > 1:
+        st.markdown(close_call(answer))
     st.header(fmt.escape(winner.name), anchor=False)
     st.markdown(f"{fmt.escape(fmt.machine(winner))}")
     figures(need, winner)
@@ -48,16 +50,21 @@ def confidence(answer: Recommendation) -> None:
         "Uncertain inputs (service time, volume, hours of people's time) and your priorities were "
         f"redrawn a few thousand times; this option came out first in {share} of the draws."
     )
-    if answer.close_call and len(answer.ranking) > 1:
-        first, second = (fmt.escape(r.name) for r in answer.ranking[:2])
-        st.badge(
-            f"Close call between {first} and {second} · {share} of draws",
-            color="orange",
-            icon=":material/balance:",
-            help=f"{draws} The two are nearly as good: read both before you decide.",
-        )
+    if answer.close_call:
+        st.badge("Close call", color="orange", icon=":material/balance:", help=draws)
         return
     st.badge(f"Best in {share} of draws", color="gray", help=draws)
+
+
+def close_call(answer: Recommendation) -> str:
+    """Between which two it is close, and by how much: for st.markdown."""
+    first, second = answer.ranking[:2]
+    apart = (first.score - second.score) / first.score if first.score > 0 else 0.0
+    return fmt.escape(
+        f"Close call between {first.name} and {second.name}: the first is best in "
+        f"{fmt.percent(answer.confidence)} of draws, and their scores are {fmt.percent(apart)} "
+        "apart. Read both before you decide."
+    )
 
 
 def figures(need: Requirements, ranked: Ranked) -> None:
