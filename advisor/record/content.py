@@ -200,8 +200,11 @@ def _option(ranked: Ranked) -> OptionText:
 
 
 def _as_clause(sentence: str) -> str:
-    """A sentence of the comparison table behind a colon: without its full stop."""
-    return sentence.rstrip(".")
+    """A sentence of the comparison table as it stands after "because"."""
+    first = sentence.split()[0]
+    named = {word for option in load_options().values() for word in option.name.split()} - {"Your"}
+    keeps = first in named or first[1:2].isupper()
+    return (sentence if keeps else sentence[0].lower() + sentence[1:]).rstrip(".")
 
 
 def _confirmation(need: Requirements, best: Ranked, on: date) -> Iterator[str]:
@@ -216,11 +219,12 @@ def _confirmation(need: Requirements, best: Ranked, on: date) -> Iterator[str]:
         )
     else:
         yield f"By {live.isoformat()}, a run with a full load is {expected_response(need, best)}."
-    bill = best.monthly_usd
+    low, high = usd(best.monthly_usd.low), usd(best.monthly_usd.high)
     limit = "; lines without a price come on top" if best.at_least else ""
+    lies = f"comes to about {low}" if low == high else f"lies between {low} and {high}"
     yield (
-        f"By {(live + timedelta(days=35)).isoformat()}, the bill of the first full month lies "
-        f"between {usd(bill.low)} and {usd(bill.high)}{limit}."
+        f"By {(live + timedelta(days=35)).isoformat()}, the bill of the first full month {lies}"
+        f"{limit}."
     )
     yield (
         f"After three months, the hours that people really spent on it are compared with the "

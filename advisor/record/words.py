@@ -21,10 +21,14 @@ def size_of(option: Ranked) -> str:
 
 
 def money_range(option: Ranked) -> str:
-    """The cloud bill with its range: "$214 ($180 to $290)"."""
+    """The cloud bill with its range: "$214 ($180 to $290)"; one figure where they are the same."""
     prefix = "at least " if option.at_least else ""
-    monthly = option.monthly_usd
-    return f"{prefix}{usd(monthly.expected)} ({usd(monthly.low)} to {usd(monthly.high)})"
+    low, expected, high = (
+        usd(value)
+        for value in (option.monthly_usd.low, option.monthly_usd.expected, option.monthly_usd.high)
+    )
+    said = expected if low == expected == high else f"{expected} ({low} to {high})"
+    return prefix + said
 
 
 def expected_response(need: Requirements, option: Ranked) -> str:
