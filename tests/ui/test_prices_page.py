@@ -17,8 +17,10 @@ import vendor_lists as lists
 from small_book import put_on_shelf, small_book
 from vendor_server import Answer, Vendor, serving
 
+from advisor.explain import Input
 from advisor.prices import PriceBook, load_book
 from ui import guard, tables
+from ui.components import figures
 from ui.price_refresh import REFRESHER, Refresher
 
 PAGE = Path(__file__).parents[2] / "ui" / "views" / "prices.py"
@@ -120,6 +122,16 @@ def test_nobody_else_may_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened()
     assert any("Refreshing prices is refused" in i.value for i in app.info)
     assert not [b for b in app.button if b.key == "refresh_prices"]
+
+
+def test_stale_prices_are_marked_among_the_figures() -> None:
+    price = Input(
+        name="Unit price", value=0.1, unit="USD for each of hour", certainty="published",
+        source="a list of 2020-01-01", as_of="2020-01-01",
+    )  # fmt: skip
+    assert "2020-01-01: STALE" in figures._sure(price)
+    hours = price.model_copy(update={"unit": "hours"})
+    assert "STALE" not in figures._sure(hours)
 
 
 def test_stale_prices_are_marked_in_the_tables() -> None:

@@ -198,7 +198,8 @@ def _shown(item: Input) -> str:
 
 def _sure(item: Input) -> str:
     where = f" {fmt.linked(item.source)}" if item.source else ""
-    when = f" ({_when(item)})" if item.as_of and item.as_of not in item.source else ""
+    said = _when(item)
+    when = f" ({said})" if said and said not in item.source else ""
     return f"{_CERTAINTY[item.certainty]}{where}{when}"
 
 
