@@ -82,6 +82,7 @@ def test_a_refresh_from_the_page(vendor: Vendor) -> None:
     assert today in providers.to_string()
 
 
+@pytest.mark.slow
 def test_a_failed_refresh_says_why_and_what_is_used(vendor: Vendor) -> None:
     for item in vendor.items:
         if "Standard Private Endpoint" in item["meterName"]:

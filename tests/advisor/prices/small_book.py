@@ -8,7 +8,7 @@ from pathlib import Path
 from advisor.prices import PriceBook
 from advisor.prices.refresh.merge import machine_rows
 from advisor.prices.shelf import SHIPPED, snapshot_id
-from advisor.prices.store import MACHINE_SERVICES, write_machine_prices
+from advisor.prices.store import MACHINE_SERVICES, write_machine_prices, write_specs
 
 REGIONS = ("us-east-1", "eu-west-1", "ap-south-1", "us-central1", "eastus", "westeurope", "westus")
 FAMILIES = ("m5", "m7i", "g5", "n1", "n2", "g2", "c3", "Dsv3")
@@ -28,6 +28,9 @@ def small_book(directory: Path) -> Path:
             and specs[row.machine.removeprefix("ml.")].family in FAMILIES
         ]
         write_machine_prices(directory / "machines" / f"{service}.npz", rows)
+    for cloud in dict.fromkeys(MACHINE_SERVICES.values()):
+        specs = {n: s for n, s in whole.specs(cloud).items() if s.family in FAMILIES}
+        write_specs(directory / "specs" / f"{cloud}.csv", specs)
     (directory / "snapshot.txt").write_text(snapshot_id())
     return directory
 

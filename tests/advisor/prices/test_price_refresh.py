@@ -538,6 +538,7 @@ def test_a_list_with_another_layout_is_said(aws: Vendor, shelf: Path) -> None:
 # Files and processes
 
 
+@pytest.mark.slow
 def test_two_refreshes_do_not_mix(book: PriceBook, aws: Vendor, shelf: Path) -> None:
     with serving(lists.azure(book, ["eastus"])) as other:
         run(aws)
@@ -600,6 +601,7 @@ def test_a_killed_refresh_leaves_the_old_book(aws: Vendor, shelf: Path) -> None:
     assert load_book().machine("ec2", "us-east-1", "m5.large").as_of == "2026-11-22"
 
 
+@pytest.mark.slow
 def test_killed_while_swapping_the_old_book_is_whole(
     aws: Vendor, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
