@@ -34,7 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 BUILT_IN = Path(__file__).resolve().parent / "catalog" / "rules.yaml"
-MOST_HELD, MOST_SAID = 128, 512  # remembered for an option and phase: conditions, sentences
+MOST_HELD, MOST_SAID = 64, 256  # remembered for an option and phase: conditions, sentences
 Answer = float | int | bool | str | list[str] | None
 Policy = Path | str | PolicyText  # a policy file by its path, or its text
 

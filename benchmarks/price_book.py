@@ -4,7 +4,8 @@
 
 Writes the rows of the price book as CSV and Parquet too, loads each format in a fresh process (the
 import of what reads it counts: a terminal command pays for it), and prints medians as ratios to the
-price book, and the sizes. Absolute times belong to the machine and are not worth quoting.
+price book, the sizes, and the memory that the whole book takes. Absolute times belong to the machine
+and are not worth quoting.
 """
 
 from __future__ import annotations
@@ -27,6 +28,22 @@ import sys, time
 started = time.perf_counter()
 {code}
 print(time.perf_counter() - started)
+"""
+MEMORY = """
+import os, psutil, numpy, yaml, pydantic, pathlib
+from advisor.prices import load_book
+from advisor.prices.store import MACHINE_SERVICES
+here = psutil.Process()
+before = here.memory_info().rss
+book = load_book()
+book.rates, book.commitments, book.known_regions
+for service, cloud in MACHINE_SERVICES.items():
+    book.machine_prices(service), book.specs(cloud), book.machine_kinds(service)
+print((here.memory_info().rss - before) / 1e6)
+for service in MACHINE_SERVICES:
+    for region in book.machine_prices(service).regions:
+        book.machines(service, region)
+print((here.memory_info().rss - before) / 1e6)
 """
 CODE = {
     "price book": """
@@ -62,6 +79,20 @@ def main() -> None:
     for name, taken in seconds.items():
         ratio = taken / seconds["price book"]
         print(f"{name:12} {ratio:>22.1f} x {sizes[name] / 1024:>7.0f} KB")
+
+    whole, with_tables = _memory_mb()
+    print(
+        f"in memory: {whole:.0f} MB with every price, {with_tables:.0f} MB with every table joined"
+    )
+
+
+def _memory_mb() -> list[float]:
+    """What a fresh process grows by when it reads the whole book, and joins it for each region."""
+    out = subprocess.run(
+        [sys.executable, "-c", MEMORY], cwd=Path(__file__).parents[1], capture_output=True,
+        text=True, check=True,
+    ).stdout  # fmt: skip
+    return [float(line) for line in out.split()]
 
 
 def _write(folder: Path) -> dict[str, Path]:

@@ -20,7 +20,7 @@ from advisor.workload import SHARED_MEMORY_FORMATS, Workload
 Array = NDArray[np.float64]
 Names = NDArray[Any]
 
-MOST_KEPT = 512  # lists of machines that are remembered, of some 50 KB each
+MOST_KEPT, MOST_KINDS = 512, 128  # lists of machines that are remembered, of some 50 KB each
 
 CLOUD_OF_SERVICE = {
     "ec2": "aws", "sagemaker": "aws", "gce": "gcp", "vertex": "gcp", "azure-vm": "azure",
@@ -108,7 +108,7 @@ def _priced_machines(
         book.machines(option.machines, region)  # raises, and says where there are prices
     usable = cast(
         _Kinds,
-        memo_of(book, "machine kinds").get(
+        memo_of(book, "machine kinds", MOST_KINDS).get(
             Same(option), work, lambda seen: _kinds(option, seen, book)
         ),
     )

@@ -31,7 +31,7 @@ from advisor.sizing.queueing import busy_service_ms, max_rate_per_replica, repli
 from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.workload import Workload
 
-MOST_RATES = 64  # targets for which the rates of a list of machines are remembered
+MOST_RATES = 16  # targets for which the rates of a list of machines are remembered
 MONTH_PER_WEEK = HOURS_IN_MONTH / HOURS_IN_WEEK
 
 

@@ -9,6 +9,7 @@ from advisor.record import usd
 from advisor.whatif.shapes import AgainstToday, Growth, SweptOption, VolumeSweep
 
 NOTHING = "nothing fits"
+MEASURED = {"bill": "by the bill", "total": "with people's time"}
 
 
 def volume(sweep: VolumeSweep) -> str:
@@ -31,8 +32,8 @@ def volume(sweep: VolumeSweep) -> str:
     ] or ["  nowhere between these volumes"]
     out += ["", "Break-even"]
     out += [
-        f"  {b.requests_per_month:>15,.0f} requests a month, by {b.by}: below it {b.cheaper_below}, "
-        f"above it {b.cheaper_above} ({usd(b.usd)} there)"
+        f"  {b.requests_per_month:>15,.0f} requests a month, {MEASURED[b.by]}: below it "
+        f"{b.cheaper_below}, above it {b.cheaper_above} ({usd(b.usd)} there)"
         for b in sweep.break_even
     ] or ["  none between these volumes"]
     return "\n".join(out)
@@ -48,7 +49,7 @@ def growth(grown: Growth) -> str:
             stays = (
                 usd(month.present_total_usd)
                 if month.present_total_usd is not None
-                else f"does not fit: {month.present_because}"
+                else f"does not fit: {month.present_because or 'nothing does'}"
             )
             wins = usd(month.winner_total_usd) if month.winner_total_usd is not None else NOTHING
             out.append(

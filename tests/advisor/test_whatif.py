@@ -120,6 +120,23 @@ def test_growth_ends_where_the_answers_end() -> None:
     assert "beyond" in grown.note
 
 
+def test_the_order_of_options_changes_nothing() -> None:
+    options = list(load_options())
+    assert recommend(need(), options=options[::-1]) == recommend(need(), options=options)
+
+
+def test_flips_of_the_volume_hold_on_both_sides() -> None:
+    asked = need(traffic__requests_per_month=20_000_000)
+    answer = recommend(asked, doubt=False)
+    found = [f for f in whatif.flips(asked, answer) if f.field == "traffic.requests_per_month"]
+    assert found
+    for flip in found:
+        assert winner(whatif.with_answer(asked, flip.field, flip.to)) == flip.winner
+        assert flip.winner != answer.winner
+        nearer = flip.to / 1.08 if flip.to > 20_000_000 else flip.to * 1.08
+        assert winner(whatif.with_answer(asked, flip.field, nearer)) == answer.winner
+
+
 def test_a_given_peak_keeps_its_proportion() -> None:
     asked = need(traffic__peak_requests_per_second=5)
     moved = whatif.at_volume(asked, 8_000_000)
