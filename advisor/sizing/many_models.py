@@ -45,13 +45,16 @@ class Resident:
 def resident(option: Option, work: Workload) -> Resident:
     """What a replica of the option holds of the workload's models.
 
-    The first model takes `model.memory_mb`; each further one the larger of its file and what that
-    leaves above the memory of the serving process alone (`server_memory_mb`).
+    The first model takes `model.memory_mb`; each further one what that leaves above the memory of
+    the serving process alone (`server_memory_mb`), at least its file and at most
+    `model_memory_per_file` times its file, because libraries are loaded once.
     """
     model, count = work.need.model, work.need.control.models_per_endpoint
     if count == 1 or work.need.traffic.mode is Mode.batch:
         return Resident(1, 1, model.memory_mb, model.gpu_memory_gb, start_s=model.load_time_s)
-    each_mb = max(model.size_mb, model.memory_mb - option.number("server_memory_mb"))
+    above_server = model.memory_mb - option.number("server_memory_mb")
+    largest = model.size_mb * option.number("model_memory_per_file")
+    each_mb = max(model.size_mb, min(above_server, largest))
     fetch_s = model.size_mb / option.number("network_mb_per_s")
     kept, miss = count, 0.0
     if loads_on_demand(option):

@@ -90,6 +90,8 @@ def test_memory_is_that_of_all_models_or_of_the_popular_ones() -> None:
     everything = resident(load_options()["ecs-fargate"], work)
     assert everything.memory_mb == pytest.approx(200 + 99 * 50)  # a file each, above 200 - 180
     assert (everything.models, everything.miss_share) == (100, 0)
+    roomy = resident(load_options()["ecs-fargate"], resolve(need(100, model__memory_mb=2000)))
+    assert roomy.memory_mb == pytest.approx(2000 + 99 * 2 * 50)  # libraries are there already
     popular = resident(load_options()["sagemaker-realtime"], work)
     assert popular.models < 100
     assert popular.memory_mb < everything.memory_mb
@@ -118,9 +120,9 @@ def test_who_cannot_hold_them_is_ruled_out_with_the_numbers() -> None:
     why = {e.option: e.because for e in answered(460).excluded}
     assert "460 models for one endpoint" in why["sagemaker-serverless"]
     assert "GB image" in why["lambda-url"]
-    memory = answered(40, model__memory_mb=600, model__size_mb=100).excluded
+    memory = answered(60, model__memory_mb=600, model__size_mb=100).excluded
     told = next(e.because for e in memory if e.option == "lambda-url")
-    assert told == "17,160 MB of 40 models with the server > 10,240 MB of the largest function"
+    assert told == "12,580 MB of 60 models with the server > 10,240 MB of the largest function"
 
 
 def test_more_models_are_never_cheaper() -> None:
