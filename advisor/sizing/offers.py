@@ -25,8 +25,8 @@ Found = tuple[float, str, str, str]
 
 # Why a way to buy that was tried was not taken.
 NOT_CHEAPER: Final = {
-    "1y": "on demand is cheaper than with a 1-year commitment",
-    "3y": "on demand is cheaper than with a 3-year commitment",
+    "1y": "on demand is cheaper than any machine with a known 1-year rate",
+    "3y": "on demand is cheaper than any machine with a known 3-year rate",
     "spot": "spot machines would not make the bill smaller",
     "idle": "no machine is in use for so much of the month that a commitment pays",
 }
