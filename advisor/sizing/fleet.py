@@ -21,6 +21,7 @@ from advisor.errors import UnknownPriceError
 from advisor.memo import memo_of
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
+from advisor.sizing import balancer
 from advisor.sizing.batch import async_hours_per_week, async_replica_hours
 from advisor.sizing.candidates import Candidates, candidates
 from advisor.sizing.many_models import Resident, note, resident
@@ -89,6 +90,9 @@ def fleet(
         if offer and term != "spot":
             paid = paid_hours(counts, weights, offer.share) * MONTH_PER_WEEK
     cost = machines.usd_per_hour * paid + _beside(option, book, region) * hours
+    if balancer.from_second(option) and work.need.traffic.mode is Mode.realtime:
+        several = counts.max(axis=1) > 1
+        cost = cost + balancer.month_usd(option, work, book, region) * several
     order = np.lexsort((hours, np.where(np.isnan(cost), np.inf, cost)))[:1]
     return Fleet(
         option, work, machines.take(order), overhead, least, offer.take(order) if offer else None
@@ -183,6 +187,10 @@ def _beside(option: Option, book: PriceBook, region: str) -> float:
         # The choice of a machine goes on without it; the bill's own line says it is unknown.
         with contextlib.suppress(UnknownPriceError):
             extra += book.rate(sku, region).tiers[0].unit_price_usd * per_hour
+    if "disk" in option.bill:
+        with contextlib.suppress(UnknownPriceError):
+            gb_month = book.rate(option.text("disk_sku"), region).tiers[0].unit_price_usd
+            extra += gb_month * option.number("disk_gb") / HOURS_IN_MONTH
     return extra
 
 

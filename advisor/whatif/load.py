@@ -9,8 +9,10 @@ from advisor.errors import InputError
 from advisor.prices import PriceBook, load_book
 from advisor.recommendation import Ranked
 from advisor.requirements import Mode, Requirements
-from advisor.sizing.choose import Factors, Sized, size
+from advisor.sizing.choose import Factors, Sizable, Sized, size
 from advisor.sizing.fleet import Fleet
+from advisor.sizing.offers import terms
+from advisor.sizing.purchase import ON_DEMAND
 from advisor.sizing.queueing import GRID, replica_percentile_ms, utilisation
 from advisor.whatif.shapes import LoadCurve
 from advisor.workload import Workload, resolve
@@ -33,8 +35,7 @@ def load_curve(
     if not 2 <= points <= MOST_POINTS:
         raise InputError(f"points is {points}; give 2 to {MOST_POINTS}")
     work = resolve(need)
-    made = size(catalogue_option(ranked.option), work, ranked.region, book or load_book())
-    plan = made if isinstance(made, Sized) else made.sized()
+    made, plan = _as_ranked(ranked, work, book or load_book())
     if plan.infeasible is not None or plan.machine != ranked.machine:
         raise InputError(
             f"{ranked.option} on {ranked.machine} is not what these requirements lead to "
@@ -64,6 +65,19 @@ def load_curve(
     quietest = shares[1] / 1000
     scaled = [made.sized(Factors(volume=share or quietest)) for share in shares]
     return curve.model_copy(update={"p95_ms": tuple(s.p95_ms for s in scaled)})
+
+
+def _as_ranked(ranked: Ranked, work: Workload, book: PriceBook) -> tuple[Sizable | Sized, Sized]:
+    """The option sized again, with the way to buy that the ranking took; else on demand."""
+    option = catalogue_option(ranked.option)
+    tried: list[tuple[Sizable | Sized, Sized]] = []
+    for term in terms(option, work.need):
+        made = size(option, work, ranked.region, book, term)
+        plan = made if isinstance(made, Sized) else made.sized()
+        tried.append((made, plan))
+        if (plan.bought.label if plan.bought else ON_DEMAND) == ranked.purchase:
+            return made, plan
+    return tried[0]
 
 
 def _of_fleet(curve: LoadCurve, fleet: Fleet, work: Workload, waits: bool) -> LoadCurve:

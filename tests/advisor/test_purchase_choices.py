@@ -15,6 +15,7 @@ from advisor.purchase import break_even_months, purchase_choices
 from advisor.recommend import recommend
 from advisor.recommendation import Ranked
 from advisor.requirements import Requirements, parse
+from advisor.whatif import load_curve
 
 BOOK = load_book()
 EC2_OPTIONS = ("ec2", "ecs-ec2", "eks")
@@ -226,3 +227,19 @@ def test_choices_of_nothing() -> None:
     assert purchase_choices(impossible, "lambda-url") == ()
     with pytest.raises(InputError, match="ecs-ec3"):
         purchase_choices(need(), "ecs-ec3")
+
+
+@pytest.mark.parametrize("bought", [{}, {"commitment": "3y"}, {"spot": True}])
+def test_the_load_curve_is_that_of_the_machine_that_is_bought(bought: dict[str, Any]) -> None:
+    asked = need({"requests_per_month": 900_000_000}, **bought)
+    for option in ("ecs-ec2", "ecs-fargate", "ec2"):
+        got = plan(asked, option)
+        assert load_curve(asked, got).machine == got.machine
+
+
+def test_one_larger_machine_is_taken_where_two_need_a_load_balancer() -> None:
+    """667 million requests: three c8a.medium are 118.02 + 7.20 disks + 10.95 addresses, and the
+    balancer 16.43 + 104.24, 256.84 in all; a c7a.xlarge is 149.85 + 2.40 + 3.65 = 155.90."""
+    got = plan(need({"requests_per_month": 667_161_601.0, "pattern": "steady"}), "ec2")
+    assert got.machine == "c7a.xlarge"
+    assert "Load balancer" not in {x.name for x in got.lines}

@@ -96,6 +96,9 @@ def test_no_cheaper_machine_would_do(option: str, region: str, p95: float) -> No
         book.rate(sku, region).tiers[0].unit_price_usd * quantity
         for sku, quantity in offered.per_replica_hour.items()
     )
+    if "disk" in offered.bill:
+        disk = book.rate(offered.text("disk_sku"), region).tiers[0].unit_price_usd
+        beside += disk * offered.number("disk_gb") / 730
     paid = best.sized().replica_hours * (float(best.machine.usd_per_hour[0]) + beside)
     left_ms = p95 - overhead_ms(offered, work)
     planned = np.maximum(work.rates, np.roll(work.rates, -1))

@@ -1,0 +1,42 @@
+"""What comes with a load balancer: its capacity units, and the price of having one at all."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+
+from advisor.catalog.schema import Option
+from advisor.errors import UnknownPriceError
+from advisor.prices import PriceBook
+from advisor.requirements import HOURS_IN_MONTH
+from advisor.workload import Workload
+
+
+def from_second(option: Option) -> bool:
+    """Whether a load balancer is paid for only where there is more than one machine."""
+    return "load_balancer" in option.bill and not option.flag("always_balanced")
+
+
+def lcu_hours(option: Option, work: Workload, book: PriceBook, volume: float = 1.0) -> float:
+    """Capacity units times the hours of a month, by the dimension that is used most.
+
+    Raises UnknownPriceError when the book does not say how they are counted.
+    """
+    traffic = work.need.traffic
+    mb = traffic.request_mb + traffic.response_mb
+    reuse = option.number("requests_per_connection")
+    hourly = work.rates * volume
+    by_connections = hourly / reuse / book.metering("alb.lcu_new_connections_per_second").value
+    by_data = hourly * 3600 * mb / 1024 / book.metering("alb.lcu_gb_per_hour.ec2").value
+    return float(np.maximum(by_connections, by_data).mean() * HOURS_IN_MONTH)
+
+
+def month_usd(option: Option, work: Workload, book: PriceBook, region: str) -> float:
+    """A month of a load balancer; what has no price counts nothing, the bill's own line says so."""
+    usd = 0.0
+    with contextlib.suppress(UnknownPriceError):
+        usd += book.rate("alb.hour", region).tiers[0].unit_price_usd * HOURS_IN_MONTH
+        capacity = lcu_hours(option, work, book)
+        usd += book.rate("alb.lcu_hour", region).tiers[0].unit_price_usd * capacity
+    return usd
