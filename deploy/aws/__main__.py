@@ -2,7 +2,7 @@
 
 python -m deploy.aws status --region REGION
 python -m deploy.aws remove --region REGION [--yes]
-python -m deploy.aws smoke  --region REGION MODEL [--yes]
+python -m deploy.aws smoke  --region REGION MODEL [--option OPTION_ID] [--yes]
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import sys
 import time
 from pathlib import Path
 
-from advisor.errors import AdvisorError
+from advisor.catalog.loader import option
+from advisor.errors import AdvisorError, InputError
 from advisor.requirements import parse
 from deploy.artifact import BYTES_IN_MB, inspect
 from deploy.aws.bootstrap import STACK_NAME, BootstrapStack
 from deploy.aws.session import Aws
+from deploy.aws.stack_target import StackTarget
 from deploy.aws.stacks import Stacks
 from deploy.planning import plan_deployment
+from deploy.registry import target_for
 from deploy.sample import sample_request
 from deploy.target import Event
-from deploy.targets.sagemaker import SageMakerTarget
 
 SMOKE = "smoke-test"
+OPTION = "sagemaker-realtime"
 SECONDS_IN_MINUTE = 60
 
 
@@ -38,6 +41,7 @@ def main(arguments: list[str]) -> int:
             command.add_argument("--yes", action="store_true", help="do not ask")
         if name == "smoke":
             command.add_argument("model", type=Path, metavar="MODEL")
+            command.add_argument("--option", default=OPTION, help=f"{OPTION} if left out")
         command.set_defaults(run=verb)
     given = parser.parse_args(arguments)
     try:
@@ -83,13 +87,15 @@ def _smoke(given: argparse.Namespace) -> int:
                 "memory_mb": 500 + 5 * artifact.size_mb,
                 "service_time_ms": 20,
             },
-            "traffic": {"mode": "realtime", "requests_per_month": 1000},
+            "traffic": {"mode": _mode(given.option), "requests_per_month": 1000},
             "service": {"availability_percent": 99},
             "placement": {"regions": [given.region], "arm": False},
         }
     )
-    target = SageMakerTarget()
-    plan = plan_deployment("sagemaker-realtime", given.model, need, name=SMOKE)
+    target = target_for(given.option)
+    if not isinstance(target, StackTarget):
+        raise InputError(f"{given.option} is not deployed to AWS by this product; name one that is")
+    plan = plan_deployment(given.option, given.model, need, name=SMOKE)
     for resource in plan.resources:
         print(f"  {resource.action} {resource.kind} {resource.name} {resource.detail}")
     ask = (
@@ -114,6 +120,12 @@ def _smoke(given: argparse.Namespace) -> int:
         print(f"{verb} took {seconds / SECONDS_IN_MINUTE:.1f} minutes")
     print(f"Left behind: {', '.join(report.left_behind) or 'nothing'}; kept: {report.kept}")
     return 1 if report.left_behind else 0
+
+
+def _mode(option_id: str) -> str:
+    """What the option is asked for: an answer at once where it gives one."""
+    modes = [mode.value for mode in option(option_id).modes]
+    return "realtime" if "realtime" in modes else modes[-1]
 
 
 def _agreed(given: argparse.Namespace, question: str) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from aws_support import QUICK, Log, asked, need
 from containers_support import emptied, only_the_bootstrap_is_left
-from emulator.client import Emulator
+from emulator.client import REGION, Emulator
 
 from advisor.errors import DeployError, InputError, PreflightError
+from deploy.aws.__main__ import main
 from deploy.aws.session import AwsSettings
 from deploy.targets.batch import BatchTarget
 
@@ -71,6 +72,18 @@ def test_a_plan_that_was_never_applied_is_destroyed_too(
     assert target.status(plan).state == "destroyed"
     assert target.destroy(plan, Log()).left_behind == []
     assert emptied(emulator)
+
+
+@pytest.mark.slow
+def test_the_proof_on_an_account_takes_any_option(
+    emulator: Emulator, onnx_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["smoke", "--region", REGION, str(onnx_model), "--yes", "--option", BATCH]
+    assert main(given) == 0
+    told = capsys.readouterr().out
+    assert "Prediction in" in told
+    assert "Left behind: nothing" in told
+    assert main([*given[:-1], "docker-host"]) == 2
 
 
 def test_somebody_who_waits_is_sent_elsewhere(
