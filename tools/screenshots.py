@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "e2e"), str(ROOT / "tools")]
@@ -26,11 +26,19 @@ from e2e_server import FLAGS, open_page, server, settle  # noqa: E402
 from find_browser import HOW_TO_GET_ONE, find_browser  # noqa: E402
 
 from advisor.presets import presets  # noqa: E402
-from ui.answers import flatten  # noqa: E402
+from ui.answers import encode, flatten  # noqa: E402
 from ui.scenarios import Kept, to_link  # noqa: E402
 
 SCENARIOS = urlencode(
     to_link([Kept(p.name, flatten(p.requirements)) for p in list(presets().values())[:3]])
+)
+GROWING = urlencode(
+    encode(
+        {
+            **flatten(presets()["fraud-detection"].requirements),
+            "traffic.growth_percent_per_month": 6.0,
+        }
+    )
 )
 DESK, PHONE = (1360, 900), (390, 844)
 NOTHING_FITS = "?service.p95_ms=1&model.service_time_ms=900&traffic.requests_per_month=20000000"
@@ -38,6 +46,7 @@ TABS = (
     "Cost", "Size and week", "Volume", "Growth", "What would change it", "Every number", "Ruled out",
 )  # fmt: skip
 WAIT_MS = 180_000
+MARGIN = 16
 HIGHEST = 1600  # of a picture: the rest of a long page says the same again
 
 
@@ -79,10 +88,11 @@ def _desk(browser: Browser, app: str, folder: Path, scheme: str) -> None:
             _patient(page)
             _shoot(page, folder / f"{name}-{scheme}.png")
             if name == "advise":
-                _tabs(page, folder, scheme)
+                _tabs(page, app, folder, scheme)
 
 
-def _tabs(page: Page, folder: Path, scheme: str) -> None:
+def _tabs(page: Page, app: str, folder: Path, scheme: str) -> None:
+    open_page(page, f"{app}/?{GROWING}")
     for tab in TABS:
         page.get_by_role("tab", name=re.compile(f"^{tab}")).click()
         page.wait_for_timeout(800)
@@ -170,17 +180,28 @@ def _shoot(page: Page, path: Path, *, whole: bool = False, of: Locator | None = 
         high = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
         page.set_viewport_size({"width": before["width"], "height": min(int(high) + 20, 6000)})
     page.wait_for_timeout(700)
-    if of:
-        of.screenshot(path=path)
-    else:
-        page.screenshot(path=path)
-    # Few colours are enough for a page and take a third of the room.
+    page.screenshot(path=path, clip=_clip(of) if of else None)
+    # So many colours are enough for a page and take a third of the room; rare ones are kept.
     with Image.open(path) as picture:
         cut = picture.convert("RGB").crop((0, 0, picture.width, min(picture.height, HIGHEST)))
-    cut.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+    few = cut.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
     if before and (whole or of):
         page.set_viewport_size(before)
     print(path, f"{path.stat().st_size / 1000:.0f} KB")
+
+
+def _clip(of: Locator) -> FloatRect:
+    """The place of a part of the page, with a margin."""
+    box = of.bounding_box()
+    if box is None:
+        raise RuntimeError(f"{of} is not on the page")
+    return {
+        "x": box["x"] - MARGIN,
+        "y": box["y"] - MARGIN,
+        "width": box["width"] + 2 * MARGIN,
+        "height": min(box["height"], HIGHEST) + 2 * MARGIN,
+    }
 
 
 if __name__ == "__main__":
