@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from advisor.vocabulary import Mode
-from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.container_checks import mode, network
 from deploy.aws.container_left import network_left
+from deploy.aws.container_target import ContainerTarget
 from deploy.aws.findings import budget, credentials, good, model_file, name, region
 from deploy.aws.jobs import (
     ALLOWED,
@@ -23,14 +23,14 @@ from deploy.aws.machines import machine_findings
 from deploy.aws.session import Aws, AwsSettings, told
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen, StackTarget
+from deploy.aws.stack_target import Seen
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, stack_name
 from deploy.requests import PlanRequest
 from deploy.target import Emit, Finding, Plan, Prediction
 
 
-class BatchTarget(StackTarget):
+class BatchTarget(ContainerTarget):
     """Jobs in the account that this machine's own AWS credentials belong to."""
 
     name = "batch"
@@ -62,12 +62,6 @@ class BatchTarget(StackTarget):
 
     def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
         return queue(request, settings)
-
-    def service_role(self, bootstrap: Bootstrap) -> str:
-        return bootstrap.container_service_role_arn
-
-    def boundary(self, bootstrap: Bootstrap) -> str:
-        return bootstrap.container_boundary_arn
 
     def verify(self, plan: Plan, stack: Stack, digest: str, aws: Aws) -> None:
         """Nothing runs yet: each job pulls the image under the tag that can name no other."""

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable
 
 from advisor.errors import DeployError
-from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.container_checks import machines_findings
 from deploy.aws.container_left import balanced_left, group_left
+from deploy.aws.container_target import ContainerTarget
 from deploy.aws.containers import ALLOWED, machines
 from deploy.aws.endpoints import call_public, snippets
 from deploy.aws.machine_ask import ask_from_machine, target_states
@@ -16,7 +16,7 @@ from deploy.aws.machines import machine_findings
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen, StackTarget
+from deploy.aws.stack_target import Seen
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, stack_name
 from deploy.requests import PlanRequest
@@ -25,7 +25,7 @@ from deploy.target import Finding, Plan, Prediction
 HEALTHY_LIMIT_S = 1200.0
 
 
-class Ec2Target(StackTarget):
+class Ec2Target(ContainerTarget):
     """A fixed number of machines in the account that this machine's AWS credentials belong to."""
 
     name = "ec2"
@@ -44,12 +44,6 @@ class Ec2Target(StackTarget):
 
     def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
         return machines(request, settings)
-
-    def service_role(self, bootstrap: Bootstrap) -> str:
-        return bootstrap.container_service_role_arn
-
-    def boundary(self, bootstrap: Bootstrap) -> str:
-        return bootstrap.container_boundary_arn
 
     def verify(self, plan: Plan, stack: Stack, digest: str, aws: Aws) -> None:
         """Every machine answers /ping: CloudFormation does not wait for that.

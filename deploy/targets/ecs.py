@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from advisor.errors import DeployError
-from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.container_checks import fargate_quota, service_findings
 from deploy.aws.container_left import balanced_left, ecs_left, group_left
+from deploy.aws.container_target import ContainerTarget
 from deploy.aws.containers import ALLOWED, FARGATE, MACHINES, service
 from deploy.aws.ecs_tasks import ask_from_inside, running_digests, stop_one_off
 from deploy.aws.endpoints import call_public, snippets
@@ -15,14 +15,14 @@ from deploy.aws.machines import machine_findings
 from deploy.aws.session import Aws, AwsSettings, told
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen, StackTarget
+from deploy.aws.stack_target import Seen
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, stack_name
 from deploy.requests import PlanRequest
 from deploy.target import Emit, Finding, Plan, Prediction
 
 
-class EcsTarget(StackTarget):
+class EcsTarget(ContainerTarget):
     """A service of containers in the account that this machine's AWS credentials belong to."""
 
     name = "ecs"
@@ -44,12 +44,6 @@ class EcsTarget(StackTarget):
 
     def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
         return service(request, settings)
-
-    def service_role(self, bootstrap: Bootstrap) -> str:
-        return bootstrap.container_service_role_arn
-
-    def boundary(self, bootstrap: Bootstrap) -> str:
-        return bootstrap.container_boundary_arn
 
     def verify(self, plan: Plan, stack: Stack, digest: str, aws: Aws) -> None:
         """Every task of the new version says which digest it pulled."""
