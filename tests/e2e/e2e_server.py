@@ -84,7 +84,7 @@ def server(home: Path, port: int | None = None) -> Iterator[str]:
         _await(process, port, log)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
