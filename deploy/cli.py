@@ -303,7 +303,7 @@ def _read(path: Path) -> Plan:
         raise InputError(
             f"cannot read {path}: {error.strerror}; name a file that `plan` wrote"
         ) from None
-    except (UnicodeDecodeError, yaml.YAMLError):
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError):
         raise InputError(
             f"{path} is neither JSON nor YAML; name a file that `plan` wrote"
         ) from None

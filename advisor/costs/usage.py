@@ -12,9 +12,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from advisor import yaml_input
 from advisor.costs.usage_items import (
     AzureMlOnline,
     Charge,
@@ -110,20 +110,20 @@ def load_usage(path: str | Path) -> Usage:
     """Usage from a YAML or JSON file of at most 1 MB. Raises InputError."""
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(
-                f"{path} has {path.stat().st_size:,} bytes; a bill of usage has at most 1 MB"
-            )
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        size = path.stat().st_size
+        text = path.read_text(encoding="utf-8") if size <= MAX_FILE_BYTES else ""
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text; save it as YAML or JSON") from None
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror}; name a YAML or JSON file"
         ) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        where = str(error).replace("\n", " ")[:200]
-        raise InputError(f"{path} is not valid YAML or JSON: {where}") from None
+    if size > MAX_FILE_BYTES:
+        raise InputError(f"{path} has {size:,} bytes; a bill of usage has at most 1 MB")
+    try:
+        data = yaml_input.read(text)
+    except InputError as error:
+        raise InputError(f"{path} {error}") from None
     return parse_usage(data)
 
 
