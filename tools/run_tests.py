@@ -11,6 +11,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from find_browser import HOW_TO_GET_ONE, find_browser
@@ -50,15 +51,15 @@ def main() -> int:
         skipped.append("emulator")
     if not arguments.all:
         skipped.append("slow")
-    # Unit tests share the cores; browser and emulator journeys follow one at a time.
+    # Unit tests share the cores. Browser and emulator journeys follow, each one at a time and the
+    # two beside each other, because both spend most of their time waiting.
     alone = [name for name in ("browser", "emulator") if name not in skipped]
+    rest = "" if arguments.all else " and not slow"
     codes = [
         _pytest(" and ".join(f"not {n}" for n in {*skipped, "browser", "emulator"}), 2, environment)
     ]
-    if alone:
-        wanted = f"({' or '.join(alone)})"
-        wanted += "" if arguments.all else " and not slow"
-        codes.append(_pytest(wanted, 0, environment))
+    with ThreadPoolExecutor(max_workers=2) as beside:
+        codes += beside.map(lambda name: _pytest(name + rest, 0, environment), alone)
     for line in not_run:
         print(f"NOT RUN  {line}", file=sys.stderr)
     if not_run and strict:
@@ -71,8 +72,16 @@ def _pytest(markers: str, workers: int, environment: dict[str, str]) -> int:
     command = [sys.executable, "-m", "pytest", "-q", "-m", markers]
     if workers:
         command += ["-n", str(workers), "--dist", "loadscope"]
-    print("$", " ".join(command[1:]), flush=True)
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    line = " ".join(command[1:])
+    if workers:
+        print("$", line, flush=True)
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    print(f"$ {line}\n{done.stdout}", end="", flush=True)  # whole, so that two do not mix
+    return done.returncode
 
 
 if __name__ == "__main__":

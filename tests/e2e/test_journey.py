@@ -16,10 +16,15 @@ pytestmark = pytest.mark.browser
 EXAMPLE = ROOT / "examples" / "breast_cancer.joblib"
 
 
-def plan_locally(page: Page, name: str) -> None:
-    """From the verdict to a plan for this machine, with the example model uploaded."""
+def try_here(page: Page) -> None:
+    """From the verdict to the page that deploys to this machine."""
     page.get_by_role("button", name=re.compile("on this machine")).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("on this machine")
+
+
+def plan_locally(page: Page, name: str) -> None:
+    """From the verdict to a plan for this machine, with the example model uploaded."""
+    try_here(page)
     page.locator("input[type=file]").set_input_files(EXAMPLE)
     expect(page.get_by_text("Allowed")).to_be_visible()
     box = page.get_by_role("textbox", name="Name of the deployment")
@@ -80,7 +85,8 @@ def test_from_the_verdict_to_a_prediction_and_back_to_nothing(
     assert not (home / "deployments" / "journey").exists()
 
     open_page(page, f"{app}/deployments")
-    expect(page.get_by_text("Nothing is deployed from here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Deployments", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="journey", exact=True)).to_have_count(0)
 
 
 def test_a_refresh_keeps_the_progress_and_a_second_viewer_sees_it(
@@ -120,7 +126,7 @@ def test_a_file_that_is_no_model_is_refused_in_words(app: str, page: Page, tmp_p
     bad = tmp_path / "notes.joblib"
     bad.write_text("this is not a model")
     open_page(page, app)
-    page.get_by_role("button", name=re.compile("on this machine")).click()
+    try_here(page)
     page.locator("input[type=file]").set_input_files(bad)
     expect(page.get_by_role("alert")).to_contain_text("notes.joblib")
     assert page.get_by_role("button", name="Deploy", exact=True).count() == 0
@@ -133,7 +139,7 @@ def test_a_pickle_that_asks_for_code_is_refused_and_runs_nothing(
     bad = tmp_path / "model.pkl"
     bad.write_bytes(f"cos\nsystem\n(S'touch {canary}'\ntR.".encode())
     open_page(page, app)
-    page.get_by_role("button", name=re.compile("on this machine")).click()
+    try_here(page)
     page.locator("input[type=file]").set_input_files(bad)
     expect(page.get_by_role("alert")).to_contain_text("system")
     assert page.get_by_role("button", name="Deploy", exact=True).count() == 0
@@ -146,6 +152,7 @@ def test_without_aws_credentials_the_page_says_so_and_keeps_the_answers(
     open_page(page, app)
     before = verdict_text(page)
     page.get_by_role("button", name="Plan the deployment").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Deploy to")
     page.locator("input[type=file]").set_input_files(EXAMPLE)
     page.get_by_role("button", name="Make the plan").click()
     expect(page.get_by_role("alert")).to_contain_text("no AWS credentials were found")

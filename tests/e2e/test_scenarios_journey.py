@@ -99,7 +99,8 @@ def test_each_record_is_downloaded_and_read_back(app: str, page: Page, tmp_path:
     page.keyboard.press("Escape")
     answer_within(page, "150")
     page.get_by_role("button", name=re.compile("File$")).click()
-    page.locator("input[type=file]").set_input_files(tmp_path / "decision-record.json")
+    inside = page.get_by_test_id("stPopoverBody")
+    inside.locator("input[type=file]").set_input_files(tmp_path / "decision-record.json")
     page.wait_for_url(re.compile("service.p95_ms=140"))
     expect(latency_box(page)).to_have_value("140")
 
