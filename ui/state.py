@@ -92,6 +92,9 @@ def read_address() -> list[str]:
     elif given or ANSWERS not in st.session_state or same_page():
         link = decode(given)
         st.session_state[ANSWERS] = link.answers
+        # Read is as good as written: a run that is interrupted before it writes must not make the
+        # next one take this address for a new one, and the answer that interrupted it for old.
+        st.session_state[_LINK] = given
         _forget_widgets()
         notes = [f"{sentence}; it was left out." for sentence in link.dropped]
         if given and link.filled:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sample
+import streamlit as st
 from here import Here
 from streamlit.testing.v1 import AppTest
 
@@ -411,3 +412,14 @@ def test_the_winner_stands_against_what_runs_today(open_app: Open) -> None:
     assert "Against today" in shown
     winner = advice.verdict(parse(base)).ranking[0]
     assert f"{5000 - winner.monthly_usd.expected:,.0f} less" in shown.replace("\\", "")
+
+
+def test_an_answer_that_interrupts_the_first_run_stays(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as first:
+        first.setattr(state, "write_address", st.stop)  # as far as an interrupted run comes
+        app = open_app()
+    app.number_input(key="service.p95_ms").set_value(310.0).run()
+    assert app.number_input(key="service.p95_ms").value == 310
+    assert app.query_params["service.p95_ms"] == "310"
