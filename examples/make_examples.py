@@ -69,6 +69,10 @@ def save_onnx(model: Pipeline, path: Path) -> Path:
     exported = to_onnx(
         model, initial_types=kinds, options={id(model): {"zipmap": False}}, target_opset=17
     )
+    # The converter keeps its operator sets in a Python set, so their order changes from run to run.
+    operator_sets = sorted(exported.opset_import, key=lambda wanted: wanted.domain)
+    del exported.opset_import[:]
+    exported.opset_import.extend(operator_sets)
     path.write_bytes(exported.SerializeToString(deterministic=True))
     return path
 
