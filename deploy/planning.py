@@ -12,7 +12,7 @@ from advisor.recommend import recommend
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Requirements
 from deploy.artifact import inspect
-from deploy.registry import target_for
+from deploy.registry import target_for, targets
 from deploy.requests import PlanRequest, check_name, suggest_name
 from deploy.target import Plan
 
@@ -32,11 +32,17 @@ def plan_deployment(
     """Size the option for the requirements and let its target plan it; creates nothing.
 
     Without a name, the model's file name makes one. Raises InputError for an unknown option, one
-    that nothing deploys, or an unusable model file; NothingFitsError when a rule excludes the
+    that nothing deploys or that cannot be public when that was asked for, or an unusable model
+    file; NothingFitsError when a rule excludes the
     option; PreflightError when the plan could not be carried out here.
     """
     chosen = _option(option_id)
     to = target_for(option_id)
+    if public and not to.can_be_public:
+        raise InputError(
+            f"{option_id} cannot be reached from the internet, and public was asked for; leave it "
+            f"out, or choose one of {', '.join(_public_options())}"
+        )
     name = check_name(name) if name is not None else suggest_name(model.stem)
     artifact = inspect(model)
     if artifact.format != need.model.format.value:
@@ -74,6 +80,11 @@ def _option(option_id: str) -> Option:
             f"{option_id!r} is a target; name an option that is deployed there: {', '.join(there)}"
         )
     return option(option_id)
+
+
+def _public_options() -> list[str]:
+    public = {t.name for t in targets() if t.can_be_public}
+    return [o.id for o in load_options().values() if o.deploy.target in public]
 
 
 def _why_not(chosen: Option, need: Requirements, answer: Recommendation) -> str:

@@ -137,6 +137,7 @@ class Target(abc.ABC):
     name: str
     proven_by: Proof
     proven_on: str
+    can_be_public: bool = False  # may a plan ask that it is reachable from the internet?
 
     @abc.abstractmethod
     def preflight(self, request: Any) -> list[Finding]:

@@ -15,22 +15,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import numpy as np
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    ReadTimeoutError,
-    SSOError,
-    TokenRetrievalError,
-    UnauthorizedSSOTokenError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 
+from advisor import aws_errors
 from advisor.errors import TrafficError
 from advisor.workload_import.summary import ImportedTraffic, Measured, summarise
 
@@ -42,12 +30,6 @@ MAX_WEEKS = 15
 HOUR_S, MINUTE_S = 3600, 60
 MINUTES_KEPT_DAYS = 15  # CloudWatch keeps one-minute figures for 15 days, hourly ones for 455
 MAX_PAGES = 200
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-_UNKNOWN = {"UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch",
-            "AuthFailure", "InvalidSignatureException"}  # fmt: skip
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException",
-              "RequestLimitExceeded"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,10 +80,14 @@ def read_cloudwatch(
             if metrics.latency
             else {}
         )
-    except ClientError as error:
-        raise _of_client(error, asking) from error
-    except BotoCoreError as error:
-        raise _of_botocore(error, asking) from error
+    except (ClientError, BotoCoreError) as error:
+        said = aws_errors.in_words(
+            error,
+            asking,
+            when_denied="ask for cloudwatch:GetMetricData",
+            when_no_region="name one with --region",
+        )
+        raise TrafficError(said.sentence) from error
     return _summary(metrics, hourly, minutes, latency)
 
 
@@ -231,42 +217,3 @@ def _summary(
         )
     )
     return found.model_copy(update={"model_latency_ms": mean_ms})
-
-
-def _of_client(error: ClientError, asking: str) -> TrafficError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    said = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")
-    if code in _EXPIRED:
-        return TrafficError(f"the AWS credentials have expired ({code}); sign in again and repeat")
-    if code in _UNKNOWN:
-        return TrafficError(
-            f"AWS does not know these credentials ({code}); check them and the region"
-        )
-    if code in _DENIED:
-        return TrafficError(
-            f"AWS denied permission to {asking}: {said or code}; ask for cloudwatch:GetMetricData"
-        )
-    if code in _THROTTLED:
-        return TrafficError(
-            f"AWS asked to slow down ({code}) for longer than the retries last; repeat in a minute"
-        )
-    return TrafficError(f"AWS would not {asking}: {said or code}")
-
-
-def _of_botocore(error: BotoCoreError, asking: str) -> TrafficError:
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return TrafficError(
-            "no AWS credentials were found on this machine; sign in with 'aws sso login' or "
-            "'aws configure', or set AWS_PROFILE"
-        )
-    if isinstance(error, SSOError | TokenRetrievalError | UnauthorizedSSOTokenError):
-        return TrafficError(f"the AWS sign-in has ended ({error}); run 'aws sso login' and repeat")
-    if isinstance(error, ProfileNotFound):
-        return TrafficError(f"{error}; set AWS_PROFILE to a profile of ~/.aws/config")
-    if isinstance(error, NoRegionError):
-        return TrafficError("no AWS region was given; name one with --region")
-    if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError):
-        return TrafficError(
-            f"AWS could not be reached to {asking}; check the network and the region"
-        )
-    return TrafficError(f"this machine could not {asking}: {error}")

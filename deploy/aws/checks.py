@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from advisor.errors import DeployError, PreflightError
-from deploy.aws.findings import (
-    bad,
-    budget,
-    credentials,
-    good,
-    model_file,
-    name,
-    region,
-    unknown,
-)
+from deploy.aws.findings import bad, budget, good, in_account, model_file, name, quota, unknown
 from deploy.aws.session import Aws, told
 from deploy.aws.settings import settings_of
 from deploy.aws.stacks import Stacks
@@ -29,26 +20,19 @@ def findings(request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
 
     Raises PreflightError when AWS cannot be asked for a reason that is not one of the checks.
     """
-    before = [
-        model_file(request),
-        budget(request),
-        _reach(request),
-        region(request, aws, "sagemaker", "SageMaker"),
-    ]
-    if not before[-1].ok:
-        return before
-    who = credentials(aws)
-    if not who.ok:
-        return [*before, who]
-    return [
-        *before,
-        who,
-        name(request, stacks, lambda: _endpoint_name(request.name, aws)),
-        _machine(request, aws),
-        _quota(request, aws),
-        *_network(request, aws),
-        *_canary(request),
-    ]
+    return in_account(
+        request,
+        aws,
+        [model_file(request), budget(request), _reach(request)],
+        ("sagemaker", "SageMaker"),
+        lambda: [
+            name(request, stacks, lambda: _endpoint_name(request.name, aws)),
+            _machine(request, aws),
+            _quota(request, aws),
+            *_network(request, aws),
+            *_canary(request),
+        ],
+    )
 
 
 def _reach(request: PlanRequest) -> Finding:
@@ -92,30 +76,8 @@ def _machine(request: PlanRequest, aws: Aws) -> Finding:
 
 def _quota(request: PlanRequest, aws: Aws) -> Finding:
     machine, wanted = request.ranked.machine, request.ranked.replicas.max
-    quota_name = QUOTA_OF_ENDPOINTS.format(machine=machine)
-    try:
-        with told("read the SageMaker quotas"):
-            pages = aws.client("service-quotas").get_paginator("list_service_quotas")
-            quotas = {
-                quota["QuotaName"]: float(quota["Value"])
-                for page in pages.paginate(ServiceCode="sagemaker")
-                for quota in page["Quotas"]
-            }
-    except DeployError as error:
-        return unknown("quota", f"the quota for {machine} could not be read: {error}")
-    if quota_name not in quotas:
-        return unknown("quota", f"Service Quotas names no quota {quota_name!r}")
-    if quotas[quota_name] < wanted:
-        return bad(
-            "quota",
-            f"the account may run {quotas[quota_name]:g} × {machine} for endpoints and the plan needs "
-            f"{wanted}",
-            "ask for more under Service Quotas, Amazon SageMaker",
-        )
-    return good(
-        "quota",
-        f"{wanted} of {quotas[quota_name]:g} × {machine}; what other endpoints use counts too",
-    )
+    unit = f"× {machine} for endpoints"
+    return quota("sagemaker", QUOTA_OF_ENDPOINTS.format(machine=machine), wanted, unit, aws)
 
 
 def _network(request: PlanRequest, aws: Aws) -> list[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from advisor.errors import DeployError
 from advisor.vocabulary import Mode
 from deploy.aws import reach
-from deploy.aws.findings import bad, budget, credentials, good, model_file, name, region, unknown
+from deploy.aws.findings import bad, budget, free, good, in_account, model_file, name, quota
 from deploy.aws.session import Aws, AwsSettings, message_of, told
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import stack_name
@@ -19,24 +19,32 @@ FARGATE_QUOTA = ("fargate", "Fargate On-Demand vCPU resource count")
 
 
 def service_findings(
-    request: PlanRequest, given: AwsSettings, aws: Aws, stacks: Stacks, extra_usd: float
+    request: PlanRequest,
+    given: AwsSettings,
+    aws: Aws,
+    stacks: Stacks,
+    extra_usd: float,
+    after: Callable[[], list[Finding]],
 ) -> list[Finding]:
-    """One finding a check, for an ECS service; where region or credentials fail, AWS is not asked
-    for more."""
+    """One finding a check, for an ECS service; `after` adds what its hosts need."""
     return _findings(
-        request, given, aws, stacks, extra_usd, ("ecs", "ECS"), lambda: _cluster_name(request, aws)
-    )
+        request, given, aws, stacks, extra_usd, ("ecs", "ECS"),
+        lambda: _cluster_name(request, aws), after,
+    )  # fmt: skip
 
 
 def machines_findings(
-    request: PlanRequest, given: AwsSettings, aws: Aws, stacks: Stacks, extra_usd: float
+    request: PlanRequest,
+    given: AwsSettings,
+    aws: Aws,
+    stacks: Stacks,
+    extra_usd: float,
+    after: Callable[[], list[Finding]],
 ) -> list[Finding]:
     """The same for machines that run a container each."""
-
-    def free() -> Finding:
-        return good("name", f"{stack_name(request.name)} is free")
-
-    return _findings(request, given, aws, stacks, extra_usd, ("ec2", "EC2"), free)
+    return _findings(
+        request, given, aws, stacks, extra_usd, ("ec2", "EC2"), lambda: free(request), after
+    )
 
 
 def _findings(
@@ -47,20 +55,18 @@ def _findings(
     extra_usd: float,
     service: tuple[str, str],
     when_free: Callable[[], Finding],
+    after: Callable[[], list[Finding]],
 ) -> list[Finding]:
     before = [
         model_file(request),
         mode(request, Mode.realtime, "a service answers requests", "aws-batch"),
         budget(request, extra_usd),
         *reach.findings(request, given),
-        region(request, aws, *service),
     ]
-    if not before[-1].ok:
-        return before
-    who = credentials(aws)
-    if not who.ok:
-        return [*before, who]
-    return [*before, who, name(request, stacks, when_free), *network(request, given, aws)]
+    return in_account(
+        request, aws, before, service,
+        lambda: [name(request, stacks, when_free), *network(request, given, aws), *after()],
+    )  # fmt: skip
 
 
 def mode(request: PlanRequest, wanted: Mode, why: str, other: str) -> Finding:
@@ -79,31 +85,6 @@ def fargate_quota(request: PlanRequest, aws: Aws) -> Finding:
     """vCPUs of all tasks at the busiest hour, against what the account may run."""
     wanted = (request.ranked.sizing.vcpu or 0) * request.ranked.replicas.max
     return quota(*FARGATE_QUOTA, wanted, "vCPU on Fargate", aws)
-
-
-def quota(code: str, quota_name: str, wanted: float, unit: str, aws: Aws) -> Finding:
-    """Is `wanted` within the account's quota of that name? Not blocking when it cannot be read."""
-    try:
-        with told(f"read the quotas of {code}"):
-            pages = aws.client("service-quotas").get_paginator("list_service_quotas")
-            quotas = {
-                found["QuotaName"]: float(found["Value"])
-                for page in pages.paginate(ServiceCode=code)
-                for found in page["Quotas"]
-            }
-    except DeployError as error:
-        return unknown("quota", f"the quota {quota_name!r} could not be read: {error}")
-    if quota_name not in quotas:
-        return unknown("quota", f"Service Quotas names no quota {quota_name!r}")
-    if quotas[quota_name] < wanted:
-        return bad(
-            "quota",
-            f"the account may run {quotas[quota_name]:g} {unit} and the plan needs {wanted:g}",
-            f"ask for more of {quota_name!r} under Service Quotas",
-        )
-    return good(
-        "quota", f"{wanted:g} of {quotas[quota_name]:g} {unit}; what runs already counts too"
-    )
 
 
 def network(request: PlanRequest, given: AwsSettings, aws: Aws) -> list[Finding]:

@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from advisor.errors import PreflightError
+from advisor.errors import DeployError, PreflightError
 from advisor.prices.status import stale_note
 from deploy.aws.bootstrap import MANAGED_BY
-from deploy.aws.session import Aws
+from deploy.aws.session import Aws, told
 from deploy.aws.stack_events import words
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import stack_name
 from deploy.files import sha256_of
 from deploy.requests import PlanRequest
 from deploy.target import Finding
+
+
+def in_account(
+    request: PlanRequest,
+    aws: Aws,
+    before: list[Finding],
+    service: tuple[str, str],
+    after: Callable[[], Iterable[Finding]],
+) -> list[Finding]:
+    """The findings of any target, in order: what needs no AWS (`before`), the region, the
+    credentials, and only where these two hold what the account is asked (`after`).
+
+    `service` is botocore's name and a person's. Raises PreflightError when AWS cannot be asked for
+    a reason that is not one of the checks.
+    """
+    found = [*before, region(request, aws, *service)]
+    if found[-1].ok:
+        found.append(credentials(aws))
+    return [*found, *after()] if found[-1].ok else found
+
+
+def quota(code: str, quota_name: str, wanted: float, unit: str, aws: Aws) -> Finding:
+    """Is `wanted` within the account's quota of that name? Not blocking when it cannot be read.
+
+    `code` is the service's in Service Quotas; `unit` is what is counted, as in "4 vCPU".
+    """
+    try:
+        with told(f"read the quotas of {code}"):
+            pages = aws.client("service-quotas").get_paginator("list_service_quotas")
+            quotas = {
+                found["QuotaName"]: float(found["Value"])
+                for page in pages.paginate(ServiceCode=code)
+                for found in page["Quotas"]
+            }
+    except DeployError as error:
+        return unknown("quota", f"the quota {quota_name!r} could not be read: {error}")
+    if quota_name not in quotas:
+        return unknown("quota", f"Service Quotas names no quota {quota_name!r}")
+    if quotas[quota_name] < wanted:
+        return bad(
+            "quota",
+            f"the account may run {quotas[quota_name]:g} {unit} and the plan needs {wanted:g}",
+            f"ask for more of {quota_name!r} under Service Quotas",
+        )
+    return good(
+        "quota", f"{wanted:g} of {quotas[quota_name]:g} {unit}; what runs already counts too"
+    )
+
+
+def free(request: PlanRequest) -> Finding:
+    """The name is free, where nothing outside of the stack could carry it."""
+    return good("name", f"{stack_name(request.name)} is free")
 
 
 def model_file(request: PlanRequest) -> Finding:

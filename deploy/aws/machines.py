@@ -7,8 +7,7 @@ from advisor.costs.usage import parse_usage, price_usage
 from advisor.errors import DeployError
 from advisor.prices import Machine, load_book
 from advisor.requirements import HOURS_IN_MONTH
-from deploy.aws.container_checks import quota
-from deploy.aws.findings import bad, good, unknown
+from deploy.aws.findings import bad, good, quota, unknown
 from deploy.aws.session import Aws, told
 from deploy.aws.wanted import number
 from deploy.requests import PlanRequest

@@ -19,46 +19,20 @@ import botocore.session
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    ReadTimeoutError,
-    SSOError,
-    TokenRetrievalError,
-    UnauthorizedSSOTokenError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.loaders import Loader, create_loader
 
+from advisor import aws_errors
 from advisor.errors import DeployError, InputError, PreflightError
 
 USER_AGENT = "model-deployment-advisor"
 ROLE_ARN = re.compile(r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")
 
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidToken"}
-NOT_KNOWN = {
-    "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure",
-    "InvalidAccessKeyId", "MissingAuthenticationToken", "InvalidSignatureException",
-}  # fmt: skip
-DENIED = {
-    "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized",
-    "AuthorizationError", "Forbidden", "403",
-}  # fmt: skip
-THROTTLED = {
-    "Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded",
-    "TooManyRequestsException", "SlowDown", "PriorRequestNotComplete",
-}  # fmt: skip
-REGION_OFF = {"OptInRequired", "RegionDisabledException", "SubscriptionRequiredException"}
-LIMIT = {
-    "LimitExceeded", "LimitExceededException", "ResourceLimitExceeded", "ServiceQuotaExceeded",
-    "ServiceQuotaExceededException", "AccountLimitExceededException",
-}  # fmt: skip
+WHEN_DENIED = (
+    "attach the operator policy named in the outputs of the bootstrap stack, or ask whoever runs "
+    "the account"
+)
+BEFORE_ANYTHING = ("sign-in", "denied", "region", "network")  # nothing was done: a PreflightError
 
 
 @dataclass(frozen=True)
@@ -186,28 +160,25 @@ def told(doing: str, error: type[DeployError] = DeployError) -> Iterator[None]:
     """
     try:
         yield
-    except ClientError as caught:
-        raise _of_client(caught, doing, error) from caught
+    except (ClientError, BotoCoreError) as caught:
+        raise _of_aws(caught, doing, error) from caught
     except Boto3Error as caught:  # a transfer hides the real error behind its own
         cause = caught.__context__
         if isinstance(cause, ClientError):
-            raise _of_client(cause, doing, error) from cause
+            raise _of_aws(cause, doing, error) from cause
         raise error(f"this machine could not {doing}: {caught}") from caught
-    except BotoCoreError as caught:
-        raise _of_botocore(caught, doing, error) from caught
 
 
 def code_of(error: BaseException | None) -> str:
     """The error code that AWS gave, also behind a sentence of `told`; "" for any other error."""
     caught = _client_error(error)
-    return str(caught.response.get("Error", {}).get("Code", "")) if caught else ""
+    return aws_errors.code_of(caught) if caught else ""
 
 
 def message_of(error: BaseException | None) -> str:
     """What AWS itself said, without a final stop; "" for any other error."""
     caught = _client_error(error)
-    said = str(caught.response.get("Error", {}).get("Message", "")) if caught else ""
-    return said.strip().rstrip(".")
+    return aws_errors.message_of(caught) if caught else ""
 
 
 def _client_error(error: BaseException | None) -> ClientError | None:
@@ -216,64 +187,13 @@ def _client_error(error: BaseException | None) -> ClientError | None:
     return error if isinstance(error, ClientError) else None
 
 
-def _of_client(caught: ClientError, doing: str, error: type[DeployError]) -> DeployError:
-    code, said = code_of(caught), message_of(caught)
-    if code in EXPIRED:
-        return PreflightError(
-            f"the AWS credentials have expired ({code}), so this machine could not {doing}; sign "
-            "in again (aws sso login, or a fresh session) and repeat"
-        )
-    if code in NOT_KNOWN:
-        return PreflightError(
-            f"AWS does not know these credentials ({code}), so this machine could not {doing}; "
-            "check them, and that the region is enabled for the account"
-        )
-    if code in DENIED:
-        return PreflightError(
-            f"AWS denied permission to {doing}: {said or code}; attach the operator policy named "
-            "in the outputs of the bootstrap stack, or ask whoever runs the account"
-        )
-    if code in REGION_OFF:
-        return PreflightError(
-            f"the region or service is not enabled for this account ({code}), so this machine "
-            f"could not {doing}; enable it or choose another region"
-        )
-    if code in THROTTLED:
-        return error(
-            f"AWS asked to slow down ({code}) for longer than the retries last, so this machine "
-            f"could not {doing}; repeat in a minute"
-        )
-    if code in LIMIT:
-        return error(
-            f"a quota of the account is used up ({said or code}), so this machine could not "
-            f"{doing}; ask for more under Service Quotas"
-        )
-    return error(f"AWS would not {doing}: {said or code}")
-
-
-def _of_botocore(caught: BotoCoreError, doing: str, error: type[DeployError]) -> DeployError:
-    if isinstance(caught, NoCredentialsError | PartialCredentialsError):
-        return PreflightError(
-            "no AWS credentials were found on this machine; sign in with 'aws sso login' or "
-            "'aws configure', set AWS_PROFILE, or run where an instance role is attached"
-        )
-    if isinstance(caught, SSOError | TokenRetrievalError | UnauthorizedSSOTokenError):
-        return PreflightError(
-            f"the AWS sign-in has ended ({caught}); run 'aws sso login' and repeat"
-        )
-    if isinstance(caught, CredentialRetrievalError):
-        return PreflightError(f"the AWS credentials could not be read: {caught}; sign in again")
-    if isinstance(caught, ProfileNotFound):
-        return PreflightError(f"{caught}; set AWS_PROFILE to a profile of ~/.aws/config")
-    if isinstance(caught, NoRegionError):
-        return PreflightError("no AWS region was given; choose one in placement.regions")
-    if isinstance(caught, EndpointConnectionError | ConnectTimeoutError):
-        return PreflightError(
-            f"AWS could not be reached to {doing} ({caught}); check the network and the region"
-        )
-    if isinstance(caught, ReadTimeoutError):
-        return error(f"AWS did not answer in time to {doing} ({caught}); repeat")
-    return error(f"this machine could not {doing}: {caught}")
+def _of_aws(
+    caught: ClientError | BotoCoreError, doing: str, error: type[DeployError]
+) -> DeployError:
+    said = aws_errors.in_words(
+        caught, doing, when_denied=WHEN_DENIED, when_no_region="choose one in placement.regions"
+    )
+    return (PreflightError if said.kind in BEFORE_ANYTHING else error)(said.sentence)
 
 
 @cache

@@ -8,7 +8,7 @@ from advisor.vocabulary import Mode
 from deploy.aws.container_checks import mode, network
 from deploy.aws.container_left import network_left
 from deploy.aws.container_target import ContainerTarget
-from deploy.aws.findings import budget, credentials, good, model_file, name, region
+from deploy.aws.findings import budget, free, in_account, model_file, name
 from deploy.aws.jobs import (
     ALLOWED,
     batch_left,
@@ -45,20 +45,18 @@ class BatchTarget(ContainerTarget):
             model_file(request),
             mode(request, wanted, "a queue answers nobody who waits", "ecs-fargate"),
             budget(request),
-            region(request, aws, "batch", "AWS Batch"),
         ]
-        if not before[-1].ok:
-            return before
-        who = credentials(aws)
-        if not who.ok:
-            return [*before, who]
-        return [
-            *before,
-            who,
-            name(request, stacks, lambda: good("name", f"{stack_name(request.name)} is free")),
-            *network(request, given, aws),
-            *machine_findings(request, aws),
-        ]
+        return in_account(
+            request,
+            aws,
+            before,
+            ("batch", "AWS Batch"),
+            lambda: [
+                name(request, stacks, lambda: free(request)),
+                *network(request, given, aws),
+                *machine_findings(request, aws),
+            ],
+        )
 
     def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
         return queue(request, settings)

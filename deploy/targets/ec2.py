@@ -30,6 +30,7 @@ class Ec2Target(ContainerTarget):
 
     name = "ec2"
     variants = ("default",)
+    can_be_public = True
     listed = (
         "apigateway", "autoscaling", "cloudwatch", "ec2", "elasticloadbalancing", "iam", "logs",
     )  # fmt: skip
@@ -37,10 +38,9 @@ class Ec2Target(ContainerTarget):
     def findings(self, request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
         given = settings_of(request, aws.settings, ALLOWED)
         extra_usd = self.wanted(request, "", aws.settings).monthly_extra_usd
-        found = machines_findings(request, given, aws, stacks, extra_usd)
-        if not any(f.check == "network" for f in found):
-            return found  # AWS was not to be asked
-        return [*found, *machine_findings(request, aws)]
+        return machines_findings(
+            request, given, aws, stacks, extra_usd, lambda: machine_findings(request, aws)
+        )
 
     def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
         return machines(request, settings)

@@ -27,6 +27,7 @@ class EcsTarget(ContainerTarget):
 
     name = "ecs"
     variants = (FARGATE, MACHINES)
+    can_be_public = True
     listed = (
         "apigateway", "application-autoscaling", "autoscaling", "cloudwatch", "ec2", "ecs",
         "elasticloadbalancing", "iam", "logs",
@@ -35,12 +36,13 @@ class EcsTarget(ContainerTarget):
     def findings(self, request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
         given = settings_of(request, aws.settings, ALLOWED)
         extra_usd = self.wanted(request, "", aws.settings).monthly_extra_usd
-        found = service_findings(request, given, aws, stacks, extra_usd)
-        if not any(f.check == "network" for f in found):
-            return found  # AWS was not to be asked
-        if request.ranked.deploy_variant == MACHINES:
-            return [*found, *machine_findings(request, aws)]
-        return [*found, fargate_quota(request, aws)]
+
+        def hosts() -> list[Finding]:
+            if request.ranked.deploy_variant == MACHINES:
+                return machine_findings(request, aws)
+            return [fargate_quota(request, aws)]
+
+        return service_findings(request, given, aws, stacks, extra_usd, hosts)
 
     def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
         return service(request, settings)

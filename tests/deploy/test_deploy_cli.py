@@ -199,6 +199,18 @@ def test_a_port_can_be_asked_for(
     assert "1024 to 65535" in one_line(deploy(*arguments, "--port", "80"), 2)
 
 
+def test_public_is_refused_where_nothing_can_be(
+    deploy: Deploy, onnx_model: Path, requirements_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "plan.json"
+    asked = plan_arguments("docker-host", onnx_model, requirements_file, out)
+    done = deploy(*asked, "--public")
+    assert done.returncode == 2
+    assert "docker-host cannot be reached from the internet" in done.stderr
+    assert "ecs-fargate" in done.stderr
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("option", "changes", "code", "told"),
     [

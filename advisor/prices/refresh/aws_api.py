@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from advisor import aws_errors
 from advisor.errors import PriceFeedError, PriceRefreshError
 from advisor.prices.refresh import mapping
 from advisor.prices.refresh.aws_items import ON_DEMAND, RESERVED, Collector, Item, key, tier_start
@@ -47,10 +48,12 @@ def read(
                     if collector.wants(item.get("usagetype")):
                         collector.take(item)
         except (ClientError, BotoCoreError) as error:
-            raise PriceRefreshError(
-                f"the AWS Price List API refused {name} in {region}: {error}; the credentials of "
-                "this machine need pricing:GetProducts, or use --via bulk"
-            ) from None
+            said = aws_errors.in_words(
+                error,
+                f"read {name} in {region} from the AWS Price List API",
+                when_denied="the credentials of this machine need pricing:GetProducts",
+            )
+            raise PriceRefreshError(f"{said.sentence}; or use --via bulk") from None
         found = collector.feed()
         if not found.rates and not found.machines and region in needed.get(name, set()):
             feed.findings.append(

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aws_support import QUICK, Log
+from aws_support import QUICK, Log, client
 from emulator.client import REGION, Emulator
 
+from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.stacks import Stacks
 
@@ -46,3 +47,25 @@ def stacks(aws: Aws) -> Stacks:
 @pytest.fixture
 def log() -> Log:
     return Log()
+
+
+@pytest.fixture
+def bootstrapped(stacks: Stacks) -> Bootstrap:
+    """The account has its bootstrap stack."""
+    stack = BootstrapStack(stacks)
+    change_set = stack.prepare("tests")
+    assert change_set is not None
+    return stack.ensure(change_set, Log())
+
+
+@pytest.fixture
+def operator(bootstrapped: Bootstrap, stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> str:
+    """This process becomes a user who has the operator policy of the bootstrap and nothing else."""
+    iam = client("iam")
+    iam.create_user(UserName="operator")
+    policy = stacks.get(STACK_NAME).outputs["SageMakerOperatorPolicyArn"]
+    iam.attach_user_policy(UserName="operator", PolicyArn=policy)
+    key = iam.create_access_key(UserName="operator")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    return policy

@@ -11,10 +11,8 @@ from containers_support import only_the_bootstrap_is_left
 from emulator.client import Emulator
 
 from advisor.errors import AdvisorError, DeployError
-from deploy.aws.bootstrap import BootstrapStack
 from deploy.aws.session import AwsSettings
 from deploy.aws.stack_target import StackTarget
-from deploy.aws.stacks import Stacks
 from deploy.target import Event
 from deploy.targets.batch import BatchTarget
 from deploy.targets.ec2 import Ec2Target
@@ -37,14 +35,6 @@ CALLS = (
     "codebuild.StartBuild", "cloudformation.ExecuteChangeSet", "cloudformation.DescribeStacks",
     "logs.GetLogEvents",
 )  # fmt: skip
-
-
-@pytest.fixture
-def bootstrapped(stacks: Stacks) -> None:
-    stack = BootstrapStack(stacks)
-    change_set = stack.prepare("tests")
-    assert change_set is not None
-    stack.ensure(change_set, Log())
 
 
 @pytest.mark.timeout(1800)

@@ -18,9 +18,7 @@ from emulator.client import ACCOUNT, Emulator
 
 from advisor.errors import DeployError, PreflightError
 from advisor.requirements import Requirements
-from deploy.aws.bootstrap import BootstrapStack
 from deploy.aws.session import AwsSettings
-from deploy.aws.stacks import Stacks
 from deploy.target import Plan, Status
 from deploy.targets.ecs import EcsTarget
 
@@ -62,14 +60,6 @@ def deployed(account: Emulator, joblib_model: Path) -> Iterator[Deployed]:
 @pytest.fixture
 def target(emulator: Emulator) -> EcsTarget:
     return EcsTarget(AwsSettings(poll_seconds=QUICK))
-
-
-@pytest.fixture
-def bootstrapped(stacks: Stacks) -> None:
-    stack = BootstrapStack(stacks)
-    change_set = stack.prepare("tests")
-    assert change_set is not None
-    stack.ensure(change_set, Log())
 
 
 def test_the_plan_says_what_is_made_and_costs_what_was_recommended(

@@ -17,9 +17,7 @@ from advisor.errors import (
     RunCancelledError,
     StalePlanError,
 )
-from deploy.aws.bootstrap import BootstrapStack
 from deploy.aws.session import AwsSettings
-from deploy.aws.stacks import Stacks
 from deploy.target import Event, Plan
 from deploy.targets.sagemaker import SageMakerTarget
 
@@ -36,14 +34,6 @@ EMPTY = (
 @pytest.fixture
 def target(emulator: Emulator) -> SageMakerTarget:
     return SageMakerTarget(AwsSettings(poll_seconds=QUICK))
-
-
-@pytest.fixture
-def bootstrapped(stacks: Stacks) -> None:
-    stack = BootstrapStack(stacks)
-    change_set = stack.prepare("tests")
-    assert change_set is not None
-    stack.ensure(change_set, Log())
 
 
 @pytest.fixture(scope="session")

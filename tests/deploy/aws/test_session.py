@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from emulator.client import ACCOUNT, REGION, Emulator
 
 from advisor.errors import DeployError, InputError, PreflightError
-from deploy.aws.bootstrap import STACK_NAME, BootstrapStack
+from deploy.aws.bootstrap import STACK_NAME
 from deploy.aws.session import Aws, AwsSettings, told
 from deploy.aws.stacks import Stacks
 from deploy.targets.sagemaker import SageMakerTarget
@@ -149,23 +149,6 @@ def test_a_role_is_assumed_with_its_external_id(emulator: Emulator) -> None:
     wrong = AwsSettings(role_arn=role, external_id="team-8", poll_seconds=QUICK)
     with pytest.raises(PreflightError, match="denied permission"):
         Aws(REGION, wrong).identity  # noqa: B018
-
-
-@pytest.fixture
-def operator(emulator: Emulator, stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> str:
-    """This process becomes a user who has the operator policy of the bootstrap and nothing else."""
-    boot = BootstrapStack(stacks)
-    change_set = boot.prepare("tests")
-    assert change_set is not None
-    boot.ensure(change_set, Log())
-    iam = client("iam")
-    iam.create_user(UserName="operator")
-    policy = stacks.get(STACK_NAME).outputs["SageMakerOperatorPolicyArn"]
-    iam.attach_user_policy(UserName="operator", PolicyArn=policy)
-    key = iam.create_access_key(UserName="operator")["AccessKey"]
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-    return policy
 
 
 def test_the_operator_policy_is_enough_to_plan_apply_call_and_destroy(
