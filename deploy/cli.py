@@ -1,4 +1,4 @@
-"""The terminal: plan, apply, status, predict, destroy, list.
+"""The terminal: plan, apply, status, predict, destroy, list, loadtest.
 
 Exit codes: 0 done; 2 the input is wrong (one line on stderr); 3 nothing fits; 1 anything else.
 """
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from advisor import terminal
 from advisor.errors import DeployError, InputError
 from advisor.terminal import FAILED, OK
-from deploy import measure_cli
+from deploy import loadtest_cli, measure_cli
 from deploy.files import write_atomically
 from deploy.target import PLAN_VERSION, Plan
 
@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("--all", action="store_true", help="also those that are gone")
     _with_format(listed)
     listed.set_defaults(run=_list)
+    loadtest_cli.add_commands(commands)
     return parser
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import TextIO
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +38,7 @@ def serve() -> int:
 
     settings = Settings.from_env()
     _limit_threads(settings.threads)
+    _warn_once()
 
     import uvicorn
 
@@ -98,6 +100,30 @@ def health() -> int:
         return 1
     finally:
         connection.close()
+
+
+def _warn_once() -> None:
+    """Each warning once, whatever libraries do to the filters: scikit-learn resets them on every
+    call, which two worker threads at once turn into a line a tree and request."""
+    import warnings
+
+    seen: set[tuple[str, str, int]] = set()
+    show = warnings.showwarning
+
+    def once(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        place = (category.__name__, filename, lineno)
+        if place not in seen:
+            seen.add(place)
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = once
 
 
 def _limit_threads(threads: int) -> None:

@@ -137,6 +137,11 @@ class Engine:
         """A worker thread is predicting."""
         return self._busy > 0
 
+    @property
+    def inline(self) -> bool:
+        """Single rows are predicted on the event loop: one worker, whatever `workers` says."""
+        return self._inline(1)
+
     def _inline(self, rows: int) -> bool:
         known_quick = self.speed.measured and self.speed.of(rows) <= INLINE_SECONDS
         return self._inline_only or known_quick

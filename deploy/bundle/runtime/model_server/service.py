@@ -60,6 +60,7 @@ class Service:
             one_row_ms=round(speed.one_row * 1000, 3) if speed.measured else None,
             batch_gain=round(speed.gain, 1),
             batching=found.batching,
+            inline=found.inline,
             workers=found.workers,
             queue=found.queue_size,
         )

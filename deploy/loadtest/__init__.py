@@ -1,0 +1,1 @@
+"""A load test of a deployment, and whether the response times are those that were predicted."""

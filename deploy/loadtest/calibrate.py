@@ -1,0 +1,177 @@
+"""An endpoint with nobody waiting: how long a request holds a worker, and how many there are.
+
+Three looks: a request without the model (the way there and back), one prediction after the other
+(alone), and as many at once as there are workers (busy). What a request takes beyond the way is the
+time that it holds a worker. A server that answers on its event loop is one worker, whose time is
+the processor time of its process.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from advisor.errors import DeployError, InputError
+from deploy.loadtest.found import Calibration
+from deploy.loadtest.queue import Station
+from deploy.loadtest.sender import Sender
+from deploy.loadtest.settings import settings
+
+LEAST_SERVICE_SHARE = 0.02  # of a response, when the way seems to take all of it
+WARM_ROWS = 32  # rows of the batch whose gain the server tells when it is ready
+READY = b'"event":"ready"'
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is known of the process behind an endpoint of this machine."""
+
+    pid: int | None = None
+    workers: int | None = None
+    inline: bool = False  # answers on the event loop: one worker whatever it is told
+    one_row_ms: float | None = None
+    batch_gain: float | None = None  # None where it does not batch
+
+
+def server_of(pid: int, log: Path) -> Server:
+    """What the server said of itself when it was ready last; just the process if it said nothing."""
+    said = _ready(log)
+    if said is None:
+        return Server(pid=pid)
+    return Server(
+        pid=pid,
+        workers=said.get("workers"),
+        inline=bool(said.get("inline")),
+        one_row_ms=said.get("one_row_ms"),
+        batch_gain=said.get("batch_gain") if said.get("batching") else None,
+    )
+
+
+def calibrate(
+    sender: Sender,
+    server: Server,
+    *,
+    workers: int | None,
+    cancelled: Callable[[], bool],
+) -> tuple[Calibration, Station]:
+    """Look at the endpoint one request at a time, then with its workers busy.
+
+    `workers`: as said by the person, over what the server says, over one. Raises InputError when
+    the endpoint refuses the request, DeployError when it does not answer.
+    """
+    held = settings().calibration
+    count, source = _workers(server, workers)
+    ask = {"do": "closed", "seconds": held.seconds, "least": held.least_calls,
+           "most": held.most_calls}  # fmt: skip
+    limit_s = 8 * held.seconds + held.least_calls * settings().bounds.timeout_s
+    pings = sender.ask({"do": "ping", "calls": held.ping_calls}, limit_s=120, cancelled=cancelled)[
+        "times_ms"
+    ]
+    sender.ask(
+        ask | {"lanes": 1, "seconds": held.seconds / 5, "least": 5}, limit_s=limit_s,
+        cancelled=cancelled,
+    )  # fmt: skip
+    before = _processor_ms(server.pid)
+    alone = _answers(sender.ask(ask | {"lanes": 1}, limit_s=limit_s, cancelled=cancelled))
+    spent = _processor_ms(server.pid)
+    way_ms = statistics.median(pings) if pings else 0.0
+    service = np.maximum(alone - way_ms, LEAST_SERVICE_SHARE * alone)
+    overhead_ms = way_ms
+    if server.inline and before is not None and spent is not None:
+        # What the event loop spends on a request, HTTP included, is what others wait for.
+        each = (spent - before) / alone.size
+        each = min(each, 0.98 * float(np.mean(alone)))
+        overhead_ms = float(np.median(alone)) - each
+        service = np.maximum(alone - overhead_ms, LEAST_SERVICE_SHARE * alone)
+    ratio = 1.0
+    if count > 1:
+        busy = _answers(sender.ask(ask | {"lanes": count}, limit_s=limit_s, cancelled=cancelled))
+        ratio = max(1.0, float(np.median(busy) - overhead_ms) / float(np.median(service)))
+    each_row_ms = _each_row_ms(server, float(np.mean(service)))
+    station = Station(service, count, ratio, each_row_ms)
+    return (
+        Calibration(
+            overhead_ms=overhead_ms,
+            service_ms=station.mean_ms,
+            service_cv=station.cv,
+            busy_ratio=ratio,
+            workers=count,
+            workers_from=source,
+            batches=station.batches,
+            each_row_ms=each_row_ms,
+            calls=int(alone.size),
+        ),
+        station,
+    )
+
+
+def _workers(server: Server, said: int | None) -> tuple[int, str]:
+    if said is not None:
+        return said, "as you say"
+    if server.inline:
+        return 1, "it answers on its event loop"
+    if server.workers is not None:
+        return server.workers, "as the server says"
+    return 1, "taken; nobody says how many: use --workers"
+
+
+def _answers(found: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    times = np.asarray(found["times_ms"], dtype=np.float64)
+    failed: dict[str, int] = found["failed"]
+    if failed and sum(failed.values()) > times.size / 10:
+        status = max(failed, key=lambda s: failed[s])
+        if status in ("400", "413", "415", "422"):
+            raise InputError(
+                f"the endpoint refuses the request ({status}: {found['words']}); give one that "
+                "fits with --sample"
+            )
+        raise DeployError(
+            f"the endpoint does not answer one request after the other ({status}: "
+            f"{found['words']}); look at its status"
+        )
+    if times.size < 5:
+        raise DeployError("the endpoint was stopped or too slow to be calibrated; try again")
+    return times
+
+
+def _each_row_ms(server: Server, service_ms: float) -> float | None:
+    """What one more row adds, from the gain of a batch of 32: all = 32 one / gain.
+
+    On the event loop reading and writing a request are not shared: only the model's part is.
+    """
+    if server.batch_gain is None:
+        return None
+    one = server.one_row_ms or service_ms
+    row = max(0.0, (WARM_ROWS * one / server.batch_gain - one) / (WARM_ROWS - 1))
+    return max(row, service_ms - one + row) if server.inline else row
+
+
+def _processor_ms(pid: int | None) -> float | None:
+    if pid is None:
+        return None
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return float(times.user + times.system) * 1000
+
+
+def _ready(log: Path) -> dict[str, Any] | None:
+    """The last line in which a server said that it is ready."""
+    last: bytes | None = None
+    try:
+        with log.open("rb") as file:
+            for line in file:
+                if READY in line:
+                    last = line
+        said = json.loads(last) if last is not None else None
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None

@@ -1,0 +1,127 @@
+"""The queue played through, against exact results of queueing theory."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy.loadtest.predicted import curve, predict
+from deploy.loadtest.queue import Station, poisson, responses, typical
+
+EXPONENTIAL = np.random.default_rng(1).exponential(10.0, 20_000)
+
+
+def arrivals(rate_per_s: float, n: int, seed: int = 2) -> np.ndarray:
+    return np.cumsum(np.random.default_rng(seed).exponential(1 / rate_per_s, n))
+
+
+def test_one_worker_is_m_m_1() -> None:
+    # The response time of M/M/1 is exponential with mean S / (1 - rho).
+    station = Station(EXPONENTIAL, 1)
+    times = responses(arrivals(60, 60_000), station, np.random.default_rng(3))
+    rho = 60 * station.mean_ms / 1000
+    mean = station.mean_ms / (1 - rho)
+    assert times.mean() == pytest.approx(mean, rel=0.06)
+    assert np.percentile(times, 95) == pytest.approx(mean * math.log(20), rel=0.08)
+
+
+def test_two_workers_wait_as_erlang_c_says() -> None:
+    # C(2, rho) = 2 rho^2 / (1 + rho); mean wait = C S / (2 (1 - rho)).
+    station = Station(EXPONENTIAL, 2)
+    times = responses(arrivals(140, 60_000), station, np.random.default_rng(3))
+    rho = 140 * station.mean_ms / 2000
+    wait = 2 * rho**2 / (1 + rho) * station.mean_ms / (2 * (1 - rho))
+    assert times.mean() == pytest.approx(station.mean_ms + wait, rel=0.06)
+
+
+def test_nobody_waits_for_an_idle_worker() -> None:
+    times = responses(np.arange(50.0), Station(np.array([20.0]), 1), np.random.default_rng(0))
+    assert times == pytest.approx(np.full(50, 20.0))
+
+
+def test_what_queues_up_shares_a_call() -> None:
+    # The first runs alone; the three that came meanwhile run together: 10 + 2 x 1 ms.
+    together = Station(np.array([10.0]), 1, each_row_ms=1.0)
+    times = responses(np.array([0.0, 0.001, 0.002, 0.003]), together, np.random.default_rng(0))
+    assert times == pytest.approx([10.0, 10 + 12 - 1, 10 + 12 - 2, 10 + 12 - 3])
+
+
+def test_workers_that_share_cores_are_slower_together() -> None:
+    both = Station(np.array([10.0]), 2, busy_ratio=1.5)
+    times = responses(np.array([0.0, 0.001]), both, np.random.default_rng(0))
+    assert times == pytest.approx([10.0, 15.0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(0.05, 1.5), st.integers(1, 4), st.floats(1, 3), st.floats(0.5, 50),
+    st.one_of(st.none(), st.floats(0, 5)),
+)  # fmt: skip
+def test_a_response_is_never_shorter_than_its_service(
+    load: float, workers: int, ratio: float, service_ms: float, each: float | None
+) -> None:
+    station = Station(np.array([service_ms]), workers, ratio, each)
+    schedule = poisson(station.rate_at(load), 200 * service_ms / 1000, np.random.default_rng(5))
+    times = responses(schedule, station, np.random.default_rng(6))
+    assert times.size == schedule.size
+    assert (times >= service_ms * (1 - 1e-9)).all()
+
+
+@given(st.floats(0.05, 0.95), st.integers(1, 8), st.floats(1, 3))
+def test_the_rate_of_a_utilisation_has_that_utilisation(
+    rho: float, workers: int, ratio: float
+) -> None:
+    from advisor.sizing.queueing import utilisation
+
+    station = Station(np.array([7.0]), workers, ratio)
+    found = utilisation(station.rate_at(rho), workers, 7.0, 7.0 * ratio)
+    assert float(found) == pytest.approx(rho)
+
+
+def test_a_typical_schedule_is_one_of_many_and_not_an_odd_one() -> None:
+    station = Station(np.array([20.0]), 1)
+    rate = station.rate_at(0.7)
+
+    def p95(schedule: np.ndarray) -> float:
+        return float(np.percentile(responses(schedule, station, np.random.default_rng(1)), 95))
+
+    chosen = [
+        p95(typical(station, rate, 10, percentile=95, draws=40, skipped_s=0,
+                    random=np.random.default_rng(seed)))
+        for seed in range(8)
+    ]  # fmt: skip
+    chance = [p95(poisson(rate, 10, np.random.default_rng(seed))) for seed in range(40)]
+    assert np.std(chosen) < 0.4 * np.std(chance)
+    assert np.mean(chosen) == pytest.approx(np.median(chance), rel=0.15)
+
+
+def test_the_interval_holds_the_formula_and_widens_with_load() -> None:
+    station = Station(np.random.default_rng(4).gamma(25, 0.8, 2000), 1)
+    widths = []
+    for rho in (0.3, 0.8):
+        rate = station.rate_at(rho)
+        schedule = typical(
+            station, rate, 15, percentile=95, draws=40, skipped_s=1.5,
+            random=np.random.default_rng(7),
+        )  # fmt: skip
+        at = predict(station, 1.0, rate, percentile=95, schedule=schedule, skipped_s=1.5)
+        assert at.p95_ms is not None
+        assert at.low_ms is not None
+        assert at.high_ms is not None
+        assert at.low_ms <= at.p95_ms <= at.high_ms
+        assert at.utilisation == pytest.approx(rho)
+        widths.append((at.high_ms - at.low_ms) / at.p95_ms)
+    assert widths[0] < widths[1]
+
+
+def test_no_figure_is_quoted_near_the_end_of_capacity() -> None:
+    station = Station(np.array([20.0]), 1)
+    assert predict(station, 0, station.rate_at(0.95), percentile=95).p95_ms is None
+    drawn = curve(station, 0, station.rate_at(1.2), percentile=95)
+    assert 0 < len(drawn) < 24
+    assert max(rate for rate, _ in drawn) <= station.rate_at(0.86)
+    assert [p for _, p in drawn] == sorted(p for _, p in drawn)
