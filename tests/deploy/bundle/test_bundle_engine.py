@@ -20,6 +20,7 @@ from deploy.bundle.pack import Bundle
 
 SLOW = Speed(one_row=1.0, each_row=0.0, gain=32.0, measured=True)
 QUICK = Speed(one_row=1e-5, each_row=1e-6, gain=5.0, measured=True)
+WORTH_SHARING = Speed(one_row=1e-3, each_row=1e-6, gain=30.0, measured=True)
 
 
 class Doubler:
@@ -82,7 +83,7 @@ def test_a_model_that_does_not_gain_is_called_row_by_row_in_order() -> None:
 def test_quick_calls_run_on_the_loop_and_still_batch() -> None:
     async def scenario() -> None:
         model = Doubler()
-        queue = engine(model, QUICK, workers=4)
+        queue = engine(model, WORTH_SHARING, workers=4)
         assert queue.is_quick(row(1))
         found = await asyncio.gather(*[queue.submit(row(i), "default") for i in range(8)])
         assert [f.values.tolist() for f in found] == [[2 * i] for i in range(8)]
@@ -104,6 +105,48 @@ def test_a_lone_quick_request_is_answered_at_once_and_never_before_others() -> N
         with pytest.raises(RequestError, match="negative"):
             quick.now(row(-1), "default")
         assert engine(model, SLOW).now(row(1), "default") is None
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_saves_less_than_sharing_costs_is_not_shared() -> None:
+    """Requests of one turn of the loop: a model of 10 us answers each at once, one of 1 ms waits
+    for the others that have arrived."""
+
+    async def scenario(speed: Speed) -> list[list[float]]:
+        model = Doubler()
+        queue = engine(model, speed)
+
+        async def ask(value: float) -> None:
+            if queue.now(row(value), "default") is None:
+                await queue.submit(row(value), "default")
+
+        await asyncio.gather(*(ask(i) for i in range(4)))
+        return model.calls
+
+    assert asyncio.run(scenario(QUICK)) == [[0], [1], [2], [3]]
+    assert asyncio.run(scenario(WORTH_SHARING)) == [[0, 1, 2, 3]]
+
+
+def test_a_failing_batch_is_tried_again_off_the_loop() -> None:
+    """The loop keeps answering health checks while each request of the batch is tried alone."""
+
+    async def scenario() -> None:
+        model = Doubler()
+        queue = engine(model, SLOW)
+        threads: list[str] = []
+        predict = model.predict
+
+        def watched(batch: Batch, method: Method) -> Output:
+            threads.append(threading.current_thread().name)
+            return predict(batch, method)
+
+        model.predict = watched  # type: ignore[method-assign]
+        futures = [queue.submit(row(v), "default") for v in (1, -1, 3)]
+        await asyncio.gather(*futures, return_exceptions=True)
+        assert len(threads) == 4
+        assert all(name.startswith("predict") for name in threads)
+        queue.close()
 
     asyncio.run(scenario())
 

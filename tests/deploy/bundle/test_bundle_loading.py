@@ -205,6 +205,46 @@ def test_labels_and_probabilities_agree_with_the_library() -> None:
             np.testing.assert_allclose(given, model.predict_proba(X))
 
 
+def test_one_call_gives_label_and_probabilities_unless_two_classes_tie() -> None:
+    """Labels follow from probabilities that came anyway; where they tie, predict() decides."""
+    rows = np.vstack([X, -X])  # a symmetric set: the origin is a tie
+    model = linear_model.LogisticRegression(fit_intercept=False).fit(
+        rows, np.repeat(["no", "yes"], len(X))
+    )
+    signature = Signature.of(describe.sklearn_signature(model))
+    served = SklearnModel(model, signature)
+    calls: list[int] = []
+    predict = model.predict
+    model.predict = lambda rows: calls.append(len(rows)) or predict(rows)
+    decoder = Decoder(signature)
+    clear = served.predict(decoder.batch(X[:3].tolist()), "default").as_json()
+    assert [p["label"] for p in clear] == predict(X[:3]).tolist()
+    assert calls == []
+    tied = served.predict(decoder.batch([[0.0] * 6, X[0].tolist()]), "default").as_json()
+    assert calls == [2]
+    assert [p["label"] for p in tied] == predict(np.vstack([np.zeros(6), X[0]])).tolist()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_models_asked_once_give_their_own_labels(classes: int) -> None:
+    rows, labels = make_classification(
+        300, 6, n_informative=4, n_classes=classes, random_state=classes
+    )
+    for model in (
+        ensemble.GradientBoostingClassifier(n_estimators=10, random_state=0),
+        ensemble.HistGradientBoostingClassifier(max_iter=10, random_state=0),
+        linear_model.LogisticRegression(),
+        xgboost.XGBClassifier(n_estimators=5, max_depth=2),
+        lightgbm.LGBMClassifier(n_estimators=5, verbose=-1),
+    ):
+        model.fit(rows, labels)
+        signature = Signature.of(describe.sklearn_signature(model))
+        served = SklearnModel(model, signature).predict(
+            Decoder(signature).batch(rows.tolist()), "default"
+        )
+        assert [p["label"] for p in served.as_json()] == model.predict(rows).tolist()
+
+
 def test_serving_takes_parallel_jobs_out_of_a_model() -> None:
     model = ensemble.RandomForestClassifier(3, n_jobs=-1, random_state=0).fit(X, Y)
     SklearnModel(model, Signature.of(describe.sklearn_signature(model)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,10 +99,29 @@ def test_health_and_metadata_routes(servers: dict[str, Server]) -> None:
 
 def test_the_docs_describe_this_model(servers: dict[str, Server]) -> None:
     client = servers["joblib"].client
-    assert "swagger" in client.get("/docs").text.lower()
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "mean radius" in page.text
+    assert "benign, malignant" in page.text
     described = client.get("/openapi.json").json()
     assert {"/predict", "/invocations", "/score"} <= set(described["paths"])
     assert "mean radius" in described["info"]["description"]
+
+
+def test_the_docs_page_loads_nothing_from_elsewhere(servers: dict[str, Server]) -> None:
+    page = servers["onnx"].client.get("/docs")
+    assert not re.findall(r"(?:src|href|url)\s*[=(]\s*['\"]?(?:https?:)?//", page.text)
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_the_example_of_the_docs_page_is_answered(servers: dict[str, Server]) -> None:
+    page = servers["joblib"].client.get("/docs").text
+    example = html.unescape(page.split("<textarea id=body", 1)[1].split(">", 1)[1].split("<")[0])
+    answer = servers["joblib"].client.post(
+        "/predict", content=example, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 200
+    assert len(answer.json()["predictions"]) == 1
 
 
 def test_metrics_count_what_was_answered(servers: dict[str, Server], rows: Any) -> None:

@@ -1,6 +1,7 @@
 """The ASGI application: every platform's routes in front of one engine.
 
-The prediction path is plain ASGI. The docs pages come from FastAPI, imported when first asked for.
+The prediction path is plain ASGI. FastAPI writes the OpenAPI description, and is imported when that
+is first asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ import orjson
 
 from . import SERVER_VERSION, kserve
 from .errors import ModelError, RequestError
-from .http_parts import ENCODE, JSON, disconnected, encode, pick_headers, too_large, wrong_method
+from .http_parts import (
+    ENCODE,
+    HTML,
+    JSON,
+    disconnected,
+    encode,
+    pick_headers,
+    too_large,
+    wrong_method,
+)
 from .payload import Request
 from .service import Service
 from .values import Output
@@ -27,7 +37,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-DOCS = ("/docs", "/openapi.json")
 CLIENT_GONE = 499  # nginx's number for a client that left
 
 
@@ -43,7 +52,6 @@ class App:
         self._on_fail = on_fail
         self._docs: Any = None
         self._loading: threading.Thread | None = None
-        self._asking = 0  # requests that are being read or answered
         settings = service.settings
         name = settings.model_name
         self._token = settings.token.encode() if settings.token else None
@@ -77,11 +85,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            self._asking += 1
-            try:
-                await self._http(scope, receive, send)
-            finally:
-                self._asking -= 1
+            await self._http(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
@@ -147,9 +151,14 @@ class App:
                     rows = request.batch.rows
                     output = await self._predict(request, receive)
                     status, (reply, kind) = 200, encode(output, request, accept)
-            elif path in DOCS and method in ("GET", "HEAD"):
+            elif path == "/openapi.json" and method in ("GET", "HEAD"):
                 await self._documentation()(scope, receive, send)
                 return
+            elif path == "/docs" and method in ("GET", "HEAD"):
+                from .docs_page import POLICY, page
+
+                status, reply, kind = 200, page(self.service), HTML
+                extra = {"content-security-policy": POLICY}
             else:
                 status, reply, kind = self._get(method, path)
         except RequestError as wrong:
@@ -158,15 +167,16 @@ class App:
                 {"error": wrong.message, "code": wrong.code, "request_id": request_id}
             )
         except ClientGoneError:
-            self.service.metrics.gone.inc()
+            self.service.metrics.gone += 1
             self._account(scope, CLIENT_GONE, started, rows, request_id)
             return
         sent = [
             (b"content-type", kind),
-            (b"content-length", str(len(reply)).encode()),
+            (b"content-length", b"%d" % len(reply)),
             (b"x-request-id", request_id.encode("latin-1")),
-            *((k.encode(), v.encode("latin-1", "replace")) for k, v in extra.items()),
         ]
+        if extra:
+            sent += [(k.encode(), v.encode("latin-1", "replace")) for k, v in extra.items()]
         await send({"type": "http.response.start", "status": status, "headers": sent})
         if scope["method"] == "HEAD":
             reply = b""
@@ -180,15 +190,10 @@ class App:
             return  # probes come every few seconds and would drown the rest
         seconds = time.perf_counter() - started
         self.service.metrics.answered(status, seconds)
-        self.service.log.request(
-            asyncio.get_running_loop(),
-            method=scope["method"],
-            path=scope["path"][:200],
-            status=status,
-            ms=round(seconds * 1000, 2),
-            rows=rows,
-            request_id=request_id,
-        )
+        log = self.service.log
+        if log.access:
+            log.request(asyncio.get_running_loop(), scope["method"], scope["path"], status,
+                        seconds, rows, request_id)  # fmt: skip
 
     async def _body(self, receive: Receive, length: str) -> bytes:
         limit = self.service.settings.max_body
@@ -232,10 +237,9 @@ class App:
         engine = self.service.engine
         if engine is None:
             raise RequestError(503, "loading", "the model is still being loaded; try again")
-        if self._asking == 1:  # nobody else could share the call: no queue to go through
-            output = engine.now(request.batch, request.method)
-            if output is not None:
-                return output
+        output = engine.now(request.batch, request.method)
+        if output is not None:
+            return output
         future = engine.submit(request.batch, request.method)
         if engine.is_quick(request.batch):
             return await future

@@ -1,4 +1,4 @@
-"""The docs pages, made by FastAPI. The lean application in front answers the routes themselves."""
+"""The OpenAPI description, made by FastAPI. The lean application in front answers the routes."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ class ErrorResponse(BaseModel):
 
 
 def build(service: Service, version: str) -> FastAPI:
-    """A FastAPI application that serves /docs and /openapi.json for this model."""
+    """A FastAPI application that serves /openapi.json for this model."""
     located, settings = service.located, service.settings
     app = FastAPI(
         title=f"Model server: {settings.model_name}",
         version=version,
         description=_about(located),
+        docs_url=None,  # its page loads scripts from elsewhere; see docs_page
         redoc_url=None,
     )
     example: dict[str, Any] = {"instances": []}

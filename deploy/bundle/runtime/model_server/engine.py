@@ -25,6 +25,7 @@ INLINE_SECONDS = 0.002
 WAIT_SECONDS = 5.0  # a queue longer than this answers too late to be worth keeping
 QUEUE_BOUNDS = (16, 4096)
 GAIN_NEEDED = 2.0
+SAVED_SECONDS = 0.0001  # what a shared call must save a row: less than this, sharing costs as much
 WARM_ROWS = 32
 WARM_BUDGET = 0.5
 
@@ -47,6 +48,17 @@ class _Job:
     batch: Batch
     method: Method
     future: asyncio.Future[Output] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of the model for some jobs: what came of it, and how long it took."""
+
+    jobs: list[_Job]
+    rows: int
+    output: Output | None
+    error: BaseException | None
+    seconds: float
 
 
 def warm(model: Model, row: Batch | None, budget: float = WARM_BUDGET) -> Speed:
@@ -84,7 +96,10 @@ class Engine:
         self.model, self.speed, self._metrics = model, speed, metrics
         self.workers = workers
         self.batching = (
-            speed.gain >= GAIN_NEEDED and max_batch_rows > 1 and not model.signature.fixed_batch
+            speed.gain >= GAIN_NEEDED
+            and speed.one_row * (1 - 1 / speed.gain) >= SAVED_SECONDS
+            and max_batch_rows > 1
+            and not model.signature.fixed_batch
         )
         self.queue_size = self._default_queue() if queue_size is None else queue_size
         self._max_rows = max_batch_rows
@@ -97,7 +112,7 @@ class Engine:
     def submit(self, batch: Batch, method: Method) -> asyncio.Future[Output]:
         """Queue a batch. Raises RequestError 429 when the queue is full; cancel to give up."""
         if len(self._jobs) >= self.queue_size + max(self.workers - self._busy, 0):
-            self._metrics.refused.inc()
+            self._metrics.refused += 1
             wait = max(1, math.ceil(self._backlog_seconds()))
             raise RequestError(
                 429, "busy",
@@ -108,20 +123,25 @@ class Engine:
         loop = asyncio.get_running_loop()
         job = _Job(batch, method, loop.create_future())
         self._jobs.append(job)
-        self._metrics.waiting.set(len(self._jobs))
+        self._metrics.waiting = len(self._jobs)
         if not self._woken:
             self._woken = True
             loop.call_soon(self._next)
         return job.future
 
     def now(self, batch: Batch, method: Method) -> Output | None:
-        """The answer at once, when nothing waits or runs and the call is short; else None."""
-        if self._jobs or self._busy or not self._inline(batch.rows):
+        """The answer at once, when nothing waits or runs and the call is short; else None.
+
+        Never where calls may be shared: others that have arrived in this turn of the loop are not
+        in the queue yet.
+        """
+        if self.batching or self._jobs or self._busy or not self._inline(batch.rows):
             return None
-        output, error = self._call(batch, method)
-        if output is None:
-            raise _as_request_error(error)
-        return output
+        call = self._call([], batch, method)
+        self._record(call)
+        if call.output is None:
+            raise _as_request_error(call.error)
+        return call.output
 
     def is_quick(self, batch: Batch) -> bool:
         """True when the batch will run on the event loop, so that nobody needs to watch it."""
@@ -165,13 +185,13 @@ class Engine:
                 continue
             rows = sum(job.batch.rows for job in jobs)
             if self._inline(rows):
-                self._finish(jobs, *self._call_all(jobs))
+                self._finish(self._call_all(jobs))
                 if self._jobs:  # let the loop read what has arrived meanwhile
                     self._woken = True
                     asyncio.get_running_loop().call_soon(self._next)
                 return
             self._busy += 1
-            self._metrics.running.set(self._busy)
+            self._metrics.running = self._busy
             self._on_thread(jobs)
 
     def _take(self) -> list[_Job]:
@@ -197,59 +217,67 @@ class Engine:
                 break
             taken.append(self._jobs.popleft())
             rows += job.batch.rows
-        self._metrics.waiting.set(len(self._jobs))
+        self._metrics.waiting = len(self._jobs)
         return taken
 
     def _drop_cancelled(self) -> None:
         while self._jobs and self._jobs[0].future.cancelled():
             self._jobs.popleft()
-        self._metrics.waiting.set(len(self._jobs))
+        self._metrics.waiting = len(self._jobs)
 
     def _on_thread(self, jobs: list[_Job]) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="predict")
         loop = asyncio.get_running_loop()
 
-        def done(future: asyncio.Future[tuple[Output | None, BaseException | None]]) -> None:
+        def done(future: asyncio.Future[list[_Call]]) -> None:
             self._busy -= 1
-            self._metrics.running.set(self._busy)
+            self._metrics.running = self._busy
             if not future.cancelled():
-                self._finish(jobs, *future.result())
+                self._finish(future.result())
             self._next()
 
         loop.run_in_executor(self._pool, self._call_all, jobs).add_done_callback(done)
 
-    def _call_all(self, jobs: list[_Job]) -> tuple[Output | None, BaseException | None]:
-        return self._call(joined([job.batch for job in jobs]), jobs[0].method)
+    def _call_all(self, jobs: list[_Job]) -> list[_Call]:
+        """One call for all; if it fails, one for each: a bad request must not spoil the others."""
+        whole = self._call(jobs, joined([job.batch for job in jobs]), jobs[0].method)
+        if whole.output is not None or len(jobs) == 1:
+            return [whole]
+        return [self._call([job], job.batch, job.method) for job in jobs]
 
-    def _call(self, batch: Batch, method: Method) -> tuple[Output | None, BaseException | None]:
-        """The model's answer, or what it raised."""
+    def _call(self, jobs: list[_Job], batch: Batch, method: Method) -> _Call:
+        """The model's answer, or what it raised. Touches nothing of the loop's."""
         started = time.perf_counter()
+        output: Output | None = None
+        wrong: BaseException | None = None
         try:
-            return self.model.predict(batch, method), None
+            output = self.model.predict(batch, method)
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer
-            return None, error
-        finally:
-            seconds = time.perf_counter() - started
-            if not self.speed.measured:  # nobody knew a row to warm up with: learn from this one
-                self.speed = Speed(seconds / batch.rows, seconds / batch.rows, 1.0, True)
-            self._metrics.predict_seconds.observe(seconds)
-            self._metrics.batch_rows.observe(batch.rows)
+            wrong = error
+        return _Call(jobs, batch.rows, output, wrong, time.perf_counter() - started)
 
-    def _finish(self, jobs: list[_Job], output: Output | None, error: BaseException | None) -> None:
-        if output is None and len(jobs) > 1:  # one bad request must not spoil its neighbours
-            for job in jobs:
-                self._finish([job], *self._call(job.batch, job.method))
-            return
-        at = 0
-        for job in jobs:
-            end = at + job.batch.rows
-            if not job.future.done():
-                if output is None:
-                    job.future.set_exception(_as_request_error(error))
+    def _record(self, call: _Call) -> None:
+        if not self.speed.measured:  # nobody knew a row to warm up with: learn from this one
+            each = call.seconds / call.rows
+            self.speed = Speed(each, each, 1.0, True)
+        self._metrics.predict_seconds.observe(call.seconds)
+        self._metrics.batch_rows.observe(call.rows)
+
+    def _finish(self, calls: list[_Call]) -> None:
+        for call in calls:
+            self._record(call)
+            at = 0
+            for job in call.jobs:
+                end = at + job.batch.rows
+                if job.future.done():
+                    pass  # its client left
+                elif call.output is None:
+                    job.future.set_exception(_as_request_error(call.error))
                 else:
-                    job.future.set_result(output if len(jobs) == 1 else output.part(at, end))
-            at = end
+                    alone = len(call.jobs) == 1
+                    job.future.set_result(call.output if alone else call.output.part(at, end))
+                at = end
 
 
 def _stackable(first: Batch, other: Batch) -> bool:

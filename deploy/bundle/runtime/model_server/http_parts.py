@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -15,7 +16,17 @@ from .values import Output
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 JSON = b"application/json"
+HTML = b"text/html; charset=utf-8"
 ENCODE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+_PROCESS = os.urandom(6).hex()
+_count = itertools.count(1)
+
+
+def own_id() -> str:
+    """An id of this process and of nobody else: random, then counted."""
+    return f"{_PROCESS}{next(_count):08x}"
 
 
 async def disconnected(receive: Receive) -> None:
@@ -41,7 +52,7 @@ def pick_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes, str, s
     if not request_id or len(request_id) > 128 or not request_id.isascii() or not (
         request_id.decode().isprintable()
     ):  # fmt: skip
-        return os.urandom(8).hex(), authorization, content_type, accept, length
+        return own_id(), authorization, content_type, accept, length
     return request_id.decode(), authorization, content_type, accept, length
 
 

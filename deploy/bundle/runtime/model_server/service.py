@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -49,9 +50,12 @@ class Service:
             max_batch_rows=self.settings.max_batch_rows,
             inline_only=inline_only,
         )
+        # What is loaded now stays: no collection has to walk through it while a request waits.
+        gc.collect()
+        gc.freeze()
         self.located, self.decoder, self.engine = located, decoder, found
-        self.metrics.load_seconds.set(loaded)
-        self.metrics.ready.set(1)
+        self.metrics.load_seconds = loaded
+        self.metrics.ready = True
         self.log.event(
             "ready",
             model=located.path.name,

@@ -14,8 +14,15 @@ from .values import Batch, Method, Output
 # Their predict() is by definition the class of the highest probability, so one call gives both.
 LABEL_FROM_PROBABILITY = frozenset(
     {"RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier",
-     "ExtraTreeClassifier"}
+     "ExtraTreeClassifier", "LGBMClassifier"}
 )  # fmt: skip
+# Theirs is the class of the highest score, of which the probability is a growing function: the
+# same class unless rounding has made two probabilities equal, and then predict() is asked.
+LABEL_FROM_SCORE = frozenset(
+    {"GradientBoostingClassifier", "HistGradientBoostingClassifier", "LogisticRegression",
+     "LogisticRegressionCV", "XGBClassifier"}
+)  # fmt: skip
+TIE = 1e-6
 
 
 class SklearnModel:
@@ -34,7 +41,9 @@ class SklearnModel:
         self._before, self._final = _split(estimator)
         self._classes = _class_list(estimator) if hasattr(estimator, "predict_proba") else None
         self._keys = [str(c) for c in self._classes.tolist()] if self._classes is not None else None
-        self._one_call = type(self._final).__name__ in LABEL_FROM_PROBABILITY
+        kind = type(self._final).__name__
+        self._one_call = kind in LABEL_FROM_PROBABILITY
+        self._score_call = kind in LABEL_FROM_SCORE
 
     def predict(self, batch: Batch, method: Method) -> Output:
         rows = self._rows(batch)
@@ -52,7 +61,7 @@ class SklearnModel:
         probabilities = np.asarray(self._final.predict_proba(rows))
         if method == "predict_proba":
             return Output(None, probabilities)
-        if self._one_call:
+        if self._one_call or (self._score_call and _decided(probabilities, self._classes)):
             labels = self._classes.take(probabilities.argmax(axis=1))
         else:
             labels = self._values(rows)
@@ -70,6 +79,14 @@ class SklearnModel:
         import pandas as pd
 
         return pd.DataFrame(batch.data)
+
+
+def _decided(probabilities: np.ndarray, classes: np.ndarray) -> bool:
+    """One class is ahead of all others in every row, by more than rounding can make."""
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(classes) or len(classes) < 2:
+        return False
+    top = np.partition(probabilities, -2, axis=1)[:, -2:]
+    return bool((top[:, 1] - top[:, 0] > TIE).all())
 
 
 def _split(estimator: Any) -> tuple[Any, Any]:

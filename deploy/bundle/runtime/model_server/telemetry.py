@@ -1,62 +1,100 @@
-"""Metrics for Prometheus and JSON log lines. Neither ever holds a payload."""
+"""Metrics for Prometheus and JSON log lines. Neither ever holds a payload.
+
+What happens on every request is a few additions to plain numbers; text is made when it is read.
+All of it belongs to one event loop: worker threads hand their figures over.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.utils import INF, floatToGoString
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1024)
 FLUSH_AFTER = 0.2
 
 
+class Histogram:
+    """Counts by upper bound. `le` labels are written as Prometheus' own library writes them."""
+
+    def __init__(self, name: str, about: str, bounds: tuple[float, ...]) -> None:
+        self.name, self.about, self.bounds = name, about, bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def family(self) -> HistogramMetricFamily:
+        buckets, seen = [], 0
+        for bound, count in zip((*self.bounds, INF), self.counts, strict=True):
+            seen += count
+            buckets.append((str(floatToGoString(bound)), seen))  # type: ignore[no-untyped-call]
+        return HistogramMetricFamily(self.name, self.about, buckets, self.sum)
+
+
 class Metrics:
-    """The server's own registry, with the children looked up once."""
+    """The server's figures since it started; `text()` is what Prometheus reads."""
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "model_requests_total", "Answered requests.", ["status"], registry=self.registry
-        )
-        self._children: dict[int, Any] = {}
-        own = self.registry
+        self.statuses: dict[int, int] = {}
         self.seconds = Histogram(
-            "model_request_seconds",
-            "From the whole request to its answer.",
-            buckets=SECONDS,
-            registry=own,
+            "model_request_seconds", "From the whole request to its answer.", SECONDS
         )
-        self.predict_seconds = Histogram(
-            "model_predict_seconds", "One call of the model.", buckets=SECONDS, registry=own
-        )
-        self.batch_rows = Histogram(
-            "model_batch_rows", "Rows in one call of the model.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 1024), registry=own,
-        )  # fmt: skip
-        self.waiting = Gauge("model_queue_requests", "Requests waiting for a worker.", registry=own)
-        self.running = Gauge("model_workers_busy", "Workers that are predicting.", registry=own)
-        self.refused = Counter("model_queue_full_total", "Requests refused with 429.", registry=own)
-        self.gone = Counter(
-            "model_client_gone_total", "Requests whose client left before the answer.", registry=own
-        )
-        self.ready = Gauge("model_ready", "1 once the model is loaded and warm.", registry=own)
-        self.load_seconds = Gauge("model_load_seconds", "Time to load the model.", registry=own)
+        self.predict_seconds = Histogram("model_predict_seconds", "One call of the model.", SECONDS)
+        self.batch_rows = Histogram("model_batch_rows", "Rows in one call of the model.", ROWS)
+        self.waiting = 0  # requests waiting for a worker
+        self.running = 0  # workers that are predicting
+        self.refused = 0
+        self.gone = 0
+        self.ready = False
+        self.load_seconds = 0.0
+        self._registry = CollectorRegistry()
+        self._registry.register(self)  # anything with collect() will do
 
     def answered(self, status: int, seconds: float) -> None:
-        child = self._children.get(status)
-        if child is None:
-            child = self._children[status] = self._requests.labels(str(status))
-        child.inc()
+        self.statuses[status] = self.statuses.get(status, 0) + 1
         self.seconds.observe(seconds)
 
     def text(self) -> bytes:
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What the registry asks for when somebody reads /metrics."""
+        answered = CounterMetricFamily("model_requests", "Answered requests.", labels=["status"])
+        for status, count in sorted(self.statuses.items()):
+            answered.add_metric([str(status)], count)
+        yield answered
+        yield from (h.family() for h in (self.seconds, self.predict_seconds, self.batch_rows))
+        for name, about, count in (
+            ("model_queue_full", "Requests refused with 429.", self.refused),
+            ("model_client_gone", "Requests whose client left before the answer.", self.gone),
+        ):
+            yield CounterMetricFamily(name, about, value=count)
+        for name, about, value in (
+            ("model_queue_requests", "Requests waiting for a worker.", self.waiting),
+            ("model_workers_busy", "Workers that are predicting.", self.running),
+            ("model_ready", "1 once the model is loaded and warm.", int(self.ready)),
+            ("model_load_seconds", "Time to load the model.", self.load_seconds),
+        ):
+            yield GaugeMetricFamily(name, about, value=value)
 
 
 class Log:
@@ -64,30 +102,39 @@ class Log:
 
     def __init__(self, *, access: bool = True) -> None:
         self.access = access
-        self._lines: list[bytes] = []
+        self._waiting: list[dict[str, Any]] = []
         self._timer: Any = None
 
     def event(self, event: str, level: str = "info", **more: Any) -> None:
         """Something about the server; written at once."""
-        self._lines.append(self._line({"level": level, "event": event, **more}))
+        self._waiting.append({"at": time.time(), "level": level, "event": event, **more})
         self.flush()
 
-    def request(self, loop: Any, **more: Any) -> None:
-        """An answered request: method, path, status, ms, rows, request_id."""
-        if not self.access:
-            return
-        self._lines.append(self._line({"level": "info", "event": "request", **more}))
+    def request(
+        self, loop: Any, method: str, path: str, status: int, seconds: float, rows: int | None,
+        request_id: str,
+    ) -> None:  # fmt: skip
+        """An answered request; its line is made when the lines are written."""
+        self._waiting.append(
+            {"at": time.time(), "level": "info", "event": "request", "method": method,
+             "path": path, "status": status, "ms": seconds, "rows": rows,
+             "request_id": request_id}
+        )  # fmt: skip
         if self._timer is None:
             self._timer = loop.call_later(FLUSH_AFTER, self.flush)
 
     def flush(self) -> None:
         self._timer = None
-        lines, self._lines = self._lines, []
-        if lines:
-            sys.stdout.buffer.write(b"".join(lines))
-            sys.stdout.buffer.flush()
-
-    @staticmethod
-    def _line(fields: dict[str, Any]) -> bytes:
-        now = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        return orjson.dumps(now | fields, option=orjson.OPT_APPEND_NEWLINE, default=str)
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        lines, second, text = [], -1, ""
+        for fields in waiting:
+            if (now := int(fields["at"])) != second:
+                second, text = now, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+            fields["at"] = text
+            if fields["event"] == "request":
+                fields["path"], fields["ms"] = fields["path"][:200], round(fields["ms"] * 1000, 2)
+            lines.append(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE, default=str))
+        sys.stdout.buffer.write(b"".join(lines))
+        sys.stdout.buffer.flush()

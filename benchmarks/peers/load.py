@@ -1,0 +1,94 @@
+"""Closed-loop load: wrk where it is installed, else plain asyncio, and then it says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers.servers import Running
+
+# wrk prints no percentiles for machines; this does, in microseconds.
+SCRIPT = """
+wrk.method = "POST"
+wrk.headers["content-type"] = "application/json"
+wrk.body = io.open("BODY", "rb"):read("*a")
+done = function(summary, latency, requests)
+  local bad = summary.errors.status + summary.errors.connect + summary.errors.timeout
+    + summary.errors.read + summary.errors.write
+  io.write(string.format('RESULT {"requests":%d,"duration_us":%d,"p50":%d,"p99":%d,"bad":%d}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), bad))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """One cell. `bad`: answers that were no prediction."""
+
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+    bad: int
+
+
+def tool() -> str:
+    return (
+        "wrk"
+        if shutil.which("wrk")
+        else "asyncio client (wrk is not installed; its own work counts)"
+    )
+
+
+def run(target: Running, connections: int, seconds: float, folder: Path, rows: int = 1) -> Load:
+    """Keep `connections` connections busy for `seconds`."""
+    if not shutil.which("wrk"):
+        return asyncio.run(_asyncio(target, connections, seconds, rows))
+    name = f"{target.port}-{rows}"
+    body, script = folder / f"{name}.json", folder / f"{name}.lua"
+    body.write_bytes(target.server.body(rows))
+    script.write_text(SCRIPT.replace("BODY", str(body)))
+    found = subprocess.run(
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "10s", "-s",
+         str(script), f"http://127.0.0.1:{target.port}{target.server.path}"],
+        capture_output=True, text=True, check=True, timeout=seconds + 30,
+    )  # fmt: skip
+    line = next(v for v in found.stdout.splitlines() if v.startswith("RESULT "))
+    said = json.loads(line[7:])
+    per_s = (said["requests"] - said["bad"]) / said["duration_us"] * 1e6
+    return Load(max(per_s, 0.0), said["p50"] / 1000, said["p99"] / 1000, said["bad"])
+
+
+async def _asyncio(target: Running, connections: int, seconds: float, rows: int) -> Load:
+    body = target.server.body(rows)
+    request = (
+        f"POST {target.server.path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    times: list[float] = []
+    bad = 0
+    until = time.perf_counter() + seconds
+
+    async def one() -> None:
+        nonlocal bad
+        reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+        while time.perf_counter() < until:
+            started = time.perf_counter()
+            writer.write(request)
+            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).lower()
+            length = head.split(b"content-length:")[1].split(b"\r\n")[0]
+            await asyncio.wait_for(reader.readexactly(int(length)), 10)
+            if head.startswith(b"http/1.1 200"):
+                times.append((time.perf_counter() - started) * 1000)
+            else:
+                bad += 1
+        writer.close()
+
+    await asyncio.gather(*(one() for _ in range(connections)))
+    times.sort()
+    at = lambda share: times[min(int(share * len(times)), len(times) - 1)]  # noqa: E731
+    return Load(len(times) / seconds, at(0.5), at(0.99), bad)
