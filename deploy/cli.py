@@ -11,8 +11,9 @@ import mimetypes
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -21,6 +22,7 @@ from advisor import terminal
 from advisor.errors import DeployError, InputError
 from advisor.terminal import FAILED, OK
 from deploy import loadtest_cli, measure_cli
+from deploy.expiry import left, lifetime
 from deploy.files import write_atomically
 from deploy.target import PLAN_VERSION, Plan
 
@@ -58,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--name", help="of the deployment; from the model's file name if left out")
     plan.add_argument("--port", type=int, help="on this machine: listen here, not on a free port")
     plan.add_argument("--public", action="store_true", help="reachable from the internet")
+    plan.add_argument(
+        "--expires-in",
+        metavar="TIME",
+        help='a trial: the account takes it down by itself, after "45m", "4h", "2d"; or "never"',
+    )
     plan.add_argument("--policies", nargs="+", default=[], metavar="FILE", type=Path)
     _with_format(plan)
     plan.set_defaults(run=_plan)
@@ -106,6 +113,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         owner=_user(),
         policies=arguments.policies,
         settings={} if arguments.port is None else {"port": arguments.port},
+        expires_in=_expires_in(arguments.expires_in),
         warn=lambda said: print(f"deploy: {said}", file=sys.stderr),
     )
     _write(arguments.out, plan)
@@ -115,6 +123,10 @@ def _plan(arguments: argparse.Namespace) -> int:
     print(_in_words(plan))
     print(f"\nThe plan is in {arguments.out}. Carry it out: python -m deploy apply {arguments.out}")
     return OK
+
+
+def _expires_in(text: str | None) -> timedelta | Literal["never"] | None:
+    return None if text is None else lifetime(text) or "never"
 
 
 def _apply(arguments: argparse.Namespace) -> int:
@@ -153,6 +165,8 @@ def _status(arguments: argparse.Namespace) -> int:
         _print_json(status)
         return OK
     print(f"{status.name}: {status.state} — {status.message}")
+    if status.expires_at is not None:
+        print(f"  {left(status.expires_at)}: {status.expires_at:%Y-%m-%d %H:%M} UTC")
     for key, value in status.outputs.items():
         print(f"  {key}: {value}")
     for language, snippet in status.snippets.items():
@@ -268,6 +282,7 @@ def _in_words(plan: Plan) -> str:
         ("Region", plan.region),
         ("Monthly cost", monthly),
         ("Takes about", f"{plan.expected_minutes:g} min"),
+        ("Until", _until(plan)),
         ("Proven by", f"{plan.proven_by}, last on {plan.proven_on}"),
     ]
     rows = [f"{label:<14}{value}" for label, value in head]
@@ -283,6 +298,12 @@ def _in_words(plan: Plan) -> str:
     ):
         rows += [f"{label if i == 0 else '':<14}{line}" for i, line in enumerate(lines)]
     return "\n".join(rows)
+
+
+def _until(plan: Plan) -> str:
+    if plan.expires_at is None:
+        return "it is destroyed"
+    return f"{plan.expires_at:%Y-%m-%d %H:%M} UTC ({left(plan.expires_at)}), by itself"
 
 
 def _write(path: Path, plan: Plan) -> None:

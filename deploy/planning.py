@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from advisor.catalog.loader import load_options, option
 from advisor.catalog.schema import Option
@@ -27,6 +29,7 @@ def plan_deployment(
     owner: str = "",
     policies: Sequence[Path] = (),
     settings: Mapping[str, object] | None = None,
+    expires_in: timedelta | Literal["never"] | None = None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """Size the option for the requirements and let its target plan it; creates nothing.
@@ -42,6 +45,11 @@ def plan_deployment(
         raise InputError(
             f"{option_id} cannot be reached from the internet, and public was asked for; leave it "
             f"out, or choose one of {', '.join(_public_options())}"
+        )
+    if isinstance(expires_in, timedelta) and not to.can_expire:
+        raise InputError(
+            f"{option_id} cannot take itself down at an hour, and an expiry was asked for; leave "
+            "it out and destroy it by name"
         )
     name = check_name(name) if name is not None else suggest_name(model.stem)
     artifact = inspect(model)
@@ -60,6 +68,7 @@ def plan_deployment(
             public=public,
             owner=owner,
             settings=dict(settings or {}),
+            expires_in=expires_in,
         )
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
 
 from advisor.errors import InputError
 from advisor.recommendation import Ranked
@@ -28,6 +30,8 @@ class PlanRequest:
     owner: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)  # a target's own, e.g. {"port": 8123}
+    # A trial lasts so long from now on; None keeps the hour of what stands under the name.
+    expires_in: timedelta | Literal["never"] | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)

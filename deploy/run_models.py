@@ -69,4 +69,6 @@ class Deployment(BaseModel):
 def plan_digest(plan: Plan) -> str:
     """SHA-256 of what the plan does; plans made at another time to the same end share it."""
     document = plan.model_dump(mode="json", exclude=VOLATILE_IN_PLANS)
+    if plan.expires_at is None:
+        del document["expires_at"]  # as in plans that were stored before there was expiry
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

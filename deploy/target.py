@@ -85,6 +85,7 @@ class Plan(BaseModel):
     expected_minutes: float
     proven_by: Proof
     proven_on: str  # date of the last proof, or "never"
+    expires_at: datetime | None = None  # when the platform takes it down by itself
     parameters: dict[str, Any] = Field(default_factory=dict)  # target's own, JSON-serialisable
     findings: list[Finding] = Field(default_factory=list)
 
@@ -103,6 +104,7 @@ class Status(BaseModel):
     outputs: dict[str, str] = Field(default_factory=dict)
     resources: list[str] = Field(default_factory=list)
     snippets: dict[str, str] = Field(default_factory=dict)  # {"curl": ..., "python": ...}
+    expires_at: datetime | None = None  # deploy.expiry.left puts it into words
 
 
 class Prediction(BaseModel):
@@ -138,6 +140,7 @@ class Target(abc.ABC):
     proven_by: Proof
     proven_on: str
     can_be_public: bool = False  # may a plan ask that it is reachable from the internet?
+    can_expire: bool = False  # may a plan ask for an hour at which it takes itself down?
 
     @abc.abstractmethod
     def preflight(self, request: Any) -> list[Finding]:

@@ -38,9 +38,11 @@ class Bootstrap:
     arm_build_image: str
     workload_boundary_arn: str
     sagemaker_service_role_arn: str
-    # "" in a stack from a version that knew no containers: it is renewed before they are deployed.
+    # "" in a stack from a version that knew none of it: it is renewed before that is deployed.
     container_boundary_arn: str = ""
     container_service_role_arn: str = ""
+    expiry_group: str = ""
+    expiry_role_arn: str = ""
 
     @classmethod
     def of(cls, stack: Stack) -> Bootstrap:
@@ -57,6 +59,8 @@ class Bootstrap:
                 sagemaker_service_role_arn=out["SageMakerServiceRoleArn"],
                 container_boundary_arn=out.get("ContainerBoundaryArn", ""),
                 container_service_role_arn=out.get("ContainerServiceRoleArn", ""),
+                expiry_group=out.get("ExpiryGroup", ""),
+                expiry_role_arn=out.get("ExpiryRoleArn", ""),
             )
         except KeyError as missing:
             raise PreflightError(

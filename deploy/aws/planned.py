@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from deploy.aws.stack_models import Change, ChangeSet
@@ -29,6 +30,7 @@ class Prepared:
     bootstrap: ChangeSet | None
     own: ChangeSet | None
     is_new_account: bool
+    expires_at: datetime | None = None
 
     @property
     def unchanged(self) -> bool:
@@ -68,6 +70,7 @@ def planned(target: str, request: PlanRequest, wanted: Wanted, made: Prepared) -
         expected_minutes=minutes,
         proven_by=PROVEN_BY,
         proven_on=PROVEN_ON,
+        expires_at=made.expires_at,
         parameters=_parameters(request, wanted, made, changes),
         findings=made.findings,
     )

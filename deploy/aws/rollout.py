@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from advisor.errors import AdvisorError, DeployError, StalePlanError
 from deploy.artifact import inspect
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
+from deploy.aws.expiry import Schedules
 from deploy.aws.images import Architecture, Images
 from deploy.aws.session import Aws
 from deploy.aws.stack_models import ChangeSet, Stack
@@ -52,6 +54,7 @@ class Rollout:
         try:
             bootstrap = self._bootstrap()
             if self._plan.parameters["unchanged"]:
+                self._expire(bootstrap, self._stacks.get(stack_name(self._plan.name)))
                 self._say("stack", "Nothing differs from what runs", "done")
                 return
             digest = self._image(bootstrap)
@@ -75,6 +78,11 @@ class Rollout:
         ):
             raise StalePlanError(
                 f"the template {template} of this installation changed after the plan; plan again"
+            )
+        if plan.expires_at is not None and plan.expires_at <= datetime.now(UTC):
+            raise StalePlanError(
+                f"the plan is for a trial until {plan.expires_at:%Y-%m-%d %H:%M} UTC, which is "
+                "over; plan again"
             )
         if sha256_of(Path(plan.model_path)) != plan.model_digest:
             raise StalePlanError(f"{plan.model_path} changed after the plan was made; plan again")
@@ -148,6 +156,8 @@ class Rollout:
         change_set = self._change_set(bootstrap)
         stack = self._stacks.find(change_set.stack_id)
         former = stack.image_tags if stack and not stack.is_review else set()
+        if stack is not None:
+            self._expire(bootstrap, stack)  # undone after the stack: it stays the last resort
         if change_set.is_open:
             self._undo.append(
                 (
@@ -160,6 +170,21 @@ class Rollout:
         for tag in sorted(former - made.image_tags):
             self._remove_image(Images(self._aws, bootstrap), tag)
         self._say("stack", f"{stack_name(self._plan.name)} is in service", "done")
+
+    def _expire(self, bootstrap: Bootstrap, stack: Stack) -> None:
+        """The trial's hour as planned, before anything bills; as it was when the run fails."""
+        name, at = self._plan.name, self._plan.expires_at
+        if at is None and stack.expires_at is None:
+            return
+        schedules = Schedules(self._aws, bootstrap)
+        former = schedules.find(name)
+        self._undo.append(("the expiry", lambda: schedules.restore(name, former)))
+        if at is None:
+            schedules.remove(name)
+            self._say("expiry", f"{name} stays until it is destroyed")
+        else:
+            schedules.put(name, stack.id, at)
+            self._say("expiry", f"The account takes {name} down on {at:%Y-%m-%d %H:%M} UTC")
 
     def _change_set(self, bootstrap: Bootstrap) -> ChangeSet:
         """The planned one; where the account had no bootstrap then, one that equals the plan."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
+from deploy.expiry import from_tag
 from deploy.target import PlannedResource
 
 GOOD = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
@@ -34,6 +36,11 @@ class Stack:
     def image_tags(self) -> set[str]:
         """That image, and the one before it where the stack keeps it for going back."""
         return {self.image_tag, self.parameters.get("FormerImageTag", "")} - {""}
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the account takes it down by itself."""
+        return from_tag(self.parameters.get("ExpiresOn", ""))
 
     @property
     def is_busy(self) -> bool:

@@ -12,12 +12,15 @@ import abc
 import tempfile
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from advisor.errors import DeployError, InputError, PreflightError
+from deploy import expiry
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
+from deploy.aws.expiry import Schedules
 from deploy.aws.findings import prices as age_of_prices
 from deploy.aws.images import Images
 from deploy.aws.leftovers import LISTED_BY_NAME, left_behind
@@ -63,6 +66,7 @@ class StackTarget(Target):
 
     proven_by: Proof = PROVEN_BY
     proven_on = PROVEN_ON
+    can_expire = True
     variants: tuple[str, ...] = ()
     listed: tuple[str, ...] = (
         LISTED_BY_NAME  # services whose resources `leftovers` lists: the tag index is late
@@ -126,6 +130,8 @@ class StackTarget(Target):
             raise PreflightError(" — ".join(blocking))
         aws = self._aws(request.ranked.region)
         stacks = Stacks(aws)
+        expires_at = _expiry(request, stacks)
+        request = replace(request, tags=request.tags | {"expires-on": expiry.tag(expires_at)})
         bundle = self.wanted(request, "", aws.settings).bundle
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
             packed = pack(request.artifact, Path(scratch) / "bundle", variant=bundle)
@@ -147,7 +153,7 @@ class StackTarget(Target):
                 role_arn=self.service_role(there),
             )
         made = Prepared(
-            packed.hash, findings, aws.account, name, boot_set, own_set, is_new_account=not ready
+            packed.hash, findings, aws.account, name, boot_set, own_set, not ready, expires_at
         )
         return planned(self.name, request, wanted, made)
 
@@ -171,7 +177,7 @@ class StackTarget(Target):
         stacks = Stacks(aws)
         stack = stacks.find(stack_name(plan.name))
         if stack is None:
-            return self._status(plan, Seen("destroyed", f"{plan.name} is not in this account"))
+            return self._status(plan, Seen("destroyed", _gone(plan)))
         state = _state_of(stack)
         if state != "running":
             said = stack.status.lower().replace("_", " ")
@@ -180,7 +186,8 @@ class StackTarget(Target):
         seen = self.seen(plan, stack, aws)
         if seen.state != "running":
             return self._status(plan, seen)
-        return self._status(plan, seen, stack.outputs, stacks.resources(stack.id))
+        status = self._status(plan, seen, stack.outputs, stacks.resources(stack.id))
+        return status.model_copy(update={"expires_at": stack.expires_at})
 
     def destroy(self, plan: Plan, emit: Emit, *, everything: bool = False) -> DestroyReport:
         """Delete the stack and the images, and prove by listing that nothing is left.
@@ -202,14 +209,17 @@ class StackTarget(Target):
             stacks.delete(name, emit)
             removed.append(f"AWS::CloudFormation::Stack {name}")
         boot = BootstrapStack(stacks)
+        there = boot.found()
         kept: list[str] = []
         tags = {image_tag(plan.bundle_hash), *(stack.image_tags if stack else ())}
         removed += self._without_images(tags, boot, aws, kept)
+        if there is not None and Schedules(aws, there).remove(plan.name):
+            removed.append(f"AWS::Scheduler::Schedule {name}")
         self.discard(plan)
         left = left_behind(plan.name, aws, stacks, [self.leftovers], self.listed)
         if everything and not left:
             removed += boot.remove(emit)
-        elif boot.found() is not None:
+        elif there is not None:
             kept.append("the bootstrap stack: bucket, repository and build project")
         done = f"Nothing of {plan.name} is left in account {aws.account}, {aws.region}"
         if left:
@@ -287,6 +297,23 @@ class StackTarget(Target):
 def sample_body(parameters: dict[str, Any]) -> str:
     """A request for the snippets: the plan's sample, else a form to fill in."""
     return str(parameters.get("sample") or '{"instances": [...]}')
+
+
+def _expiry(request: PlanRequest, stacks: Stacks) -> datetime | None:
+    """The hour that the request asks for; where it says nothing, that of what stands."""
+    if isinstance(request.expires_in, timedelta):
+        return expiry.hour_of(request.expires_in)
+    stack = stacks.find(stack_name(request.name)) if request.expires_in is None else None
+    return None if stack is None or stack.is_review else stack.expires_at
+
+
+def _gone(plan: Plan) -> str:
+    if plan.expires_at is not None and plan.expires_at <= datetime.now(UTC):
+        return (
+            f"{plan.name} expired on {plan.expires_at:%Y-%m-%d %H:%M} UTC and is gone; destroy it "
+            "to remove its image as well"
+        )
+    return f"{plan.name} is not in this account"
 
 
 def _former(stack: Stack | None, image: str) -> str:

@@ -46,6 +46,7 @@ WITHOUT_RESOURCE = {
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:DescribeScalingPolicies",
     "application-autoscaling:DescribeScheduledActions",
+    "cloudformation:DescribeStackDriftDetectionStatus",
     "cloudformation:ListStacks",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",

@@ -11,6 +11,7 @@ FARGATE = "ecs-fargate"
 BOOTSTRAP = "model-deployment-advisor"
 GONE = (
     "made", "groups_of_machines", "running", "alarms", "networks", "groups", "balancers", "apis",
+    "schedules",
 )  # fmt: skip
 EMPTY = ("stacks", "buckets", "repositories", "projects", "roles", "policies", "log_groups", *GONE)
 

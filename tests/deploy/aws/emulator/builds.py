@@ -115,7 +115,7 @@ class Builds:
             "AWS_DEFAULT_REGION": get_region(),
             "AWS_REGION": get_region(),
             "CODEBUILD_BUILD_ID": build["id"],
-            **_session_of(project["serviceRole"]),
+            **session_of(project["serviceRole"]),
             **variables,
         }
 
@@ -152,8 +152,8 @@ def _authorize_on_projects() -> None:
     iam_actions.extract_resource_arn = found
 
 
-def _session_of(role_arn: str) -> dict[str, str]:
-    """What CodeBuild does with its service role: a session, so that the role's policy holds."""
+def session_of(role_arn: str) -> dict[str, str]:
+    """What a service does with its role: a session, so that the role's policy holds."""
     key = "ASIA" + secrets.token_hex(8).upper()
     secret, token = secrets.token_hex(20), secrets.token_hex(40)
     sts.register_session(key, {

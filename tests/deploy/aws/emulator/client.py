@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,10 @@ class Emulator:
     def forget(self, kind: str, name: str) -> None:
         """Delete a resource behind CloudFormation's back."""
         self._ask("forget", {"kind": kind, "name": name})
+
+    def clock(self, to: datetime) -> None:
+        """It is that hour now: schedules that are due do what they were made for."""
+        self._ask("clock", {"to": to.isoformat()})
 
     def state(self) -> dict[str, Any]:
         """Everything there is in the account."""

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
+import clock
 from builds import Builds
 from containers import Images
 from faults import FAULTS, Fault
@@ -35,6 +36,7 @@ from ministack.services import (
     ecr,
     iam,
     s3,
+    scheduler,
 )
 from resources import World
 from services import IAM_NAMES, ModelError, ServiceError, Services, operation_of
@@ -52,6 +54,7 @@ class Gateway:
         self.services = Services(self.world)
         self.services.endpoint = f"http://127.0.0.1:{self.port}"
         Builds(f"http://127.0.0.1:{self.port}", images.directory)
+        clock.authorize_in_groups()
 
     def serve(self) -> None:
         """Listen on the loopback address until SIGTERM, or until whoever started this is gone."""
@@ -143,6 +146,8 @@ class Gateway:
             self.services.quotas = given
         elif path == "/_emulator/forget":
             await asyncio.to_thread(self.world.forget, self.region, **given)
+        elif path == "/_emulator/clock":
+            await asyncio.to_thread(self._advance, given["to"])
         elif path == "/_emulator/reset":
             FAULTS.clear()
             self.services.quotas, self.services.invocations = {}, []
@@ -154,6 +159,11 @@ class Gateway:
         set_request_account_id("test")
         set_request_region(self.region)
         return 200, {"content-type": "application/json"}, json.dumps(self._state()).encode()
+
+    def _advance(self, to: str) -> None:
+        set_request_account_id("test")
+        set_request_region(self.region)
+        clock.advance(f"http://127.0.0.1:{self.port}", to)
 
     def _state(self) -> dict[str, Any]:
         """Everything there is in the account and region, for "nothing is left"."""
@@ -185,6 +195,8 @@ class Gateway:
             "groups_of_machines": sorted(autoscaling._asgs),
             "balancers": sorted(alb._lbs),
             "apis": sorted(apigateway._apis),
+            "schedules": {s["Name"]: s["ScheduleExpression"]
+                          for s in scheduler._schedules.values()},
             "invocations": self.services.invocations,
             "calls": FAULTS.calls,
         }  # fmt: skip

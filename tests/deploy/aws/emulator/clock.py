@@ -1,0 +1,82 @@
+"""A clock that a test moves: one-time schedules fire, as their own role, and do what they say.
+
+MiniStack keeps schedules and knows no universal target. Here the one that is used is called for
+real: a session of the schedule's role, signed, so that the role's policy decides.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from typing import Any
+
+import botocore.session
+from builds import session_of
+from ministack.core import iam_actions
+from ministack.core.responses import get_region
+from ministack.services import cloudformation, iam, scheduler
+
+DELETE_STACK = "arn:aws:scheduler:::aws-sdk:cloudformation:deleteStack"
+LIMIT_S = 60.0
+
+
+def authorize_in_groups() -> None:
+    """Calls on a schedule are authorized in its own group, as AWS does; MiniStack knows one."""
+    resource_of = iam_actions.extract_resource_arn
+
+    def found(
+        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, *rest: Any
+    ) -> Any:
+        arn = resource_of(service, method, path, headers, body, query, *rest)
+        if service != "scheduler" or ":schedule/" not in arn:
+            return arn
+        named = query.get("groupName") or json.loads(body or b"{}").get("GroupName", "default")
+        group = named[0] if isinstance(named, list) else named
+        return arn.replace(":schedule/default/", f":schedule/{group}/")
+
+    iam_actions.extract_resource_arn = found
+
+
+def advance(endpoint: str, to: str) -> list[str]:
+    """Fire every schedule that is due at that ISO time; the names of those that did."""
+    now, fired = datetime.fromisoformat(to), []
+    for key, schedule in list(scheduler._schedules.items()):
+        if _at(schedule["ScheduleExpression"]) > now.replace(tzinfo=None):
+            continue
+        _call(endpoint, schedule["Target"])
+        fired.append(schedule["Name"])
+        if schedule["ActionAfterCompletion"] == "DELETE":
+            del scheduler._schedules[key]
+    return fired
+
+
+def _at(expression: str) -> datetime:
+    return datetime.fromisoformat(expression.removeprefix("at(").removesuffix(")"))
+
+
+def _call(endpoint: str, target: dict[str, Any]) -> None:
+    if target["Arn"] != DELETE_STACK:
+        raise ValueError(f"the target {target['Arn']} is not emulated")
+    role = iam._roles[target["RoleArn"].rpartition("/")[2]]
+    if "scheduler.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
+        raise ValueError(f"EventBridge Scheduler may not assume {target['RoleArn']}")
+    session = session_of(target["RoleArn"])
+    client = botocore.session.get_session().create_client(
+        "cloudformation",
+        region_name=get_region(),
+        endpoint_url=endpoint,
+        aws_access_key_id=session["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=session["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=session["AWS_SESSION_TOKEN"],
+    )
+    given = json.loads(target["Input"])
+    client.delete_stack(**given)
+    until = time.monotonic() + LIMIT_S
+    while _status(given["StackName"]) == "DELETE_IN_PROGRESS" and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def _status(stack_id: str) -> str:
+    found = [s for s in cloudformation._stacks.values() if s["StackId"] == stack_id]
+    return found[0]["StackStatus"] if found else "DELETE_COMPLETE"
