@@ -15,7 +15,8 @@ BLOCK = 500
 
 
 def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...] | int) -> Floats:
-    """Service times with mean 1: "det", "erl4", "exp", "h2" and "logn4" (both SCV 4), "gamma:CV"."""
+    """Service times with mean 1: "det", "erl4", "exp", "h2" and "logn4" (both SCV 4), "gamma:CV"
+    and "logn:CV"."""
     if kind == "det":
         return np.ones(shape)
     if kind == "erl4":
@@ -31,6 +32,9 @@ def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...] | int) -> F
     if kind.startswith("gamma:"):
         alpha = float(kind.removeprefix("gamma:")) ** -2
         return rng.gamma(alpha, 1 / alpha, shape)
+    if kind.startswith("logn:"):
+        spread = math.log1p(float(kind.removeprefix("logn:")) ** 2)
+        return rng.lognormal(-spread / 2, math.sqrt(spread), shape)
     raise ValueError(f"unknown service time {kind!r}")
 
 
@@ -110,6 +114,32 @@ def cold_share_per_request(
             cold += now >= counted_from
         heapq.heappush(busy, now + length)
     return cold / (arrivals - arrivals // 5)
+
+
+def cold_shares(
+    load: float, kept: tuple[float, ...], arrivals: int, seed: int, kind: str
+) -> Floats:
+    """As `cold_share_per_request` in units of the service time, for several keep-alive times from
+    one sample, and a hundred times quicker.
+
+    Instances that became idle are a pile, taken from the top: a departure puts on it what the next
+    arrival at the same number in service takes off. So the idle time before an arrival is the
+    distance to the last departure at its level, and a sort by level finds it.
+    """
+    rng = np.random.default_rng(seed)
+    came = rng.exponential(1 / load, arrivals).cumsum()
+    gone = np.sort(came + draw(rng, kind, arrivals))
+    climbed = np.arange(1, arrivals + 1) - np.searchsorted(gone, came, "right")
+    fell = np.searchsorted(came, gone, "left") - np.arange(arrivals)
+    times = np.concatenate([came, gone])
+    order = np.argsort(times, kind="stable")
+    level = np.concatenate([climbed, fell]).astype(np.uint16)[order]
+    by_level = np.argsort(level, kind="stable")
+    at, level, came_in = times[order][by_level], level[by_level], (order < arrivals)[by_level]
+    idle = np.full(at.size, np.inf)
+    idle[1:] = np.where(level[1:] == level[:-1], np.diff(at), np.inf)
+    counted = idle[came_in & (at >= came[arrivals // 5])]
+    return np.array([(counted > limit).mean() for limit in kept])
 
 
 def batch_run_s(records: int, service_s: float, cv: float, workers: int, seed: int) -> float:

@@ -159,7 +159,9 @@ def _size(function: Function, factors: Factors) -> Sized:
         spilled_s = requests * cold * (service_ms / 1000 + init_s)
         billed_s = 0.0 if function.prices.imputed else spilled_s
     else:
-        cold, starts = cold_share_and_starts(rates, service_ms / 1000, keep_alive_s(platform))
+        cold, starts = cold_share_and_starts(
+            rates, service_ms / 1000, keep_alive_s(platform), need.model.service_time_cv
+        )
         starts_a_month = starts * HOURS_IN_MONTH * 3600
         billed_s = requests * service_ms / 1000 + starts_a_month * init_s
     overhead = overhead_ms(option, work)
@@ -196,7 +198,8 @@ def _ready_notes(
     if ready is None:
         return (models,) if models else ()
     alive_s = keep_alive_s(function.option.machines)
-    cold, _starts = cold_share_and_starts(rates, service_ms / 1000, alive_s)
+    cv = function.work.need.model.service_time_cv
+    cold, _starts = cold_share_and_starts(rates, service_ms / 1000, alive_s, cv)
     notes = [
         f"Instances are kept ready by the clock, {ready.min()} to {ready.max()} of them; on demand "
         f"{cold:.2%} of the requests would wait {init_s:,.1f} s for a start."

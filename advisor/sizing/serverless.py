@@ -8,23 +8,17 @@ cold start.
 from __future__ import annotations
 
 import math
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import interpolate, optimize
+from scipy import optimize
 
 from advisor.errors import InputError
 from advisor.sizing.service_time import ServiceTime
+from advisor.sizing.warm_pool import LONGEST_KEPT, most_starts, share
 
 Floats = NDArray[np.float64]
-
-# Above this load the ladder of instances is not climbed but extrapolated, see cold_start_share.
-LADDER_LOAD = 48.0
-NO_OVERFLOW = 1e-15
-LEAST_LOAD = 1e-7
-LONGEST_GAP = 1e8
 
 
 def concurrency(rate_per_s: ArrayLike, service_s: ArrayLike) -> Floats:
@@ -33,7 +27,11 @@ def concurrency(rate_per_s: ArrayLike, service_s: ArrayLike) -> Floats:
 
 
 def cold_start_share(
-    rate_per_s: ArrayLike, service_s: float, keep_alive_s: float, shared: bool = False
+    rate_per_s: ArrayLike,
+    service_s: float,
+    keep_alive_s: float,
+    shared: bool = False,
+    cv: float = 1.0,
 ) -> Floats:
     """Share of the requests that start an instance, for each rate; shape of `rate_per_s`.
 
@@ -41,44 +39,35 @@ def cold_start_share(
     arrived in the last S + T before it: e^(-lambda (S + T)), exact for Poisson arrivals (empty
     M/G/infinity system whose customers stay S + T, seen by an arrival: PASTA).
 
-    Otherwise an instance serves one request at a time and the busiest instances are preferred
-    (newest or most recently used first, which is what lets a platform scale in). Instance n then
-    sees what overflows the n - 1 before it, and is cold after a gap of S + T between overflows.
-    Gaps longer than t come at the rate -d/dt P(no overflow in t) = r(n) e^(-r(n) t), with r(n) the
-    smallest eigenvalue of the birth-death chain on 0..n-1 busy instances that an overflow kills:
-    the share is the sum over n of r(n) / lambda e^(-r(n) (S + T)). Own derivation for T of at least
-    a few S, in the spirit of Mahmoudi and Khazaei's model of serverless platforms (2020). Above a
-    load of 48 erlang the share falls with 1 / sqrt(load): the number of busy instances fluctuates
-    by sqrt(load), and only the instances on that fringe cool down. A platform that spreads
-    requests over all instances keeps them warmer at the price of more of them.
+    Otherwise an instance serves one request at a time, and the one that became idle last is taken
+    (what lets a platform scale in): see `warm_pool.ladder`, where `cv`, standard deviation over
+    mean of the service time, counts too. A platform that spreads requests over all instances keeps
+    them warmer at the price of more of them.
 
     A rate of 0 gives 1: whoever comes first is cold. Raises InputError for negative arguments.
     """
     rate = np.asarray(rate_per_s, dtype=np.float64)
     if rate.size and rate.min() < 0:
         raise InputError(f"a rate is {rate.min():g} requests/s; give 0 or more")
-    if service_s <= 0 or keep_alive_s < 0:
+    if service_s <= 0 or keep_alive_s < 0 or not 0 <= cv < math.inf:
         raise InputError(
-            f"service_s is {service_s:g} and keep_alive_s is {keep_alive_s:g}; "
-            "give a time above 0 and one of 0 or more"
+            f"service_s is {service_s:g}, keep_alive_s is {keep_alive_s:g} and cv is {cv:g}; "
+            "give a time above 0, one of 0 or more and a variability of 0 or more"
         )
     if shared:
         return np.asarray(np.exp(-rate * (service_s + keep_alive_s)))
-    distinct, where = np.unique(rate, return_inverse=True)  # a week repeats its rates
-    load, gap = distinct * service_s, 1 + keep_alive_s / service_s
-    if gap > LONGEST_GAP:
+    kept = keep_alive_s / service_s
+    if kept > LONGEST_KEPT:
         raise InputError(
-            f"keep_alive_s is {gap:.2g} times service_s; give a service time of at least a "
+            f"keep_alive_s is {kept:.2g} times service_s; give a service time of at least a "
             "hundred-millionth of the keep-alive time"
         )
-    share = _share(np.clip(load, LEAST_LOAD, LADDER_LOAD), gap)
-    share = np.where(load < LEAST_LOAD, np.exp(-load * gap), share)
-    share = share * np.sqrt(LADDER_LOAD / np.maximum(load, LADDER_LOAD))
-    return np.asarray(share[where].reshape(rate.shape))
+    distinct, where = np.unique(rate, return_inverse=True)  # a week repeats its rates
+    return np.asarray(share(distinct * service_s, kept, cv)[where].reshape(rate.shape))
 
 
 def cold_starts_billed_per_s(
-    rate_per_s: ArrayLike, service_s: float, keep_alive_s: float
+    rate_per_s: ArrayLike, service_s: float, keep_alive_s: float, cv: float = 1.0
 ) -> Floats:
     """Starts a second that a bill reckons with: the most that this rate or any lower one has.
 
@@ -87,30 +76,26 @@ def cold_starts_billed_per_s(
     month is never exactly as busy as planned. So the highest number of starts on the way is billed.
     Arguments as for `cold_start_share`.
     """
-    rate = np.asarray(rate_per_s, dtype=np.float64)
-    load, gap = rate * service_s, 1 + keep_alive_s / service_s
-    at = np.clip(load, LEAST_LOAD, LADDER_LOAD)
-    log_gap = np.full(at.shape, math.log(min(gap, LONGEST_GAP)))
-    starts = np.exp(_most_starts()(np.stack([np.log(at), log_gap], axis=-1)))
-    few = np.minimum(load, 1 / gap)
-    starts = np.where(load < LEAST_LOAD, few * np.exp(-few * gap), starts)
-    return np.asarray(starts * np.sqrt(np.maximum(load / LADDER_LOAD, 1)) / service_s)
+    load = np.asarray(rate_per_s, dtype=np.float64) * service_s
+    return np.asarray(most_starts(load, keep_alive_s / service_s, cv) / service_s)
 
 
 def cold_share_and_starts(
-    rates: Floats, service_s: float, keep_alive_s: float
+    rates: Floats, service_s: float, keep_alive_s: float, cv: float
 ) -> tuple[float, float]:
     """(share of a week's requests that start an instance, starts a second that are billed on
     average). Remembered: functions from one vCPU on have the same service time at every size."""
-    return _cold_week(rates.tobytes(), service_s, keep_alive_s)
+    return _cold_week(rates.tobytes(), service_s, keep_alive_s, cv)
 
 
 @lru_cache(maxsize=1024)
-def _cold_week(week: bytes, service_s: float, keep_alive_s: float) -> tuple[float, float]:
+def _cold_week(
+    week: bytes, service_s: float, keep_alive_s: float, cv: float
+) -> tuple[float, float]:
     rates = np.frombuffer(week, dtype=np.float64)
-    shares = cold_start_share(rates, service_s, keep_alive_s)
+    shares = cold_start_share(rates, service_s, keep_alive_s, cv=cv)
     distinct, where = np.unique(rates, return_inverse=True)
-    starts = cold_starts_billed_per_s(distinct, service_s, keep_alive_s)[where]
+    starts = cold_starts_billed_per_s(distinct, service_s, keep_alive_s, cv)[where]
     return float((shares * rates).sum() / rates.sum()), float(starts.mean())
 
 
@@ -146,73 +131,3 @@ def mixture_percentile_ms(
 
     root = optimize.brentq(excess, warm * (1 - 1e-9), warm + init + 1e-9, rtol=1e-6)
     return float(root) * service_ms
-
-
-def _share(load: Floats, gap: float) -> Floats:
-    """`_ladder` from a table of it, made once: cubic splines in the logarithms.
-
-    Within 2 % for shares above one in 100,000, and within 20 % for any.
-    """
-    height = _surface().ev(np.log(load), np.full(load.shape, math.log(gap)))
-    return np.asarray(np.clip(np.exp(height), 0.0, 1.0))
-
-
-@cache
-def _table() -> tuple[Floats, Floats, Floats]:
-    """(loads, S + T in service times, share of cold requests)."""
-    loads = np.geomspace(LEAST_LOAD, LADDER_LOAD, 160)
-    gaps = np.geomspace(1, LONGEST_GAP, 120)
-    return loads, gaps, np.maximum(_ladder(loads, gaps), 1e-300)
-
-
-@cache
-def _surface() -> Any:
-    loads, gaps, share = _table()
-    return interpolate.RectBivariateSpline(np.log(loads), np.log(gaps), np.log(share))
-
-
-@cache
-def _most_starts() -> Any:
-    """Starts in a service time, the most up to a load; linear in the logarithms, so never falling."""
-    loads, gaps, share = _table()
-    starts = np.maximum.accumulate(loads[:, None] * share, axis=0)
-    return interpolate.RegularGridInterpolator((np.log(loads), np.log(gaps)), np.log(starts))
-
-
-def _ladder(loads: Floats, gaps: Floats) -> Floats:
-    """Cold share for every load and S + T in units of the service time: (loads, gaps).
-
-    Loads are above 0 and rising.
-    """
-    a = loads[::-1]
-    rungs = int(a[0] + 9 * math.sqrt(a[0]) + 24)
-    share = np.zeros((a.size, gaps.size))
-    # Unnormalised over k = 0..n-1 busy: pi(k), its sum, and the expected time H(k) from 0 to k.
-    pi, mass = np.ones_like(a), np.ones_like(a)
-    hop = 1 / a
-    reached = hop
-    first, second = np.zeros_like(a), np.zeros_like(a)  # sums of pi(k) H(k) and pi(k) H(k)^2
-    blocked = np.ones_like(a)
-    for n in range(1, rungs + 1):
-        # Rayleigh quotient of the expected times to overflow, H(n) - H(k): an upper bound of the
-        # smallest eigenvalue that is nearly exact where T is many service times.
-        mean = reached * mass - first
-        square = reached * (mean - first) + second
-        slowest = (mean / square)[:, None]
-        share[: a.size] += slowest / a[:, None] * np.exp(-slowest * gaps)
-        carried = a * blocked
-        passed_on = carried / (n + carried)
-        left = int((passed_on > NO_OVERFLOW).sum())  # a leading slice: loads are falling
-        if left == 0:
-            break
-        if left < a.size:
-            a, pi, mass, hop = a[:left], pi[:left], mass[:left], hop[:left]
-            reached, first, second = reached[:left], first[:left], second[:left]
-        blocked = passed_on[:left]
-        pi = pi * a / n
-        weighted = pi * reached
-        first, second = first + weighted, second + weighted * reached
-        mass = mass + pi
-        hop = (1 + n * hop) / a
-        reached = reached + hop
-    return share[::-1]
