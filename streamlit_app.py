@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy import runs
-from ui import advice
+from ui import advice, warm
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -54,6 +54,7 @@ class SecurityHeaders:
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any] | None]:
     runs.launch()
+    warm.start()
     try:
         yield None
     finally:

@@ -51,9 +51,9 @@ def turn_to(page: str) -> None:
 
 def answers() -> Answers:
     """The answers of this session, on whichever page; the first preset to begin with."""
-    if ANSWERS not in st.session_state:
-        st.session_state[ANSWERS] = starting_answers()
-    held: Answers = st.session_state[ANSWERS]
+    held: Answers | None = st.session_state.get(ANSWERS)
+    if held is None:
+        held = st.session_state[ANSWERS] = starting_answers()
     return held
 
 
@@ -136,9 +136,10 @@ def saw(path: str, widget_value: Any) -> None:
 
 def _absorb() -> None:
     """Take over what the widgets say before anything is drawn from the answers."""
+    held = answers()
     for path in st.session_state.get(_SEEN, ()):
         if path in st.session_state:
-            answers()[path] = _answer(path, st.session_state[path])
+            held[path] = _answer(path, st.session_state[path])
 
 
 def _answer(path: str, widget_value: Any) -> Any:
@@ -167,7 +168,8 @@ def widget_changed() -> bool:
 
 
 def _widgets() -> dict[str, Any]:
-    return {str(k): v for k, v in st.session_state.items() if not str(k).startswith("_")}
+    # `to_dict` looks once; items() would look everything up again for each of them.
+    return {k: v for k, v in st.session_state.to_dict().items() if not k.startswith("_")}
 
 
 def same_page() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
+import pyarrow as pa
 
 from advisor.prices.status import dated
 from advisor.recommendation import (
@@ -37,24 +38,29 @@ PURCHASE_LABELS: Mapping[str, str] = {
 }
 
 
-def ranking(answer: Recommendation) -> pd.DataFrame:
-    """One row for each option that fits, best first; numbers stay numbers, so it sorts."""
-    return pd.DataFrame(
-        [
-            {
-                "Rank": place,
-                "Option": ranked.name,
-                "Kind": ranked.kind,
-                "Cloud bill": ranked.monthly_usd.expected,
-                "People": ranked.people_monthly_usd,
-                "Total": ranked.total_monthly_usd,
-                "Latency": ranked.p95_ms,
-                "Finish": ranked.finish_h,
-                "Score": ranked.score,
-                "Best in draws": ranked.best_in_draws * 100,
-            }
-            for place, ranked in enumerate(answer.ranking, start=1)
-        ]
+def ranking(answer: Recommendation, *, waits: bool) -> pa.Table:
+    """One row for each option that fits, best first; numbers stay numbers, so it sorts.
+
+    `waits`: somebody waits for it, so its speed is a response time. As what is sent to the browser:
+    this table is drawn for each answer that changes, and pandas would take longer than the rest.
+    """
+    shown = answer.ranking
+    return pa.table(
+        {
+            "Rank": list(range(1, len(shown) + 1)),
+            "Option": [r.name for r in shown],
+            "Kind": [r.kind for r in shown],
+            "Cloud bill": [r.monthly_usd.expected for r in shown],
+            "People": [r.people_monthly_usd for r in shown],
+            "Total": [r.total_monthly_usd for r in shown],
+            **(
+                {"Latency": pa.array([r.p95_ms for r in shown], pa.float64())}
+                if waits
+                else {"Finish": pa.array([r.finish_h for r in shown], pa.float64())}
+            ),
+            "Score": [r.score for r in shown],
+            "Best in draws": [r.best_in_draws * 100 for r in shown],
+        }
     )
 
 

@@ -20,10 +20,11 @@ from loky import ProcessPoolExecutor
 
 from advisor.errors import AdvisorError
 
-WORKERS = 2
+# The page's own process needs a core; a second worker would take it, and 150 MB.
+WORKERS = max(1, min(2, (os.cpu_count() or 2) - 1))
 MOST_AT_ONCE = 64  # running and waiting; more would be answered long after anybody reads it
-QUIET_S = 300
-NICENESS = 5  # a verdict that somebody waits for goes first
+QUIET_S = 120
+NICENESS = 15  # a verdict that somebody waits for goes first
 _TRIES = 2
 
 

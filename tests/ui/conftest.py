@@ -14,12 +14,15 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from ui.components import later  # noqa: E402 - after the path to it
+
 LIMIT_S = 180  # a guard against hanging, not against busy machines
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ADVISOR_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(later, "_IDLE_S", 0.0)  # nobody here answers on
     before = Path.cwd()
     os.chdir(ROOT)  # where .streamlit/config.toml is
     yield

@@ -42,6 +42,12 @@ def look_at(app: AppTest, *sections: str) -> AppTest:
     return app.run()
 
 
+def look_into(app: AppTest, place: str) -> AppTest:
+    """Open a popover or an expander: what is in it is drawn only then."""
+    app.session_state[place] = True
+    return app.run()
+
+
 @pytest.fixture(autouse=True)
 def _flips_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flips ask for a hundred verdicts; they have tests of their own below advisor."""
@@ -153,7 +159,7 @@ def test_nothing_fits_is_a_state_with_a_way_out(
 
 
 def test_a_requirements_file_replaces_the_answers(open_app: Open) -> None:
-    app = open_app()
+    app = look_into(open_app(), "popover file")
     need = presets()["internal-tool"].requirements
     app.file_uploader(key="requirements_file").upload(
         "mine.yaml", dumps(need).encode(), "application/yaml"
@@ -174,6 +180,7 @@ def test_a_requirements_file_replaces_the_answers(open_app: Open) -> None:
 def test_a_bad_file_changes_nothing_and_says_why(open_app: Open, content: bytes, said: str) -> None:
     app = open_app()
     app.number_input(key="service.p95_ms").set_value(90.0).run()
+    look_into(app, "popover file")
     app.file_uploader(key="requirements_file").upload("bad.yaml", content, "text/yaml").run()
     assert not app.exception
     assert any(said in e.value.replace("\\", "") for e in app.error)
@@ -241,7 +248,7 @@ def test_a_week_of_numbers_comes_with_a_file_and_can_be_left_and_taken_again(
 ) -> None:
     base = presets()["fraud-detection"].requirements.model_dump(mode="json")
     base["traffic"]["pattern"] = [float(1 + hour % 24) for hour in range(168)]
-    app = open_app()
+    app = look_into(open_app(), "popover file")
     app.file_uploader(key="requirements_file").upload(
         "week.json", json.dumps(base).encode(), "application/json"
     ).run()

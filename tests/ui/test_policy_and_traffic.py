@@ -47,9 +47,16 @@ def hourly(weeks: int = 2) -> bytes:
 
 
 def upload(app: AppTest, key: str, name: str, content: bytes, kind: str) -> AppTest:
+    look_into(app, "policies" if key == "policy_file" else "popover traffic")
     app.file_uploader(key=key).upload(name, content, kind).run()
     assert not app.exception
     return app
+
+
+def look_into(app: AppTest, place: str) -> AppTest:
+    """Open a popover or an expander: what is in it is drawn only then."""
+    app.session_state[place] = True
+    return app.run()
 
 
 def test_a_policy_holds_for_its_session_alone_and_says_its_effect(open_app: Open) -> None:
@@ -64,6 +71,7 @@ def test_a_policy_holds_for_its_session_alone_and_says_its_effect(open_app: Open
     assert r"No \*servers\*" in said
     assert "servers" not in texts(other.run())
     assert advice.verdict(need, (policy,)).verdict == "self-hosted"
+    look_into(app, "policies")
     app.button(key="drop policy house.yaml").click().run()
     assert told not in texts(app)
     assert app.session_state[state.POLICIES] == ()
@@ -88,7 +96,7 @@ def test_the_server_s_own_policy_is_shown_as_in_force(
     path = tmp_path / "board.yaml"
     path.write_bytes(NO_AWS)
     monkeypatch.setenv("ADVISOR_POLICIES", str(path))
-    said = texts(open_app())
+    said = texts(look_into(open_app(), "policies"))
     assert r"set by whoever runs this server: **No \*servers\***" in said
     assert "rules out" in said
 

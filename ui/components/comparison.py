@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyarrow as pa
 import streamlit as st
 
 from advisor.catalog.loader import option as catalog_option
@@ -37,10 +38,13 @@ def side_by_side(need: Requirements, answer: Recommendation) -> None:
     names = [f"{KIND_LABEL[r.kind].capitalize()}: {fmt.escape(r.name)}" for r in found]
     table = [(row.label, _cells(row, found)) for row in rows(need)]
     st.table(
-        {
-            "Compared": [label for label, _ in table],
-            **{name: [cells[i] for _, cells in table] for i, name in enumerate(names)},
-        },
+        pa.table(
+            [
+                [label for label, _ in table],
+                *([cells[i] for _, cells in table] for i in range(len(names))),
+            ],
+            names=["Compared", *names],
+        ),
         border="horizontal",
         hide_index=True,
         alt="Best managed option against best self-hosted option",

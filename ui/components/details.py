@@ -13,6 +13,7 @@ from ui import charts, tables, theme
 from ui import format as fmt
 from ui.answers import describe, unit
 from ui.components import later
+from ui.components.opened import unfolded
 
 Names = Mapping[str, str]  # option id -> name
 
@@ -34,10 +35,9 @@ def ranked(need: Requirements, answer: Recommendation) -> None:
 
 
 def _ranking(need: Requirements, answer: Recommendation) -> None:
-    frame = tables.ranking(answer)
     waits = need.traffic.mode is Mode.realtime
     st.dataframe(
-        frame.drop(columns=["Finish"] if waits else ["Latency"]),
+        tables.ranking(answer, waits=waits),
         hide_index=True,
         height="content",
         column_config={
@@ -51,18 +51,19 @@ def _ranking(need: Requirements, answer: Recommendation) -> None:
             ),
             "Finish": st.column_config.NumberColumn("Done after", format="%.2g h"),
             "Score": st.column_config.ProgressColumn(
-                min_value=0.0, max_value=max(1.0, frame["Score"].max()), format="%.2f"
+                min_value=0.0, max_value=max(1.0, *(r.score for r in answer.ranking)), format="%.2f"
             ),
             "Best in draws": st.column_config.NumberColumn(format="%.0f %%"),
         },
         alt=charts.scores_said(answer.ranking),
     )
-    with st.expander("The same as a plain table"):
-        st.table(
-            tables.ranking_said(answer, waits=waits).map(_cell),
-            border="horizontal",
-            hide_index=True,
-        )
+    with unfolded("The same as a plain table", "ranking") as is_open:
+        if is_open:
+            st.table(
+                tables.ranking_said(answer, waits=waits).map(_cell),
+                border="horizontal",
+                hide_index=True,
+            )
 
 
 def _contributions(answer: Recommendation) -> None:
@@ -85,8 +86,9 @@ def _contributions(answer: Recommendation) -> None:
         key="scores",
         alt=charts.scores_said(answer.ranking),
     )
-    with st.expander("The same as a plain table"):
-        st.table(tables.contributions(answer), border="horizontal", hide_index=True)
+    with unfolded("The same as a plain table", "contributions") as is_open:
+        if is_open:
+            st.table(tables.contributions(answer), border="horizontal", hide_index=True)
 
 
 def what_changes_it(

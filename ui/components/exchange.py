@@ -14,6 +14,7 @@ from ui import advice, kept, state
 from ui import format as fmt
 from ui.answers import encode
 from ui.components import scenario_file, scenarios
+from ui.components.opened import opened
 
 _UPLOAD = "requirements_file"
 _PROBLEMS = "_requirements_problems"
@@ -36,15 +37,18 @@ def toolbar(need: Requirements | None) -> None:
 
 def link() -> None:
     """The address that reproduces this page, to copy."""
-    with st.popover("Copy link", icon=":material/link:"):
-        st.markdown("This address holds all answers. Whoever opens it sees the same page.")
-        base = (st.context.url or "").split("?")[0]
-        st.code(f"{base}?{urlencode(encode(state.answers()))}", language=None, wrap_lines=True)
+    with opened("Copy link", ":material/link:", "link") as is_open:
+        if is_open:
+            st.markdown("This address holds all answers. Whoever opens it sees the same page.")
+            base = (st.context.url or "").split("?")[0]
+            st.code(f"{base}?{urlencode(encode(state.answers()))}", language=None, wrap_lines=True)
 
 
 def file(need: Requirements | None) -> None:
     """The requirements as a file, the one that the command line reads."""
-    with st.popover("File", icon=":material/description:"):
+    with opened("File", ":material/description:", "file") as is_open:
+        if not is_open:
+            return
         if need is not None:
             st.download_button(
                 "Download the answers (YAML)",
@@ -79,7 +83,9 @@ def file_problems() -> None:
 
 def decision_record(need: Requirements) -> None:
     """The decision record, ready for the architecture review, in three formats."""
-    with st.popover("Decision record", icon=":material/gavel:"):
+    with opened("Decision record", ":material/gavel:", "record") as is_open:
+        if not is_open:
+            return
         st.markdown(
             "The decision with its context, drivers, options, consequences and sources, in the form "
             "of [MADR](https://adr.github.io/madr/)."
@@ -89,6 +95,7 @@ def decision_record(need: Requirements) -> None:
             key="deciders",
             placeholder="to be named",
             max_chars=200,
+            persist_state="session",
             help="Stands at the head of the record.",
         )
         for label, suffix, mime, write in _FORMATS:

@@ -15,6 +15,7 @@ from advisor.requirements import Requirements
 from ui import format as fmt
 from ui import state
 from ui.answers import Question, questions
+from ui.components.opened import unfolded
 
 _CERTAINTY = {
     "your answer": ":blue-badge[your answer]",
@@ -53,8 +54,9 @@ def browser(need: Requirements, ranked: Ranked) -> None:
     )
     with st.container(border=True):
         body(found[chosen], ranked, "browser")
-    with st.expander("All figures as a table"):
-        _table(list(found.values()))
+    with unfolded("All figures as a table", "figures") as is_open:
+        if is_open:
+            _table(list(found.values()))
 
 
 def body(figure: Figure, ranked: Ranked, key: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -16,9 +16,12 @@ from advisor.errors import AdvisorError
 from advisor.requirements import Requirements
 from ui import advice, state
 from ui import format as fmt
+from ui.workers import BusyError
 
 _WHO, _STOPPED = "_who", "_stopped"
-_FIRST_TURN_S, _LONGEST_TURN_S = 0.1, 1.0
+_IDLE_S = 0.4  # who answers on sooner than that looks at the verdict, not at what would change it
+# A new answer waits at most for a turn; shorter ones would cost more than they give.
+_FIRST_TURN_S, _LONGEST_TURN_S = 0.03, 0.1
 _LONG_S = 3.0  # from here on the wait has a clock and a way to stop it
 
 
@@ -27,11 +30,16 @@ class Later:
     """A result that is on its way: where it goes and how it is drawn."""
 
     what: advice.What
-    asked: str  # the question itself
-    future: Future[Any]
+    need: Requirements
+    future: Future[Any] | None  # None: not begun
     places: tuple[DeltaGenerator, ...]
     draw: Callable[[Any], None]  # fills the places
     said: str  # what stands in the first place meanwhile
+
+    @property
+    def asked(self) -> str:
+        """The question itself."""
+        return _question(self.what, self.need)
 
 
 def ask(
@@ -41,13 +49,13 @@ def ask(
     draw: Callable[[Any], None],
     said: str,
 ) -> Later | None:
-    """Start a what-if for these places; None when somebody stopped it. Raises BusyError."""
-    asked = f"{what} {need.model_dump_json()}"
+    """A what-if for these places, to be begun by `fill_in`; None when somebody stopped it."""
+    asked = _question(what, need)
     if asked in _stopped():
         _not_computed(what, asked, places[0])
         return None
-    future = advice.start(what, need, state.policies(), who=who())
-    return Later(what, asked, future, places, draw, said)
+    known = advice.known(what, need, state.policies(), who=who())
+    return Later(what, need, known, places, draw, said)
 
 
 def clear_rest(elements: int) -> None:
@@ -68,27 +76,75 @@ def who() -> str:
 def fill_in(things: list[Later]) -> None:
     """Draw each thing once it is there. To be called last: it waits, with the page in place.
 
-    Each turn of the wait lets a new answer interrupt it. (A part of the page that renews itself by
-    a timer would report an old address now and then, and so undo an answer.)
+    What nobody asked before begins once the page was idle for a moment. Each turn of the wait lets
+    a new answer interrupt it. (A part of the page that renews itself by a timer would report an old
+    address now and then, and so undo an answer.)
     """
-    advice.keep_only(who(), [thing.future for thing in things])
-    pending = list(things)
-    texts = {thing.what: thing.places[0] for thing in things}
-    began, turn, long = time.monotonic(), _FIRST_TURN_S, False
+    advice.keep_only(who(), [thing.future for thing in things if thing.future])
+    began, turn, seconds = time.monotonic(), _FIRST_TURN_S, -1
+    pending = _drawn(things)
+    texts = {thing.what: thing.places[0] for thing in pending}
+    for thing in pending:
+        texts[thing.what].markdown(_waiting(thing))
     while pending:
-        for thing in [t for t in pending if t.future.done()]:
-            _draw(thing)
-            pending.remove(thing)
-        if not pending:
-            return
+        _let_in()
         waited = time.monotonic() - began
-        if waited > _LONG_S and not long:
-            texts, long = {thing.what: _stoppable(thing) for thing in pending}, True
-        clock = f" {waited:.0f} s" if long else ""
-        for thing in pending:
-            texts[thing.what].markdown(f":material/hourglass_top: :gray[{thing.said}{clock}]")
-        wait([thing.future for thing in pending], timeout=turn, return_when=FIRST_COMPLETED)
-        turn = min(turn * 1.5, _LONGEST_TURN_S)
+        if waited >= _IDLE_S:
+            pending = _begun(pending)
+        if waited > _LONG_S and int(waited) > seconds:
+            if seconds < 0:
+                texts = {thing.what: _stoppable(thing) for thing in pending}
+            seconds = int(waited)
+            for thing in pending:
+                texts[thing.what].markdown(f"{_waiting(thing)} :gray[{seconds} s]")
+        futures = [thing.future for thing in pending if thing.future]
+        if futures:
+            wait(futures, timeout=turn, return_when=FIRST_COMPLETED)
+        else:
+            time.sleep(min(turn, _IDLE_S))
+        turn = min(turn * 1.3, _LONGEST_TURN_S)
+        pending = _drawn(pending)
+
+
+def _drawn(things: list[Later]) -> list[Later]:
+    """Draw what is there; the rest."""
+    rest = []
+    for thing in things:
+        if thing.future is not None and thing.future.done():
+            _draw(thing, thing.future)
+        else:
+            rest.append(thing)
+    return rest
+
+
+def _begun(things: list[Later]) -> list[Later]:
+    """All of them under way; without those that the workers do not take."""
+    out = []
+    for thing in things:
+        if thing.future is None:
+            try:
+                future = advice.start(thing.what, thing.need, state.policies(), who=who())
+            except BusyError as error:
+                thing.places[0].warning(
+                    fmt.escape(str(error)), icon=":material/hourglass_disabled:"
+                )
+                continue
+            thing = replace(thing, future=future)
+        out.append(thing)
+    return out
+
+
+def _let_in() -> None:
+    """Let an answer that was given meanwhile interrupt the wait: Streamlit looks when this is read."""
+    st.session_state.get(_WHO)
+
+
+def _question(what: advice.What, need: Requirements) -> str:
+    return f"{what} {need.model_dump_json()}"
+
+
+def _waiting(thing: Later) -> str:
+    return f":material/hourglass_top: :gray[{thing.said}]"
 
 
 def _stoppable(thing: Later) -> DeltaGenerator:
@@ -114,13 +170,13 @@ def _stopped() -> set[str]:
     return held
 
 
-def _draw(thing: Later) -> None:
-    if thing.future.cancelled():
+def _draw(thing: Later, future: Future[Any]) -> None:
+    if future.cancelled():
         _not_computed(thing.what, thing.asked, thing.places[0])
         return
-    error = thing.future.exception()
+    error = future.exception()
     if error is None:
-        thing.draw(thing.future.result())
+        thing.draw(future.result())
     elif isinstance(error, AdvisorError):
         for place in thing.places:
             place.empty()

@@ -16,6 +16,7 @@ from advisor.whatif import Growth, VolumeSweep
 from ui import advice, charts, state, tables, theme
 from ui import format as fmt
 from ui.components import later
+from ui.components.opened import unfolded
 
 Names = Mapping[str, str]  # option id -> name
 
@@ -93,7 +94,7 @@ def size_and_week(need: Requirements, answer: Recommendation) -> None:
     st.markdown("**The week's load and replicas (UTC)**")
     _draw(charts.week(rates, shown, dark=theme.is_dark()), "week", charts.week_said(rates, shown))
     if size.hourly_replicas:
-        _as_table(lambda: tables.week(shown), index=True)
+        _as_table("week", lambda: tables.week(shown), index=True)
     else:
         st.info(
             "There are no replicas to plan: the platform starts one for each request it needs to."
@@ -106,7 +107,7 @@ def size_and_week(need: Requirements, answer: Recommendation) -> None:
             st.info(fmt.escape(str(error)))
             return
         _draw(charts.load(curve, dark=theme.is_dark()), "load", charts.load_said(curve))
-        _as_table(lambda: charts.load_table(curve))
+        _as_table("load", lambda: charts.load_table(curve))
 
 
 def volume(need: Requirements, names: Names) -> later.Later | None:
@@ -125,7 +126,7 @@ def volume(need: Requirements, names: Names) -> later.Later | None:
                 st.table(crossings.map(_cell), border="horizontal", hide_index=True)
             else:
                 st.markdown("No two of these options change places between these volumes.")
-            _as_table(lambda: charts.volume_table(sweep, names, total=total))
+            _as_table("volume", lambda: charts.volume_table(sweep, names, total=total))
 
     said = "Pricing every option from 100 to a billion requests a month …"
     return later.ask("volume", need, (place,), draw, said)
@@ -168,7 +169,7 @@ def growth(need: Requirements, names: Names) -> later.Later | None:
                 )
             if found.note:
                 st.markdown(f":gray[{fmt.escape(found.note)}]")
-            _as_table(lambda: charts.growth_table(found, names))
+            _as_table("growth", lambda: charts.growth_table(found, names))
 
     return later.ask("growth", need, (place,), draw, "Asking for each of 36 months …")
 
@@ -178,7 +179,7 @@ def doubt(answer: Recommendation) -> None:
     said = charts.stability_said(answer.ranking)
     st.markdown("**How stable the winner is**: first in this share of the redraws")
     _draw(charts.stability(answer.ranking, dark=theme.is_dark()), "doubt", said)
-    _as_table(lambda: charts.stability_table(answer.ranking))
+    _as_table("doubt", lambda: charts.stability_table(answer.ranking))
 
 
 def choose(answer: Recommendation, key: str, label: str) -> Ranked:
@@ -196,8 +197,10 @@ def _draw(figure: go.Figure, key: str, said: str) -> None:
     st.plotly_chart(figure, config={"displayModeBar": False}, key=key, alt=said)
 
 
-def _as_table(frame: Callable[[], pd.DataFrame], *, index: bool = False) -> None:
-    with st.expander("The same as a table"):
+def _as_table(key: str, frame: Callable[[], pd.DataFrame], *, index: bool = False) -> None:
+    with unfolded("The same as a table", key) as is_open:
+        if not is_open:
+            return
         made = frame()
         st.table(made if index else made.map(_cell), border="horizontal", hide_index=not index)
 

@@ -97,8 +97,9 @@ def essential(choices: Choices) -> None:
 def detail(choices: Choices) -> None:
     """Everything else, a section at a time; all of it has defaults."""
     given = encode(state.answers())
-    for section in dict.fromkeys(q.section for q in questions().values()):
-        asked = [q for q in _asked() if q.section == section and q.ask != "essential"]
+    rest = [q for q in _asked() if q.ask != "essential"]
+    for section in dict.fromkeys(q.section for q in rest):
+        asked = [q for q in rest if q.section == section]
         if not asked:
             continue
         title = _section_title(section, asked, given)

@@ -10,17 +10,20 @@ from advisor.scenario import MAX_NAME
 from ui import format as fmt
 from ui import kept, nav, state
 from ui.answers import same
+from ui.components.opened import keep_open, opened
 from ui.scenarios import MOST_KEPT
 
 _NAME = "scenario_name"
+_MENU = "scenarios"
 
 
 def menu() -> None:
     """A popover: what is kept, and what can be done with the answers on the page."""
     held = kept.held()
-    with st.popover(
-        f"Scenarios ({len(held)})" if held else "Scenarios", icon=":material/bookmark:"
-    ):
+    label = f"Scenarios ({len(held)})" if held else "Scenarios"
+    with opened(label, ":material/bookmark:", _MENU) as is_open:
+        if not is_open:
+            return
         _save_changes()
         _save_as()
         for one in held:
@@ -52,7 +55,13 @@ def _save_changes() -> None:
 
 
 def _save_as() -> None:
-    st.text_input("Name of a new scenario", key=_NAME, max_chars=MAX_NAME, placeholder=_proposed())
+    st.text_input(
+        "Name of a new scenario",
+        key=_NAME,
+        max_chars=MAX_NAME,
+        placeholder=_proposed(),
+        persist_state="session",
+    )
     st.button(
         "Keep as a new scenario",
         icon=":material/bookmark_add:",
@@ -66,6 +75,7 @@ def _save_as() -> None:
 def _keep() -> None:
     kept.add(st.session_state.get(_NAME) or _proposed(), state.answers(), opened=True)
     st.session_state[_NAME] = ""
+    keep_open(_MENU)
 
 
 def _proposed() -> str:

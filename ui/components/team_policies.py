@@ -32,7 +32,14 @@ def show() -> None:
     """What is in force, and the way to put a policy in force for this session alone."""
     held = state.policies()
     title = f"Team policies · {len(held)} of your own" if held else "Team policies"
-    with st.expander(title, type="compact", icon=":material/policy:"):
+    place = st.expander(
+        title, type="compact", icon=":material/policy:", key="policies", on_change="rerun"
+    )
+    # What is half written or was chosen stays: Streamlit lets go of it with its widget.
+    begun = (st.session_state.get(name) for name in (_TEXT, _UPLOAD, _SAID))
+    if not (place.open or any(begun)):
+        return
+    with place:
         _in_force()
         for policy in held:
             _own(policy)

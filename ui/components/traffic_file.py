@@ -6,19 +6,22 @@ import tempfile
 import time
 from concurrent.futures import wait
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from advisor.errors import AdvisorError
-from advisor.workload_import.csv_file import ReadOptions
-from advisor.workload_import.summary import ImportedTraffic
-from advisor.workload_import.text import facts
-from ui import advice, state, traffic_job
+from ui import advice, state
 from ui import format as fmt
+from ui.components.opened import opened
 from ui.workers import Job
+
+if TYPE_CHECKING:
+    from advisor.workload_import.summary import ImportedTraffic
 
 MAX_UPLOAD_MB = 200
 _UPLOAD, _ZONE, _GAPS, _ORDER = "traffic_file", "traffic_zone", "traffic_gaps", "traffic_order"
@@ -51,40 +54,10 @@ class _Reading:
 
 def show() -> None:
     """The way in, and what the last file said; `finish` waits for a file that is being read."""
-    with st.popover("From measured traffic", icon=":material/upload_file:"):
-        st.markdown(
-            "A CSV (plain or gzip) with a **time for each request**, a **time and a count**, or "
-            f"**counts hour by hour**; at most {MAX_UPLOAD_MB} MB here, any size with "
-            "`python -m advisor workload FILE`."
-        )
-        st.selectbox(
-            "Time zone of times without an offset",
-            _zones(),
-            key=_ZONE,
-            on_change=_begin,
-        )
-        left, right = st.columns(2)
-        left.selectbox(
-            "An hour without a row is",
-            list(_GAP_CHOICES),
-            format_func=lambda v: _GAP_CHOICES[v],
-            key=_GAPS,
-            on_change=_begin,
-        )
-        right.selectbox(
-            "Dates have the",
-            list(_ORDERS),
-            format_func=lambda v: _ORDERS[v],
-            key=_ORDER,
-            on_change=_begin,
-        )
-        st.file_uploader(
-            "Measured traffic (CSV)",
-            type=["csv", "txt", "tsv", "log", "gz"],
-            key=_UPLOAD,
-            max_upload_size=MAX_UPLOAD_MB,
-            on_change=_begin,
-        )
+    with opened("From measured traffic", ":material/upload_file:", "traffic") as is_open:
+        # While there is a file its widget stays: Streamlit lets go of the file with it.
+        if is_open or st.session_state.get(_UPLOAD) is not None:
+            _ask()
     st.session_state[_PLACE] = st.empty()
     said = st.session_state.get(_SAID)
     if said:
@@ -95,6 +68,46 @@ def show() -> None:
     found = st.session_state.get(_FOUND)
     if found is not None:
         _summary(found)
+
+
+def _ask() -> None:
+    """The file and how to read it."""
+    st.markdown(
+        "A CSV (plain or gzip) with a **time for each request**, a **time and a count**, or "
+        f"**counts hour by hour**; at most {MAX_UPLOAD_MB} MB here, any size with "
+        "`python -m advisor workload FILE`."
+    )
+    st.selectbox(
+        "Time zone of times without an offset",
+        _zones(),
+        key=_ZONE,
+        on_change=_begin,
+        persist_state="session",
+    )
+    left, right = st.columns(2)
+    left.selectbox(
+        "An hour without a row is",
+        list(_GAP_CHOICES),
+        format_func=lambda v: _GAP_CHOICES[v],
+        key=_GAPS,
+        on_change=_begin,
+        persist_state="session",
+    )
+    right.selectbox(
+        "Dates have the",
+        list(_ORDERS),
+        format_func=lambda v: _ORDERS[v],
+        key=_ORDER,
+        on_change=_begin,
+        persist_state="session",
+    )
+    st.file_uploader(
+        "Measured traffic (CSV)",
+        type=["csv", "txt", "tsv", "log", "gz"],
+        key=_UPLOAD,
+        max_upload_size=MAX_UPLOAD_MB,
+        on_change=_begin,
+    )
 
 
 def finish() -> None:
@@ -128,6 +141,10 @@ def finish() -> None:
 
 def _begin() -> None:
     """Start reading the file that is chosen, with the options as they are."""
+    # Only here: it brings 20 MB of scipy that nobody else on the page needs.
+    from advisor.workload_import.csv_file import ReadOptions
+    from ui import traffic_job
+
     before: _Reading | None = st.session_state.get(_READING)
     if before is not None:
         before.job.stop()
@@ -156,11 +173,13 @@ def _begin() -> None:
 
 
 def _summary(found: ImportedTraffic) -> None:
+    from advisor.workload_import.text import facts
+
     with st.container(border=True, key="measured-traffic"):
         st.markdown(f"**Measured by {fmt.escape(found.source)}**")
         st.markdown("\n".join(f"- {fmt.escape(a)}: {fmt.escape(b)}" for a, b in facts(found)))
         hours = range(len(found.pattern))
-        week = pd.DataFrame(
+        week = pa.table(
             {
                 "hour": [f"{i // 24 + 1} {_DAYS[i // 24]} {i % 24:02}:00" for i in hours],
                 "requests an hour": found.pattern,
@@ -192,5 +211,7 @@ def _forget() -> None:
     st.session_state[_FOUND] = None
 
 
+@cache
 def _zones() -> list[str]:
+    # Once: the time zone files of the machine are looked through for it.
     return ["UTC", *sorted(zone for zone in available_timezones() if "/" in zone)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -27,13 +29,21 @@ from ui.components import (
     traffic_file,
     verdict,
 )
-from ui.workers import BusyError
 
 TABS = (
     "Ranked", "Cost", "Size and week", "Volume", "Growth", "What would change it",
     "Every number", "Ruled out",
 )  # fmt: skip
 _MOST_PARTS = 8  # more than the one state of the page has and the other has not
+
+
+@dataclass(frozen=True)
+class _Advised:
+    """An answer that is drawn, and the place on its card for what comes later."""
+
+    need: Requirements
+    answer: Recommendation
+    place: DeltaGenerator
 
 
 def show() -> None:
@@ -43,35 +53,41 @@ def show() -> None:
     _notes(notes)
     with st.container(key="advice"):
         asked, answered = st.columns([5, 9], gap="medium")
+        # The answers are taken over before their widgets are drawn, so the verdict can come first.
+        with answered:
+            advised = _advise()
         with asked, st.container(border=True, key="answers"):
             st.header("Your model and workload", anchor="answers")
             questionnaire.show(catalog.choices())
             team_policies.show()
         state.write_address()
         with answered:
-            _answer()
-    state.remember_widgets()
+            things = _behind(advised) if advised else []
+        state.remember_widgets()
+        later.fill_in(things)
     traffic_file.finish()
 
 
-def _answer() -> None:
+def _advise() -> _Advised | None:
+    """The verdict for the answers, or why there is none."""
     try:
         need = to_requirements(state.answers())
         answer = advice.verdict(need, state.policies())
     except RequirementsError as error:
         _cannot_advise(error.problems)
-        return
+        return None
     except InputError as error:
         _cannot_advise([str(error)])
-        return
+        return None
     except AdvisorError as error:
         st.error(f"The advice could not be computed: {fmt.escape(str(error))}")
-        return
+        return None
     exchange.toolbar(need)
     team_policies.effect(answer)
     if answer.winner is None:
-        _nothing_fits(need, answer)
-        return
+        with st.container(key="verdict-none"), st.container(border=True, key="verdict"):
+            verdict.nothing_fits(answer)
+            return _Advised(need, answer, st.empty())
     with st.container(key=f"verdict-{answer.verdict}"), st.container(border=True, key="verdict"):
         verdict.card(need, answer)
         with st.container(key="to-answers"):
@@ -79,48 +95,40 @@ def _answer() -> None:
         changes = st.empty()
         against_today.show(need, answer)
         launch.buttons(need, answer)
+    return _Advised(need, answer, changes)
+
+
+def _behind(advised: _Advised) -> list[later.Later]:
+    """All there is below the verdict; returns what is on its way."""
+    need, answer = advised.need, advised.answer
+    if answer.winner is None:
+        return _nothing_fits(advised)
     price_age.note(answer.prices_as_of)
     for warning in answer.warnings:
         st.warning(fmt.escape(warning), icon=":material/info:")
     comparison.side_by_side(need, answer)
-    try:
-        things = _tabs(need, answer, changes)
-    except BusyError as error:
-        st.warning(fmt.escape(str(error)), icon=":material/hourglass_disabled:")
-        things = []
+    things = _tabs(need, answer, advised.place)
     later.clear_rest(_MOST_PARTS)
-    state.remember_widgets()
-    later.fill_in(things)
+    return things
 
 
-def _nothing_fits(need: Requirements, answer: Recommendation) -> None:
+def _nothing_fits(advised: _Advised) -> list[later.Later]:
     names = catalog.names()
-    with st.container(key="verdict-none"), st.container(border=True, key="verdict"):
-        verdict.nothing_fits(answer)
-        ways = st.empty()
     st.subheader("Ruled out", anchor=False)
-    details.ruled_out(answer, names)
+    details.ruled_out(advised.answer, names)
     later.clear_rest(_MOST_PARTS)
 
     def draw(found: Recommendation) -> None:
-        with ways.container():
+        with advised.place.container():
             verdict.ways_out(found, names)
 
-    state.remember_widgets()
     said = "Looking for the smallest change that would make something fit …"
-    try:
-        found = later.ask("changes", need, (ways,), draw, said)
-    except BusyError as error:
-        ways.warning(fmt.escape(str(error)), icon=":material/hourglass_disabled:")
-        return
-    later.fill_in([found] if found else [])
+    found = later.ask("changes", advised.need, (advised.place,), draw, said)
+    return [found] if found else []
 
 
 def _tabs(need: Requirements, answer: Recommendation, changes: DeltaGenerator) -> list[later.Later]:
-    """All there is behind the verdict, built where somebody looks; returns what is on its way.
-
-    Raises BusyError when the workers take no more.
-    """
+    """All there is behind the verdict, built where somebody looks; returns what is on its way."""
     names = catalog.names()
     ranked, cost, size, volume, growth, flips, numbers, ruled_out = st.tabs(
         TABS, key="behind", on_change="rerun"
