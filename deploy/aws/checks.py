@@ -23,10 +23,10 @@ def findings(request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
     return in_account(
         request,
         aws,
-        [model_file(request), budget(request), _reach(request)],
+        [model_file(request), budget(request), reach(request)],
         ("sagemaker", "SageMaker"),
         lambda: [
-            name(request, stacks, lambda: _endpoint_name(request.name, aws)),
+            name(request, stacks, lambda: endpoint_name(request.name, aws)),
             _machine(request, aws),
             _quota(request, aws),
             *_network(request, aws),
@@ -35,7 +35,8 @@ def findings(request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
     )
 
 
-def _reach(request: PlanRequest) -> Finding:
+def reach(request: PlanRequest) -> Finding:
+    """SageMaker has no way to be public."""
     if request.public:
         return bad(
             "reach",
@@ -45,7 +46,8 @@ def _reach(request: PlanRequest) -> Finding:
     return good("reach", "only IAM-signed calls of principals that you allow are answered")
 
 
-def _endpoint_name(deployment: str, aws: Aws) -> Finding:
+def endpoint_name(deployment: str, aws: Aws) -> Finding:
+    """Is the name free of endpoints that no stack of ours made?"""
     endpoint = stack_name(deployment)
     try:
         with told(f"look for an endpoint {endpoint}"):

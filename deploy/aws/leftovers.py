@@ -11,7 +11,7 @@ from deploy.aws.wanted import stack_name
 
 # These are listed by name below. The tag index may still show them for hours after they are gone.
 LISTED_BY_NAME = ("sagemaker", "cloudwatch", "logs", "application-autoscaling", "iam")
-ALARMS = ("5xx", "latency", "saturation", "cpu")
+ALARMS = ("5xx", "latency", "saturation", "cpu", "memory", "backlog-age", "wake")
 
 
 Lister = Callable[[str, Aws], Iterable[str]]

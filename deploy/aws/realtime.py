@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 from advisor.prices import load_book
-from deploy.aws.bootstrap import PREFIX
+from deploy.aws import checks
+from deploy.aws.endpoint_kind import EndpointKind
+from deploy.aws.release import release_name
 from deploy.aws.scaling import SATURATED, invocations_target, saturation
-from deploy.aws.session import AwsSettings
+from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.settings import settings_of
-from deploy.aws.templates import Template, load
+from deploy.aws.stacks import Stacks
+from deploy.aws.templates import load
 from deploy.aws.wanted import Wanted, common_parameters, number, stack_name, stack_tags
 from deploy.requests import PlanRequest
+from deploy.target import Finding
 
 TEMPLATE = "sagemaker-realtime.yaml"
-VARIANT = "realtime"
 # What a change of makes a new model and endpoint configuration; alarms and scaling do not.
 RELEASE = (
     "InstanceType", "MinInstances", "StartupTimeoutSeconds", "ModelDownloadTimeoutSeconds",
     "SubnetIds", "SecurityGroupIds", "KmsKeyArn",
 )  # fmt: skip
+
+
+class Realtime(EndpointKind):
+    """An endpoint on machines that always run."""
+
+    variant = "realtime"
+
+    def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
+        return realtime(request, bundle_hash, settings)
+
+    def findings(self, request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
+        return checks.findings(request, aws, stacks)
 
 
 def realtime(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
@@ -52,7 +64,9 @@ def realtime(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> W
         "KmsKeyArn": given.kms_key_arn,
         "AlarmTopicArn": given.alarm_topic_arn,
     }
-    parameters["ReleaseName"] = _release(request.name, bundle_hash, parameters, template)
+    parameters["ReleaseName"] = release_name(
+        request.name, bundle_hash, parameters, template, RELEASE
+    )
     count = f"{low}" if low == high else f"{low}–{high}"
     release = parameters["ReleaseName"]
     return Wanted(
@@ -68,13 +82,3 @@ def realtime(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> W
             "EndpointConfig": (release, ranked.machine),
         },
     )
-
-
-def _release(name: str, bundle_hash: str, parameters: dict[str, str], template: Template) -> str:
-    """Name of model and endpoint configuration: a new one whenever either would be another."""
-    content = {k: parameters.get(k, "") for k in RELEASE} | {
-        "bundle": bundle_hash,
-        "template": template.part_digest("Model", "EndpointConfig"),
-    }
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return f"{PREFIX}{name}-{digest[:12]}"

@@ -1,39 +1,37 @@
-"""SageMaker real-time endpoints: CloudFormation change sets, images built in the account."""
+"""SageMaker in its variants: CloudFormation change sets, images built in the account."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterable
-from typing import Any
 
-from advisor.errors import DeployError
-from deploy.aws import checks
+from advisor.errors import InputError
 from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.leftovers import sagemaker_left
-from deploy.aws.realtime import VARIANT, realtime
-from deploy.aws.session import Aws, AwsSettings, code_of, told
+from deploy.aws.realtime import Realtime
+from deploy.aws.sagemaker_kind import Kind
+from deploy.aws.serverless import Serverless
+from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen, StackTarget, sample_body
+from deploy.aws.stack_target import Seen, StackTarget
 from deploy.aws.stacks import Stacks
-from deploy.aws.wanted import Wanted, stack_name
+from deploy.aws.wanted import Wanted
 from deploy.requests import PlanRequest
-from deploy.target import Finding, Plan, Prediction
+from deploy.target import Emit, Finding, Plan, Prediction
 
-TOLD_ERROR_CHARACTERS = 500
+KINDS: dict[str, Kind] = {kind.variant: kind for kind in (Realtime(), Serverless())}
 
 
 class SageMakerTarget(StackTarget):
-    """A managed endpoint in the account that this machine's own AWS credentials belong to."""
+    """A managed service in the account that this machine's own AWS credentials belong to."""
 
     name = "sagemaker"
-    variants = (VARIANT,)
+    variants = tuple(KINDS)
 
     def findings(self, request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
-        return checks.findings(request, aws, stacks)
+        return _kind(request.ranked.deploy_variant).findings(request, aws, stacks)
 
     def wanted(self, request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wanted:
-        return realtime(request, bundle_hash, settings)
+        return _kind(request.ranked.deploy_variant).wanted(request, bundle_hash, settings)
 
     def service_role(self, bootstrap: Bootstrap) -> str:
         return bootstrap.sagemaker_service_role_arn
@@ -41,109 +39,28 @@ class SageMakerTarget(StackTarget):
     def boundary(self, bootstrap: Bootstrap) -> str:
         return bootstrap.workload_boundary_arn
 
+    def verify(self, plan: Plan, stack: Stack, digest: str, aws: Aws) -> None:
+        _kind(plan.variant).verify(plan, stack, digest, aws)
+
+    def seen(self, plan: Plan, stack: Stack, aws: Aws) -> Seen:
+        return _kind(plan.variant).seen(plan, stack, aws)
+
+    def predict(self, plan: Plan, body: bytes, content_type: str) -> Prediction:
+        """One real request, as the variant takes it. Raises DeployError with the model server's own
+        words, InputError for a body that the variant cannot take."""
+        return _kind(plan.variant).predict(plan, body, content_type, self._aws(plan.region))
+
+    def before_delete(self, plan: Plan, stack: Stack, aws: Aws, emit: Emit) -> list[str]:
+        return _kind(plan.variant).before_delete(plan, stack, aws, emit)
+
     def leftovers(self, deployment: str, aws: Aws) -> Iterable[str]:
         return sagemaker_left(deployment, aws)
 
-    def verify(self, plan: Plan, stack: Stack, digest: str, aws: Aws) -> None:
-        """The endpoint runs the image that was built: SageMaker says which digest it resolved."""
-        name = stack_name(plan.name)
-        with told(f"look at the endpoint {name}"):
-            seen = aws.client("sagemaker").describe_endpoint(EndpointName=name)
-        if seen["EndpointStatus"] != "InService":
-            raise DeployError(
-                f"the endpoint {name} is {seen['EndpointStatus']}: {seen.get('FailureReason', '')}"
-            )
-        running = {
-            image.get("ResolvedImage", "").partition("@")[2]
-            for variant in seen["ProductionVariants"]
-            for image in variant.get("DeployedImages", [])
-        }
-        if running != {digest}:
-            raise DeployError(
-                f"the endpoint {name} runs {', '.join(sorted(running)) or 'no image'} and not the "
-                f"image that was built, {digest}"
-            )
 
-    def seen(self, plan: Plan, stack: Stack, aws: Aws) -> Seen:
-        endpoint = self._endpoint(stack.name, aws)
-        if endpoint is None or endpoint["EndpointStatus"] in ("Failed", "OutOfService"):
-            why = endpoint.get("FailureReason", "") if endpoint else "it was deleted by hand"
-            return Seen("failed", f"the endpoint {stack.name} is out: {why}")
-        host = aws.client("sagemaker-runtime").meta.endpoint_url
-        url = f"{host}/endpoints/{stack.name}/invocations"
-        variant = endpoint["ProductionVariants"][0]
-        return Seen(
-            "running",
-            f"{stack.name} is {endpoint['EndpointStatus']} with "
-            f"{variant.get('CurrentInstanceCount', '?')} instances",
-            url,
-            _snippets(stack.name, url, plan),
-        )
-
-    def predict(self, plan: Plan, body: bytes, content_type: str) -> Prediction:
-        """One InvokeEndpoint. Raises DeployError with the model server's own words."""
-        name = stack_name(plan.name)
-        client = self._aws(plan.region).client("sagemaker-runtime")
-        began = time.monotonic()
-        try:
-            with told(f"call the endpoint {name}"):
-                answer = client.invoke_endpoint(
-                    EndpointName=name, Body=body, ContentType=content_type
-                )
-                content = answer["Body"].read()
-        except DeployError as error:
-            if code_of(error) == "ModelError":
-                said = getattr(error.__cause__, "response", {})
-                raise DeployError(
-                    f"{name} answered {said.get('OriginalStatusCode', 'with an error')}: "
-                    f"{str(said.get('OriginalMessage', ''))[:TOLD_ERROR_CHARACTERS]}"
-                ) from None
-            raise
-        latency_ms = (time.monotonic() - began) * 1000
-        kind = answer["ContentType"].partition(";")[0].strip()
-        return Prediction(
-            body=json.loads(content) if kind == "application/json" else content.decode(),
-            content_type=kind,
-            status_code=answer["ResponseMetadata"]["HTTPStatusCode"],
-            latency_ms=round(latency_ms, 3),
-        )
-
-    def _endpoint(self, name: str, aws: Aws) -> dict[str, Any] | None:
-        try:
-            with told(f"look at the endpoint {name}"):
-                found: dict[str, Any] = aws.client("sagemaker").describe_endpoint(EndpointName=name)
-        except DeployError as error:
-            if checks.MISSING in str(error):
-                return None
-            raise
-        return found
-
-
-def _snippets(name: str, url: str, plan: Plan) -> dict[str, str]:
-    body = sample_body(plan.parameters)
-    quoted = body.replace("'", "'\\''")
-    return {
-        "curl": (
-            f"curl -s --aws-sigv4 'aws:amz:{plan.region}:sagemaker' "
-            '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
-            '-H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '
-            f"-H 'Content-Type: application/json' -d '{quoted}' {url}"
-        ),
-        "aws": (
-            f"aws sagemaker-runtime invoke-endpoint --region {plan.region} --endpoint-name {name} "
-            "--content-type application/json --cli-binary-format raw-in-base64-out "
-            f"--body '{quoted}' /dev/stdout"
-        ),
-        "python": "\n".join(
-            [
-                "import boto3",
-                "",
-                f'client = boto3.client("sagemaker-runtime", region_name="{plan.region}")',
-                "answer = client.invoke_endpoint(",
-                f'    EndpointName="{name}", ContentType="application/json",',
-                f"    Body={body.encode()!r},",
-                ")",
-                'print(answer["Body"].read().decode())',
-            ]
-        ),
-    }
+def _kind(variant: str) -> Kind:
+    try:
+        return KINDS[variant or Realtime.variant]
+    except KeyError:
+        raise InputError(
+            f"SageMaker has no variant {variant!r}; it has {', '.join(KINDS)}"
+        ) from None

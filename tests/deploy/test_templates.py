@@ -14,11 +14,14 @@ import pytest
 from cfnlint import ManualArgs
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from advisor.catalog.loader import option as catalog_option
 from deploy.aws.templates import DIRECTORY, Template, load
 
 NAMES = sorted(
     path.name for path in DIRECTORY.glob("*.yaml") if "AWSTemplateFormatVersion" in path.read_text()
 )
+SAGEMAKER = [name for name in NAMES if name.startswith("sagemaker-")]
+OTHERS = sorted(set(NAMES) - {"bootstrap.yaml", *SAGEMAKER})
 REGIONS = ["us-east-1", "eu-central-1", "ap-southeast-2"]
 # Limits of CreateChangeSet's TemplateBody and of a managed policy (AWS service quotas, 2026-11-22).
 TEMPLATE_BYTES = 51_200
@@ -28,6 +31,7 @@ ROLE_POLICY_CHARACTERS = 10_240
 # Scaling API reference, RegisterScalableTarget). cfn-lint knows each alone, not the pair.
 DIMENSIONS = {
     "sagemaker:variant:DesiredInstanceCount": ("sagemaker", "endpoint/"),
+    "sagemaker:variant:DesiredProvisionedConcurrency": ("sagemaker", "endpoint/"),
     "ecs:service:DesiredCount": ("ecs", "service/"),
     "lambda:function:ProvisionedConcurrency": ("lambda", "function:"),
 }
@@ -66,6 +70,8 @@ WITHOUT_RESOURCE = {
     "sagemaker:ListEndpointConfigs",
     "sagemaker:ListEndpoints",
     "sagemaker:ListModels",
+    "sagemaker:ListTransformJobs",
+    "scheduler:ListSchedules",
     "servicequotas:ListServiceQuotas",
     "tag:GetResources",
     "apigateway:GET",
@@ -110,11 +116,13 @@ WITHOUT_RESOURCE = {
     "ssmmessages:OpenControlChannel",
     "ssmmessages:OpenDataChannel",
 }
-# Called only for properties that the SageMaker template leaves out: schedules, provisioned
-# concurrency, managed policies, log group keys, log and index policies, log delivery.
-OF_UNUSED_PROPERTIES = {
+# Called only for properties that the SageMaker templates leave out: provisioned concurrency of
+# functions, managed policies, log group keys, log and index policies, log delivery.
+SCHEDULED_ACTIONS = {
     "application-autoscaling:DeleteScheduledAction",
     "application-autoscaling:PutScheduledAction",
+}
+OF_UNUSED_PROPERTIES = SCHEDULED_ACTIONS | {
     "firehose:TagDeliveryStream",
     "iam:AttachRolePolicy",
     "iam:DeleteRolePermissionsBoundary",
@@ -350,7 +358,8 @@ def test_what_holds_data_says_what_happens_to_it(template: Template) -> None:
             assert not resource["Properties"].get("EmptyOnDelete"), logical_id
 
 
-def test_the_service_role_may_do_what_cloudformation_needs_for_each_type() -> None:
+@pytest.mark.parametrize("name", SAGEMAKER)
+def test_the_service_role_may_do_what_cloudformation_needs_for_each_type(name: str) -> None:
     """The registry lists the permissions that each type's handlers call with."""
     granted = {
         action
@@ -358,18 +367,20 @@ def test_the_service_role_may_do_what_cloudformation_needs_for_each_type() -> No
         if where.startswith("SageMakerDeployPolicy")
         for action in listed(statement["Action"])
     }
-    kinds = {r["Type"] for r in load("sagemaker-realtime.yaml").content["Resources"].values()}
-    for kind in sorted(kinds):
+    resources = load(name).content["Resources"]
+    scheduled = "ScheduledActions" in json.dumps(resources)
+    unused = OF_UNUSED_PROPERTIES - (SCHEDULED_ACTIONS if scheduled else set())
+    for kind in sorted({resource["Type"] for resource in resources.values()}):
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
         needed = {
             verb: set(schema["handlers"][verb]["permissions"])
             for verb in ("create", "read", "update", "delete")
         }
         assert needed["read"] | needed["delete"] <= granted, kind
-        assert (needed["create"] | needed["update"]) - OF_UNUSED_PROPERTIES <= granted, kind
+        assert (needed["create"] | needed["update"]) - unused <= granted, kind
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"bootstrap.yaml", "sagemaker-realtime.yaml"}))
+@pytest.mark.parametrize("name", OTHERS)
 def test_the_containers_role_may_do_what_cloudformation_needs_for_each_type(name: str) -> None:
     """As above; the registry writes some actions in small letters, or with a wildcard."""
     policies = ("ContainerNetworkPolicy", "ContainerPolicy", "ContainerIamPolicy")
@@ -407,7 +418,8 @@ def test_no_boundary_lets_roles_be_made_without_bounds() -> None:
         assert statement["Condition"]["StringEquals"] == wanted
 
 
-def test_the_deployments_own_role_stays_within_its_boundary() -> None:
+@pytest.mark.parametrize("name", SAGEMAKER)
+def test_the_deployments_own_roles_stay_within_their_boundary(name: str) -> None:
     boundary = {
         action
         for where, statement in statements(load("bootstrap.yaml"))
@@ -416,13 +428,13 @@ def test_the_deployments_own_role_stays_within_its_boundary() -> None:
     }
     own = {
         action
-        for where, statement in statements(load("sagemaker-realtime.yaml"))
+        for where, statement in statements(load(name))
         for action in listed(statement["Action"])
     }
     assert own <= boundary
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"bootstrap.yaml", "sagemaker-realtime.yaml"}))
+@pytest.mark.parametrize("name", OTHERS)
 def test_roles_of_containers_stay_within_their_boundary(name: str) -> None:
     def allowed(template: Template, prefix: str = "") -> set[str]:
         return {
@@ -447,6 +459,39 @@ def test_the_endpoint_is_guarded() -> None:
         dimensions = resources[logical_id]["Properties"]["Dimensions"]
         assert [d["Name"] for d in dimensions] == ["EndpointName", "VariantName"]
         assert text_of(dimensions[0]["Value"]) == text_of(endpoint["EndpointName"])
+
+
+def test_alarms_of_a_serverless_endpoint_watch_metrics_that_it_has() -> None:
+    """Namespace, dimensions and metrics: SageMaker guide, "Alarms and logs for tracking metrics from
+    serverless endpoints" (2026-11-22); others are not published for them."""
+    published = {
+        "Invocation5XXErrors": "AWS/SageMaker", "ModelLatency": "AWS/SageMaker",
+        "ServerlessConcurrentExecutionsUtilization": "AWS/SageMaker",
+        "MemoryUtilization": "/aws/sagemaker/Endpoints",
+    }  # fmt: skip
+    template = load("sagemaker-serverless.yaml")
+    watched = {}
+    for _, alarm in of_type(template, "AWS::CloudWatch::Alarm"):
+        watched[alarm["MetricName"]] = alarm["Namespace"]
+        assert [d["Name"] for d in alarm["Dimensions"]] == ["EndpointName", "VariantName"]
+    assert watched == published
+
+
+def test_a_serverless_endpoint_has_what_the_service_offers_and_nothing_else() -> None:
+    content = load("sagemaker-serverless.yaml").content
+    (variant,) = content["Resources"]["EndpointConfig"]["Properties"]["ProductionVariants"]
+    assert set(variant["ServerlessConfig"]) == {
+        "MemorySizeInMB", "MaxConcurrency", "ProvisionedConcurrency",
+    }  # fmt: skip
+    assert content["Parameters"]["MemoryMb"]["AllowedValues"] == [
+        1024 * n for n in range(1, 7)
+    ] == list(catalog_option("sagemaker-serverless").memory_sizes_mb)  # fmt: skip
+    most = catalog_option("sagemaker-serverless").number("max_concurrency")
+    assert content["Parameters"]["MaxConcurrency"]["MaxValue"] == most
+    assert not {"EnableNetworkIsolation", "VpcConfig"} & set(
+        content["Resources"]["Model"]["Properties"]
+    )
+    assert "DeploymentConfig" not in content["Resources"]["Endpoint"]["Properties"]
 
 
 def test_conditions_decide_what_is_made() -> None:

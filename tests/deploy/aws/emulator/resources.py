@@ -31,6 +31,7 @@ from ministack.services.cloudformation import (
     provisioners,
     stacks,
 )
+from sagemaker_rules import scaling_checks, serverless_checks
 from schema import Schema
 
 ENDPOINT = "AWS::SageMaker::Endpoint"
@@ -245,11 +246,14 @@ class World(EcsWorld):
 
     def _config(self, config: Resource) -> None:
         for variant in config.properties["ProductionVariants"]:
-            if variant["InstanceType"] not in INSTANCE_TYPES:
+            model = self.get(MODEL, variant["ModelName"])
+            if "ServerlessConfig" in variant:
+                serverless_checks(variant["ServerlessConfig"], model and model.properties)
+            elif variant["InstanceType"] not in INSTANCE_TYPES:
                 raise ValueError(
                     f"Value '{variant['InstanceType']}' failed to satisfy enum value set"
                 )
-            if self.get(MODEL, variant["ModelName"]) is None:
+            if model is None:
                 raise ValueError(f'Could not find model "{variant["ModelName"]}".')
 
     def _endpoint(self, endpoint: Resource) -> None:
@@ -289,9 +293,7 @@ class World(EcsWorld):
             if self.get(SERVICE, service) is None:
                 raise ValueError(f"ECS service doesn't exist: {given['ResourceId']}")
             return
-        if (given["ServiceNamespace"], given["ScalableDimension"]) != (
-            "sagemaker", "sagemaker:variant:DesiredInstanceCount",
-        ):  # fmt: skip
+        if given["ServiceNamespace"] != "sagemaker":
             raise ValueError(
                 f"Unsupported service namespace, resource type or scalable dimension: {given}"
             )
@@ -301,15 +303,18 @@ class World(EcsWorld):
             raise ValueError(f"Could not find endpoint {name}")
         config = self.get(CONFIG, endpoint.properties["EndpointConfigName"])
         assert config is not None
-        if variant not in [v["VariantName"] for v in config.properties["ProductionVariants"]]:
+        found = [v for v in config.properties["ProductionVariants"] if v["VariantName"] == variant]
+        if not found:
             raise ValueError(f"Could not find variant {variant}")
+        scaling_checks(given, found[0], "AsyncInferenceConfig" in config.properties)
         if given["MinCapacity"] > given["MaxCapacity"]:
             raise ValueError("Maximum capacity cannot be less than minimum capacity")
 
     def _scaling_policy(self, policy: Resource) -> None:
         wanted = policy.properties.get("ResourceId")
-        tracking = policy.properties["TargetTrackingScalingPolicyConfiguration"]
-        label = tracking["PredefinedMetricSpecification"].get("ResourceLabel", "app/targetgroup/")
+        tracking = policy.properties.get("TargetTrackingScalingPolicyConfiguration", {})
+        metric = tracking.get("PredefinedMetricSpecification", {})
+        label = metric.get("ResourceLabel", "app/targetgroup/")
         if "targetgroup/" not in label or not label.startswith("app/"):
             raise ValueError(f"Invalid resource label: {label}")
         if not any(t.properties["ResourceId"] == wanted for t in self.all(TARGET)):

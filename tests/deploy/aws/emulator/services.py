@@ -122,7 +122,12 @@ class Services(EcsCalls):
         endpoint = self._endpoint(given["EndpointName"])
         config = self.world.get(CONFIG, endpoint.properties["EndpointConfigName"])
         assert config is not None
-        count = config.properties["ProductionVariants"][0]["InitialInstanceCount"]
+        (variant,) = config.properties["ProductionVariants"]
+        if "ServerlessConfig" in variant:
+            size = {"CurrentServerlessConfig": variant["ServerlessConfig"]}
+        else:
+            count = variant["InitialInstanceCount"]
+            size = {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
         specified, resolved = endpoint.image
         alive = endpoint.container is not None and endpoint.container.process.poll() is None
         return {
@@ -131,12 +136,12 @@ class Services(EcsCalls):
             "EndpointConfigName": config.name,
             "EndpointStatus": "InService" if alive else "Failed",
             "ProductionVariants": [{
-                "VariantName": config.properties["ProductionVariants"][0]["VariantName"],
+                "VariantName": variant["VariantName"],
                 "DeployedImages": [{
                     "SpecifiedImage": specified, "ResolvedImage": resolved,
                     "ResolutionTime": _time(endpoint.changed_at),
                 }],
-                "CurrentInstanceCount": count, "DesiredInstanceCount": count,
+                **size,
             }],
             "CreationTime": _time(endpoint.created_at),
             "LastModifiedTime": _time(endpoint.changed_at),
@@ -179,9 +184,8 @@ class Services(EcsCalls):
              "ServiceNamespace": p.properties["ServiceNamespace"],
              "ResourceId": p.properties["ResourceId"], "PolicyType": p.properties["PolicyType"],
              "ScalableDimension": p.properties["ScalableDimension"],
-             "TargetTrackingScalingPolicyConfiguration":
-                 p.properties["TargetTrackingScalingPolicyConfiguration"],
-             "CreationTime": _time(p.created_at)}
+             "CreationTime": _time(p.created_at),
+             **{k: v for k, v in p.properties.items() if k.endswith("ScalingPolicyConfiguration")}}
             for p in self.world.all(POLICY)
         ]}  # fmt: skip
 
