@@ -14,8 +14,8 @@ def week_changes(hourly: Sequence[int], most: int) -> tuple[list[tuple[str, int]
     counts that they amount to, Monday 00:00 UTC first.
 
     Changes at the same hour to the same count on days that follow each other are one expression.
-    Where that is still too many, blocks of hours get the highest count in them: more than asked, never less.
-    Needs room for 21 changes, three a day. Raises ValueError for less room or another week.
+    Where that is still too many, blocks of hours get the highest count in them: more than asked,
+    never less. Needs room for 21 changes, three a day. Raises ValueError for less room or another week.
     """
     if len(hourly) != HOURS * len(DAYS) or most < 3 * len(DAYS):
         raise ValueError(f"{len(hourly)} hours in {most} changes: give 168 hours and room for 21")

@@ -204,8 +204,8 @@ def test_a_name_that_somebody_else_uses_is_a_finding(deployed: Deployed, account
 
 def test_another_variant_is_refused_by_name(deployed: Deployed) -> None:
     request = asked(deployed.model, requirements=BUSY)
-    other = request.ranked.model_copy(update={"deploy_variant": "serverless"})
-    with pytest.raises(InputError, match="serverless"):
+    other = request.ranked.model_copy(update={"deploy_variant": "shadow"})
+    with pytest.raises(InputError, match="'shadow' of sagemaker"):
         deployed.target.plan(asked(deployed.model, requirements=BUSY, ranked=other))
 
 
