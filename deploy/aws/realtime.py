@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from advisor.prices import load_book
 from deploy.aws import checks
 from deploy.aws.endpoint_kind import EndpointKind
 from deploy.aws.release import release_name
-from deploy.aws.scaling import SATURATED, invocations_target, saturation
+from deploy.aws.sagemaker_machines import architecture, machine_parameters
+from deploy.aws.scaling import invocations_target, saturation
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.settings import settings_of
 from deploy.aws.stacks import Stacks
@@ -42,28 +42,22 @@ def realtime(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> W
     """
     need, ranked = request.need, request.ranked
     template = load(TEMPLATE)
-    machine = load_book().machine("sagemaker", ranked.region, ranked.machine)
     given = settings_of(request, settings)
     low, high = ranked.replicas.min, ranked.replicas.max
-    load_s = need.model.load_time_s
-    parameters = common_parameters(request) | {
-        "InstanceType": ranked.machine,
-        "MinInstances": str(low),
-        "MaxInstances": str(high),
-        "Scales": "true" if high > low else "false",
-        "InvocationsPerInstanceTarget": number(invocations_target(need, ranked)),
-        "SaturationInvocationsPerInstance": number(saturation(ranked)),
-        "LatencyAlarmMicroseconds": number((need.service.p95_ms or 0) * 1000),
-        "LatencyPercentile": f"p{need.service.percentile:g}",
-        "CpuAlarmPercent": str(round(100 * SATURATED * machine.vcpu)),
-        "StartupTimeoutSeconds": str(template.bounded("StartupTimeoutSeconds", 300 + 4 * load_s)),
-        "TrafficShift": "CANARY" if need.control.canary and low > 1 else "ALL_AT_ONCE",
-        "UseVpc": "true" if given.subnet_ids else "false",
-        "SubnetIds": ",".join(given.subnet_ids),
-        "SecurityGroupIds": ",".join(given.security_group_ids),
-        "KmsKeyArn": given.kms_key_arn,
-        "AlarmTopicArn": given.alarm_topic_arn,
-    }
+    parameters = (
+        common_parameters(request)
+        | machine_parameters(request, given, template)
+        | {
+            "MinInstances": str(low),
+            "MaxInstances": str(high),
+            "Scales": "true" if high > low else "false",
+            "InvocationsPerInstanceTarget": number(invocations_target(need, ranked)),
+            "SaturationInvocationsPerInstance": number(saturation(ranked)),
+            "LatencyAlarmMicroseconds": number((need.service.p95_ms or 0) * 1000),
+            "LatencyPercentile": f"p{need.service.percentile:g}",
+            "TrafficShift": "CANARY" if need.control.canary and low > 1 else "ALL_AT_ONCE",
+        }
+    )
     parameters["ReleaseName"] = release_name(
         request.name, bundle_hash, parameters, template, RELEASE
     )
@@ -73,7 +67,7 @@ def realtime(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> W
         template,
         parameters,
         stack_tags(request),
-        "arm64" if machine.arch == "arm64" else "x86_64",
+        architecture(request),
         public=("nothing: the endpoint answers IAM-signed calls only",),
         callers_need="Whoever calls it needs sagemaker:InvokeEndpoint on it.",
         known={

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from advisor.errors import InputError
+from deploy.aws.asynchronous import Asynchronous
 from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.leftovers import sagemaker_left
 from deploy.aws.realtime import Realtime
@@ -18,7 +19,7 @@ from deploy.aws.wanted import Wanted
 from deploy.requests import PlanRequest
 from deploy.target import Emit, Finding, Plan, Prediction
 
-KINDS: dict[str, Kind] = {kind.variant: kind for kind in (Realtime(), Serverless())}
+KINDS: dict[str, Kind] = {kind.variant: kind for kind in (Realtime(), Serverless(), Asynchronous())}
 
 
 class SageMakerTarget(StackTarget):

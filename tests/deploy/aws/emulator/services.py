@@ -17,6 +17,7 @@ from containers import invoke
 from ecs import EcsCalls
 from ministack.core.responses import get_account_id, get_region
 from resources import CONFIG, ENDPOINT, MODEL, POLICY, TARGET, Resource, World
+from sagemaker_work import WorkCalls
 
 TARGETS = {
     "SageMaker": "sagemaker",
@@ -43,6 +44,7 @@ IAM_NAMES = {
     "ssm": "ssm",
     "apigatewayv2": "apigateway",
 }
+INVOKED = {"invocations": "InvokeEndpoint", "async-invocations": "InvokeEndpointAsync"}
 QUOTAS_A_PAGE = 2  # so that a caller who reads one page only is found out
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -53,7 +55,7 @@ class ServiceError(Exception):
         self.code, self.message, self.status = code, message, status
 
 
-class Services(EcsCalls):
+class Services(WorkCalls, EcsCalls):
     """Answers from the state that CloudFormation left."""
 
     def __init__(self, world: World) -> None:
@@ -69,7 +71,7 @@ class Services(EcsCalls):
 
     def resource_arn(self, service: str, operation: str, given: dict[str, Any]) -> str:
         """What IAM checks the call against."""
-        if operation in ("DescribeEndpoint", "InvokeEndpoint"):
+        if operation in ("DescribeEndpoint", "InvokeEndpoint", "InvokeEndpointAsync"):
             return self._arn(f"endpoint/{given['EndpointName'].lower()}")
         if service == "ecs":
             named = given.get("cluster") or (given.get("clusters") or ["?"])[0]
@@ -83,9 +85,9 @@ class Services(EcsCalls):
         """The request's parameters. Raises ServiceError when the service model does not know them."""
         model = self._models[service].operation_model(operation)
         if service == "sagemaker-runtime":
-            given: dict[str, Any] = {
-                "EndpointName": unquote(path.split("/")[2]), "Body": body,
-            }  # fmt: skip
+            given: dict[str, Any] = {"EndpointName": unquote(path.split("/")[2])}
+            if body or operation == "InvokeEndpoint":
+                given["Body"] = body
             names = {
                 shape.serialization["name"].lower(): member
                 for member, shape in model.input_shape.members.items()
@@ -106,6 +108,8 @@ class Services(EcsCalls):
     def answer(self, service: str, operation: str, given: dict[str, Any]) -> Answer:
         if operation == "InvokeEndpoint":
             return self._invoke(given)
+        if operation == "InvokeEndpointAsync":
+            return self.invoke_async(given, self._hosted(given["EndpointName"]))
         verb = getattr(self, f"_{operation}", None)
         if verb is None:
             raise ServiceError("UnknownOperationException", f"{operation} is not emulated")
@@ -203,12 +207,8 @@ class Services(EcsCalls):
         ], **more}  # fmt: skip
 
     def _invoke(self, given: dict[str, Any]) -> Answer:
-        found = self.world.get(ENDPOINT, given["EndpointName"])
-        if found is None or found.container is None:
-            raise ServiceError(
-                "ValidationError",
-                f"Endpoint {given['EndpointName']} of account {get_account_id()} not found.",
-            )
+        found = self._hosted(given["EndpointName"])
+        assert found.container is not None
         headers = {
             "Content-Type": given.get("ContentType", "application/octet-stream"),
             "Accept": given.get("Accept", "*/*"),
@@ -221,6 +221,14 @@ class Services(EcsCalls):
             "content-type": content_type,
             "x-amzn-invoked-production-variant": "AllTraffic",
         }, body  # fmt: skip
+
+    def _hosted(self, name: str) -> Resource:
+        found = self.world.get(ENDPOINT, name)
+        if found is None or found.container is None:
+            raise ServiceError(
+                "ValidationError", f"Endpoint {name} of account {get_account_id()} not found."
+            )
+        return found
 
     def _endpoint(self, name: str) -> Resource:
         found = self.world.get(ENDPOINT, name)
@@ -261,12 +269,8 @@ def operation_of(method: str, path: str, headers: dict[str, str]) -> tuple[str, 
     if (method, path) == ("GET", "/v2/vpclinks"):
         return "apigatewayv2", "GetVpcLinks"
     parts = path.strip("/").split("/")
-    if (
-        method == "POST"
-        and len(parts) == 3
-        and (parts[0], parts[2]) == ("endpoints", "invocations")
-    ):
-        return "sagemaker-runtime", "InvokeEndpoint"
+    if method == "POST" and len(parts) == 3 and parts[0] == "endpoints" and parts[2] in INVOKED:
+        return "sagemaker-runtime", INVOKED[parts[2]]
     return None
 
 
