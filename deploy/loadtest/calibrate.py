@@ -1,9 +1,9 @@
 """An endpoint with nobody waiting: how long a request holds a worker, and how many there are.
 
 Three looks: a request without the model (the way there and back), one prediction after the other
-(alone), and as many at once as there are workers (busy). What a request takes beyond the way is the
-time that it holds a worker. A server that answers on its event loop is one worker, whose time is
-the processor time of its process.
+with pauses (alone), and so many at once that no worker pauses (busy). What a request takes beyond
+the way is the time that it holds a worker; while all are busy it is the workers over the rate. A
+server that answers on its event loop is one worker, whose time is its process's processor time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from deploy.loadtest.queue import Station
 from deploy.loadtest.sender import Sender
 from deploy.loadtest.settings import settings
 
+RATIO_BOUNDS = (0.25, 8.0)  # outside of it something else was measured
 LEAST_SERVICE_SHARE = 0.02  # of a response, when the way seems to take all of it
 WARM_ROWS = 32  # rows of the batch whose gain the server tells when it is ready
 READY = b'"event":"ready"'
@@ -90,11 +91,22 @@ def calibrate(
         each = min(each, 0.98 * float(np.mean(alone)))
         overhead_ms = float(np.median(alone)) - each
         service = np.maximum(alone - overhead_ms, LEAST_SERVICE_SHARE * alone)
-    ratio = 1.0
-    if count > 1:
-        busy = _answers(sender.ask(ask | {"lanes": count}, limit_s=limit_s, cancelled=cancelled))
-        ratio = max(1.0, float(np.median(busy) - overhead_ms) / float(np.median(service)))
     each_row_ms = _each_row_ms(server, float(np.mean(service)))
+    # Enough at once that no worker ever pauses; where waiting requests would share a call, no more
+    # than there are workers.
+    shares = each_row_ms is not None and not server.inline
+    lanes = count if shares else count + 1
+    before = _processor_ms(server.pid)
+    found = sender.ask(ask | {"lanes": lanes}, limit_s=limit_s, cancelled=cancelled)
+    spent = _processor_ms(server.pid)
+    busy = _answers(found)
+    if server.inline and before is not None and spent is not None:
+        busy_ms = (spent - before) / busy.size
+    elif shares:
+        busy_ms = float(np.mean(busy)) - way_ms
+    else:
+        busy_ms = count * 1000 * found["took_s"] / busy.size
+    ratio = float(np.clip(busy_ms / float(np.mean(service)), *RATIO_BOUNDS))
     station = Station(service, count, ratio, each_row_ms)
     return (
         Calibration(

@@ -20,7 +20,7 @@ class Calibration(Figures):
     overhead_ms: float  # network and HTTP: passes without a worker being held
     service_ms: float  # mean time that one request holds a worker
     service_cv: float
-    busy_ratio: float  # mean service time while all workers work, over that alone
+    busy_ratio: float  # mean service time while all workers work without a pause, over that alone
     workers: int
     workers_from: str  # in words
     batches: bool
@@ -199,8 +199,7 @@ def _row(p: Point) -> tuple[str, ...]:
 
 def _workers(c: Calibration) -> str:
     many = "1 worker" if c.workers == 1 else f"{c.workers} workers"
-    slower = f", each {c.busy_ratio:.2f} times as slow when all work" if c.workers > 1 else ""
-    return f"{many} ({c.workers_from}){slower}"
+    return f"{many} ({c.workers_from}), {c.busy_ratio:.2f} times as long without a pause"
 
 
 def _use(p: Point) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from advisor.sizing.queueing import GRID, replica_percentile_ms, utilisation
+from advisor.sizing.queueing import GRID, response_percentile_ms
 from deploy.loadtest.queue import Station, responses
 from deploy.loadtest.settings import settings
 
@@ -47,15 +47,16 @@ def predict(
     `overhead_ms` passes without a worker being held: network, reading and writing HTTP.
     The interval takes services anew from the sample and lets their mean drift as the data says.
     """
-    mean, busy = station.mean_ms, station.mean_ms * max(station.busy_ratio, 1.0)
-    rho = float(utilisation(rate_per_s, station.workers, mean, busy))
+    rho = station.utilisation(rate_per_s)
     middle: float | None = None
     random = np.random.default_rng(seed)
     if station.batches:
         middle = overhead_ms + _long_run(station, rate_per_s, percentile, random)
     elif rho <= HIGHEST_QUOTED + 1e-6:
         middle = overhead_ms + float(
-            replica_percentile_ms(rate_per_s, percentile, mean, busy, station.cv, station.workers)
+            response_percentile_ms(
+                percentile, rate_per_s, station.loaded_ms(rate_per_s), station.cv, station.workers
+            )
         )
     low = high = None
     if schedule is not None and schedule.size:

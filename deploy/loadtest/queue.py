@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LONG_RUN = 20_000  # requests
+
 
 @dataclass(frozen=True)
 class Station:
     """What serves: `service_ms` is a sample of single service times on an otherwise idle server.
 
-    `busy_ratio`: mean service time while all workers work, over that alone. `each_row_ms`: what one
-    more row in a call adds, or None where the server does not batch.
+    `busy_ratio`: mean service time while all workers work without a pause, over that alone: above
+    one where workers share cores, below it where a pause costs (cold caches, waking up).
+    `each_row_ms`: what one more row in a call adds, or None where the server does not batch.
     """
 
     service_ms: Floats
@@ -49,12 +52,26 @@ class Station:
         return self.each_row_ms is not None
 
     def rate_at(self, utilisation: float) -> float:
-        """Arrivals a second at which a worker is busy for this share of the time, unbatched.
+        """Arrivals a second at which a worker is busy for this share of the time, unbatched."""
+        return 1000 * self.workers * utilisation / self._service_at(utilisation)
 
-        The inverse of `advisor.sizing.queueing.utilisation`.
+    def loaded_ms(self, rate_per_s: float) -> float:
+        """Mean service time at this rate: S = alone + rho (busy - alone), rho = rate S / c.
+
+        The same straight line as in `advisor.sizing.queueing.busy_service_ms`, which only grows.
         """
-        grown = self.mean_ms * (1 + utilisation * (max(self.busy_ratio, 1.0) - 1))
-        return 1000 * self.workers * utilisation / grown
+        alone, full = self.mean_ms, self._service_at(1.0)
+        each = rate_per_s / self.workers / 1000
+        if each * full >= 1:  # beyond capacity everybody is busy all the time
+            return full
+        return alone / (1 - each * (full - alone))
+
+    def utilisation(self, rate_per_s: float) -> float:
+        """Share of time that a worker is busy at this rate, unbatched; above 1 the queue grows."""
+        return rate_per_s * self.loaded_ms(rate_per_s) / (1000 * self.workers)
+
+    def _service_at(self, utilisation: float) -> float:
+        return self.mean_ms * (1 + utilisation * (self.busy_ratio - 1))
 
 
 def poisson(rate_per_s: float, seconds: float, random: np.random.Generator) -> Floats:
@@ -73,20 +90,22 @@ def typical(
     skipped_s: float,
     random: np.random.Generator,
 ) -> Floats:
-    """Of some random Poisson schedules the one whose percentile, played through, is the median one.
+    """Of some random Poisson schedules the one that, played through, comes nearest to the long run.
 
     In ten seconds chance alone moves a 95th percentile by tens of percent; this takes most of that
     away without looking at the formula that is to be tested.
     """
-    if rate_per_s * seconds < 1:
-        return np.zeros(1)
     schedules = [s for s in (poisson(rate_per_s, seconds, random) for _ in range(draws)) if s.size]
-    seen = []
-    for schedule in schedules:
+    if not schedules:
+        return np.zeros(1)
+    gaps = random.exponential(1 / rate_per_s, LONG_RUN)
+    aim = float(np.percentile(responses(np.cumsum(gaps), station, random), percentile))
+
+    def away(schedule: Floats) -> float:
         times = responses(schedule, station, random)[schedule >= skipped_s]
-        seen.append(float(np.percentile(times, percentile)) if times.size else math.inf)
-    middle = float(np.median([s for s in seen if s < math.inf]))
-    return schedules[int(np.argmin([abs(s - middle) for s in seen]))]
+        return abs(float(np.percentile(times, percentile)) - aim) if times.size else math.inf
+
+    return min(schedules, key=away)
 
 
 def responses(
@@ -98,7 +117,8 @@ def responses(
     """
     n, c = arrivals.size, station.workers
     service = random.choice(station.service_ms, n) * (drift / 1000)
-    growth = max(station.busy_ratio, 1.0) - 1
+    # With one worker the pauses between requests make the difference, with several the others.
+    growth = station.busy_ratio - 1
     each = None if station.each_row_ms is None else station.each_row_ms * drift / 1000
     at = arrivals.tolist()
     takes = service.tolist()
@@ -113,8 +133,8 @@ def responses(
             waiting = bisect_right(at, start, lo=i) - i
             rows = min(max(math.ceil(waiting / (c - others)), 1), station.most_rows)
             took += each * (rows - 1)
-        if others and growth:
-            took *= 1 + growth * others / (c - 1)
+        if growth:
+            took *= 1 + growth * (others / (c - 1) if c > 1 else float(start > at[i]))
         end = start + took
         for k in range(i, i + rows):
             out[k] = (end - at[k]) * 1000

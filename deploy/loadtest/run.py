@@ -89,12 +89,16 @@ def run(
     progress: Progress = lambda _what, _share: None,
     cancelled: Callable[[], bool] = lambda: False,
     processors: Sequence[int] | None = None,
+    started: Callable[[int], None] = lambda _pid: None,
     seed: int = 0,
 ) -> LoadTest:
-    """The load test itself; keeps nothing. `processors`: where the sender runs."""
+    """The load test itself; keeps nothing.
+
+    `processors`: where the sender runs; `started` is told its process id.
+    """
     notes: list[str] = []
     points: list[Point] = []
-    with Sender(road, requests, processors=processors) as sender:
+    with Sender(road, requests, processors=processors, started=started) as sender:
         progress("Looking how long one request takes", 0.0)
         calibrated, station = calibrate(sender, behind, workers=workers, cancelled=cancelled)
         asked = [float(r) for r in rates] if rates else [station.rate_at(u) for u in utilisation]

@@ -28,11 +28,18 @@ class Sender:
     """A context manager around `python -m deploy.loadtest.generator`.
 
     `processors`: the ones it may run on, where that helps; None leaves it to the system.
+    `started` is told the process id.
     """
 
     def __init__(
-        self, road: Road, bodies: Bodies, *, processors: Sequence[int] | None = None
+        self,
+        road: Road,
+        bodies: Bodies,
+        *,
+        processors: Sequence[int] | None = None,
+        started: Callable[[int], None] = lambda _pid: None,
     ) -> None:
+        self._started = started
         bounds = settings().bounds
         self._first = {
             "road": road.model_dump(mode="json"),
@@ -54,6 +61,7 @@ class Sender:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
             start_new_session=True,
         )
+        self._started(self._process.pid)
         self._say(self._first)
         return self
 

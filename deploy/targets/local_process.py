@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -74,13 +74,18 @@ def identity(pid: int) -> str | None:
     return f"boot {boot} tick {stat.rpartition(')')[2].split()[19]}"
 
 
-def start(bundle: Path, port: int, log: Path, home: Path) -> subprocess.Popen[bytes]:
-    """Start the bundle's server, detached: own session, own log, nothing of our environment."""
+def start(
+    bundle: Path, port: int, log: Path, home: Path, *, settings: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start the bundle's server, detached: own session, own log, nothing of our environment.
+
+    `settings` are of the server, like WORKERS.
+    """
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", MODULE, "serve"],
             cwd=bundle,
-            env=_environment(bundle, port, home),
+            env=_environment(bundle, port, home) | dict(settings or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -101,7 +101,7 @@ def test_the_terminal_shows_prediction_beside_measurement() -> None:
         curve=(), notes=("mind this",),
     )  # fmt: skip
     said = text(found)
-    assert "2 workers (as the server says), each 1.20 times as slow when all work" in said
+    assert "2 workers (as the server says), 1.20 times as long without a pause" in said
     assert "80–130" in said
     assert "+5%" in said
     assert "does not count: the sender was up to 40 ms late" in said
