@@ -10,7 +10,7 @@ is calibrated with nobody waiting (`deploy/loadtest/calibrate.py`), the sizing's
 sizing counts on none.
 
 With one worker the server has the first processor to itself and the sender the second; with two the
-server has both, and the sender takes what it needs from them (1 to 4 %). A negative nice value is
+server has both, and the sender takes what it needs from them, before it. A negative nice value is
 also given to the sessions of server and sender where the system groups processes by session, for
 there it would be of no effect otherwise.
 """
@@ -42,6 +42,7 @@ from deploy.machine_speed import processor, usable_cores
 from deploy.targets import local_process
 
 REAL_TIME = "--real-time"
+MOST_URGENT = -20
 UTILISATION = (0.3, 0.5, 0.7, 0.85)
 WORKERS = (1, 2)
 SECONDS = 8.0
@@ -57,6 +58,7 @@ HEAD = (
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="one model with one worker")
+    parser.add_argument("--only", choices=MODELS, help="one model", metavar="MODEL")
     parser.add_argument("--batching", action="store_true", help="let the server batch")
     parser.add_argument("--write", action="store_true", help=f"put the table into {METHOD.name}")
     parser.add_argument(
@@ -69,6 +71,8 @@ def main() -> int:
     _as_urgent(os.getpid())
     with tempfile.TemporaryDirectory(prefix="prediction-") as folder:
         for name, make in list(MODELS.items())[: 1 if arguments.quick else None]:
+            if arguments.only not in (None, name):
+                continue
             artifact = inspect(make(Path(folder)))
             for workers in WORKERS[: 1 if arguments.quick else None]:
                 found, share = measured(
@@ -112,7 +116,7 @@ def measured(
             utilisation=UTILISATION,
             seconds=seconds,
             processors=cores[1:] if cores else None,
-            started=_as_urgent,
+            started=lambda sender: _as_urgent(sender, first=True),
         )
         after = psutil.cpu_times()
         idle = after.idle + after.iowait - before.idle - before.iowait
@@ -242,17 +246,24 @@ def _saved(model: object, path: Path) -> Path:
     return path
 
 
-def _as_urgent(pid: int) -> None:
-    """The session of this process as urgent as this program; of no effect without the right."""
+def _as_urgent(pid: int, *, first: bool = False) -> None:
+    """The session of this process as urgent as this program; of no effect without the right.
+
+    `first`: before the others, because a sender that waits for them measures itself.
+    """
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     if nice < 0 and sys.platform == "linux":
         with contextlib.suppress(OSError):  # no groups by session here: nice alone does it
-            Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+            Path(f"/proc/{pid}/autogroup").write_text(str(MOST_URGENT if first else nice))
+            if first:
+                os.setpriority(os.PRIO_PROCESS, pid, MOST_URGENT)
     if REAL_TIME in sys.argv and pid != os.getpid():
         _each_thread(
             pid,
             # Threads that it starts later are as urgent.
-            lambda thread: os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(1)),
+            lambda thread: os.sched_setscheduler(
+                thread, os.SCHED_RR, os.sched_param(2 if first else 1)
+            ),
         )
 
 

@@ -69,7 +69,7 @@ def measure(
     """
     tell = progress or (lambda _what, _share: None)
     stop = cancelled or (lambda: False)
-    sample = _checked(sample)
+    sample = checked_sample(sample)
     tell("Looking whether the model is safe to load", 0.0)
     artifact = inspect(path)
     _stop_if(stop)
@@ -88,7 +88,7 @@ def measure(
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="measure-", ignore_cleanup_errors=True) as scratch:
         bundle = pack(artifact, Path(scratch) / "bundle")
-        start_s, memory_mb = _served(artifact, bundle, Path(scratch), notes)
+        start_s, memory_mb = _served(artifact, bundle, Path(scratch), notes, stop)
         image_mb = _image_mb(artifact, bundle, notes)
     _stop_if(stop)
     found = Measurement(
@@ -129,7 +129,8 @@ def known(digest: str) -> Measurement | None:
         ) from old
 
 
-def _checked(sample: Path | None) -> Path | None:
+def checked_sample(sample: Path | None) -> Path | None:
+    """The whole path of a file of rows. Raises InputError for one that cannot be read or used."""
     if sample is None:
         return None
     sample = Path(sample)
@@ -197,7 +198,11 @@ def _timed(
 
 
 def _served(
-    artifact: Artifact, bundle: Bundle, scratch: Path, notes: list[str]
+    artifact: Artifact,
+    bundle: Bundle,
+    scratch: Path,
+    notes: list[str],
+    cancelled: Callable[[], bool],
 ) -> tuple[float | None, float | None]:
     """(seconds until the real server is ready, MB resident after some requests); always stopped."""
     log, port = scratch / "server.log", local_process.free_port()
@@ -213,12 +218,16 @@ def _served(
         started_at=datetime.now(UTC).isoformat(),
     )
     try:
-        local_process.wait_ready(server, limit_s=READY_LIMIT_S, log=log, tell=lambda _s: None)
+        local_process.wait_ready(
+            server, limit_s=READY_LIMIT_S, log=log, tell=lambda _s: _stop_if(cancelled)
+        )
         start_s = time.monotonic() - began
         _ask(artifact, server.endpoint)
         process = psutil.Process(child.pid)
         family = [process, *process.children(recursive=True)]
         return start_s, sum(p.memory_info().rss for p in family) / BYTES_IN_MB
+    except MeasureCancelledError:
+        raise
     except DeployError as failed:
         notes.append(
             f"The server did not start, so start and memory are of the model alone: {failed}"

@@ -1,4 +1,4 @@
-"""The terminal: measure a model on this machine."""
+"""The terminal: measure a model on this machine, and convert it to ONNX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_SECONDS, MOST_SECONDS = 0.5, 600.0
 
 
 def add_commands(commands: argparse._SubParsersAction[terminal.Parser]) -> None:
-    """Add `measure` to the commands of `python -m deploy`."""
+    """Add `measure` and `convert` to the commands of `python -m deploy`."""
     measure = commands.add_parser("measure", help="time a model on this machine")
     measure.add_argument("model", type=Path, metavar="MODEL", help="the model file")
     measure.add_argument("--sample", type=Path, metavar="FILE", help="rows: JSON, JSON lines, CSV")
@@ -27,6 +27,18 @@ def add_commands(commands: argparse._SubParsersAction[terminal.Parser]) -> None:
     measure.add_argument("--out", type=Path, metavar="FILE", help="where the filled in ones go")
     measure.add_argument("--format", choices=("text", "json"), default="text")
     measure.set_defaults(run=_measure)
+
+    convert = commands.add_parser("convert", help="convert a model to ONNX, with proof")
+    convert.add_argument(
+        "model", type=Path, metavar="MODEL", help="scikit-learn, XGBoost, LightGBM"
+    )
+    convert.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    convert.add_argument("--sample", type=Path, metavar="FILE", help="rows to compare besides")
+    convert.add_argument(
+        "--requirements", type=Path, metavar="FILE", help="say what it saves with these"
+    )
+    convert.add_argument("--format", choices=("text", "json"), default="text")
+    convert.set_defaults(run=_convert)
 
 
 def _measure(arguments: argparse.Namespace) -> int:
@@ -63,6 +75,26 @@ def _measure(arguments: argparse.Namespace) -> int:
                 f"cannot write {arguments.out}: {error.strerror}; name a file that can be written"
             ) from None
         print(f"The requirements with these figures are in {arguments.out}.", file=sys.stderr)
+    return OK
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from advisor.requirements import load
+    from deploy.conversion import text
+    from deploy.convert import convert
+
+    need = load(arguments.requirements) if arguments.requirements else None
+    found = convert(
+        arguments.model,
+        arguments.out,
+        sample=arguments.sample,
+        need=need,
+        progress=_tell if sys.stderr.isatty() else None,
+    )
+    if arguments.format == "json":
+        print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
+    else:
+        print(text(found))
     return OK
 
 

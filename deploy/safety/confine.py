@@ -62,13 +62,15 @@ def confined(
     limits: Limits | None = None,
     what: str = "loading the model",
     cancelled: Callable[[], bool] | None = None,
+    max_answer: int = MAX_ANSWER,
 ) -> Answer:
     """`module.function(payload)` in a confined process; blocks until it is done or stopped.
 
     The process has an empty environment, an empty folder of its own, no network, may start
     nothing, write nothing, and read only the installed libraries and `readable`. The bundle's
     runtime (`model_server`) is importable there. `payload` and the result travel as JSON.
-    `cancelled` is asked about once a second; when it says so, the process is stopped.
+    `cancelled` is asked about once a second; when it says so, the process is stopped. `max_answer`:
+    bytes that it may answer.
     Raises ConfinedError with a sentence that starts with `what`.
     """
     limits = limits or Limits()
@@ -92,7 +94,9 @@ def confined(
             start_new_session=True,
         )
         try:
-            out, err = _talk(process, json.dumps(job).encode(), limits.wall_s, what, cancelled)
+            out, err = _talk(
+                process, json.dumps(job).encode(), limits.wall_s, what, cancelled, max_answer
+            )
         finally:
             _stop(process)
     return _read(process.returncode, out, err, limits, what)
@@ -114,6 +118,7 @@ def _talk(
     wall_s: float,
     what: str,
     cancelled: Callable[[], bool] | None,
+    max_answer: int,
 ) -> tuple[bytes, bytes]:
     """Everything it says, within the time and the size allowed."""
     to_child, stdout, stderr = process.stdin, process.stdout, process.stderr
@@ -142,7 +147,7 @@ def _talk(
                     ready.unregister(pipe)
                 elif pipe is stdout:
                     said[pipe] += part
-                    if len(said[pipe]) > MAX_ANSWER:
+                    if len(said[pipe]) > max_answer:
                         raise ConfinedError("answer", f"{what} answered more than is sensible")
                 else:
                     said[pipe] = (said[pipe] + part)[-STDERR_KEPT:]

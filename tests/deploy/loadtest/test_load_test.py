@@ -267,6 +267,7 @@ def test_without_a_known_request_a_sample_is_asked_for() -> None:
         bodies(Road(kind="http", shown="x", url="y"), None)
 
 
+@pytest.mark.slow
 def test_the_road_of_another_target_is_its_own_predict(
     local_request: Callable[..., PlanRequest], onnx_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
