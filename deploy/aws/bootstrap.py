@@ -43,6 +43,8 @@ class Bootstrap:
     container_service_role_arn: str = ""
     expiry_group: str = ""
     expiry_role_arn: str = ""
+    function_boundary_arn: str = ""
+    function_service_role_arn: str = ""
 
     @classmethod
     def of(cls, stack: Stack) -> Bootstrap:
@@ -61,6 +63,8 @@ class Bootstrap:
                 container_service_role_arn=out.get("ContainerServiceRoleArn", ""),
                 expiry_group=out.get("ExpiryGroup", ""),
                 expiry_role_arn=out.get("ExpiryRoleArn", ""),
+                function_boundary_arn=out.get("FunctionBoundaryArn", ""),
+                function_service_role_arn=out.get("FunctionServiceRoleArn", ""),
             )
         except KeyError as missing:
             raise PreflightError(

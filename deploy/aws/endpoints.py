@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from deploy.aws.reach import GATEWAY_IAM, GATEWAY_JWT
+from deploy.aws.reach import GATEWAY_IAM, GATEWAY_JWT, URL_IAM
 from deploy.aws.session import Aws, told
 from deploy.aws.signed import post
 from deploy.aws.stack_models import Stack
@@ -12,10 +12,12 @@ from deploy.aws.stack_target import sample_body
 from deploy.target import Plan, Prediction
 
 JWT_VARIABLE = "ADVISOR_AWS_JWT"
+# Which service a call is signed for, where IAM lets callers in.
+SIGNED_FOR = {GATEWAY_IAM: "execute-api", URL_IAM: "lambda"}
 
 
 def call_public(stack: Stack, body: bytes, content_type: str, aws: Aws) -> Prediction:
-    """One request through the HTTP API or to the certificate's name.
+    """One request through the HTTP API, to the function's URL or to the certificate's name.
 
     A JWT comes from the environment (ADVISOR_AWS_JWT), a bearer token from the account's secret.
     Raises DeployError with the endpoint's own words.
@@ -23,8 +25,8 @@ def call_public(stack: Stack, body: bytes, content_type: str, aws: Aws) -> Predi
     url = f"{stack.outputs['PublicUrl']}/invocations"
     headers = {"Content-Type": content_type}
     reach = stack.parameters.get("Reach", "")
-    if reach == GATEWAY_IAM:
-        return post(url, body, headers, aws, sign_for="execute-api")
+    if reach in SIGNED_FOR:
+        return post(url, body, headers, aws, sign_for=SIGNED_FOR[reach])
     if reach == GATEWAY_JWT:
         headers["Authorization"] = f"Bearer {os.environ.get(JWT_VARIABLE, '')}"
         return post(url, body, headers, aws)
@@ -43,13 +45,14 @@ def snippets(stack: Stack, plan: Plan, region: str) -> dict[str, str]:
     quoted = body.replace("'", "'\\''")
     reach = stack.parameters.get("Reach", "")
     way, extra = "", ""
-    if reach == GATEWAY_IAM:
+    service = SIGNED_FOR.get(reach, "")
+    if service:
         way = (
-            f"--aws-sigv4 'aws:amz:{region}:execute-api' "
+            f"--aws-sigv4 'aws:amz:{region}:{service}' "
             '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
             '-H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '
         )
-        extra = _SIGNED.format(region=region)
+        extra = _SIGNED.format(service=service, region=region)
     elif reach and reach != "private":
         way = '-H "Authorization: Bearer $TOKEN" '
     curl = f"curl -s {way}-H 'Content-Type: application/json' -d '{quoted}' {url}"
@@ -66,13 +69,15 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 request = AWSRequest("POST", url, data=body, headers=headers)
-SigV4Auth(boto3.Session().get_credentials(), "execute-api", "{region}").add_auth(request)
+SigV4Auth(boto3.Session().get_credentials(), "{service}", "{region}").add_auth(request)
 headers = dict(request.headers)
 """
 
 
 def _python(url: str, body: str, reach: str, extra: str) -> str:
-    token = "" if reach in ("private", GATEWAY_IAM) else ', "Authorization": f"Bearer {token}"'
+    token = (
+        "" if reach == "private" or reach in SIGNED_FOR else ', "Authorization": f"Bearer {token}"'
+    )
     return "\n".join(
         [
             "import urllib.request",

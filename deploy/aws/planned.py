@@ -93,6 +93,7 @@ def _parameters(
     return {
         "template_name": wanted.template.name,
         "template": wanted.template.digest,
+        "additions": {name: dict(added) for name, added in wanted.additions.items()},
         "bundle": wanted.bundle,
         "stack": wanted.parameters,
         "tags": wanted.tags,

@@ -9,8 +9,8 @@ from deploy.aws.session import AwsSettings
 from deploy.requests import PlanRequest
 from deploy.target import Finding
 
-PRIVATE, GATEWAY_IAM, GATEWAY_JWT, CERTIFICATE = (
-    "private", "gateway-iam", "gateway-jwt", "certificate",
+PRIVATE, GATEWAY_IAM, GATEWAY_JWT, CERTIFICATE, URL_IAM = (
+    "private", "gateway-iam", "gateway-jwt", "certificate", "url-iam",
 )  # fmt: skip
 KB_PER_MB = 1024
 
@@ -54,7 +54,17 @@ def gateway_usd(request: PlanRequest, given: AwsSettings) -> float:
 
 def said(request: PlanRequest, given: AwsSettings) -> tuple[tuple[str, ...], str]:
     """What becomes public, and what a caller needs, in words."""
-    reach = reach_of(request, given)
+    return said_of(reach_of(request, given), given)
+
+
+def said_of(reach: str, given: AwsSettings) -> tuple[tuple[str, ...], str]:
+    """The same for a reach that is known."""
+    if reach == URL_IAM:
+        return (
+            ("a function URL on the internet, over TLS: only IAM-signed calls are answered",),
+            "Whoever calls it needs lambda:InvokeFunctionUrl and lambda:InvokeFunction on the "
+            "function.",
+        )
     if reach == GATEWAY_IAM:
         return (
             ("an HTTP API on the internet, over TLS: only IAM-signed calls are passed on",),
@@ -104,16 +114,19 @@ def findings(request: PlanRequest, given: AwsSettings) -> list[Finding]:
             ),
         ]
     if reach == GATEWAY_JWT and not given.jwt_audience:
-        return [
-            bad(
-                "reach",
-                f"tokens of {given.jwt_issuer} would pass for whatever they were made",
-                "set ADVISOR_AWS_JWT_AUDIENCE",
-            )
-        ]
+        return [no_audience(given)]
     if reach == PRIVATE:
         return [good("reach", "only from inside the network")]
     return [_passes_gateway(request), good("reach", "an HTTP API; every call is authenticated")]
+
+
+def no_audience(given: AwsSettings) -> Finding:
+    """An issuer without audiences: refused, for whatever a token was made it would pass."""
+    return bad(
+        "reach",
+        f"tokens of {given.jwt_issuer} would pass for whatever they were made",
+        "set ADVISOR_AWS_JWT_AUDIENCE",
+    )
 
 
 def _passes_gateway(request: PlanRequest) -> Finding:

@@ -202,7 +202,7 @@ class Rollout:
                 ) from None
         made = self._stacks.prepare(
             name,
-            load(parameters["template_name"]).text,
+            load(parameters["template_name"]).extended(parameters.get("additions", {})).text,
             in_account(
                 parameters["stack"],
                 image_tag(self._plan.bundle_hash),

@@ -19,8 +19,10 @@ from deploy.target import Prediction
 
 TOLD_ERROR_CHARACTERS = 500
 TIMEOUT_S = 60
-# Where HTTP APIs answer, in place of their own hosts: like the SDK's AWS_ENDPOINT_URL_<SERVICE>.
+# Where HTTP APIs and function URLs answer, in place of their own hosts: like the SDK's
+# AWS_ENDPOINT_URL_<SERVICE>, whose own variable for Lambda is for its API.
 OVERRIDE = "AWS_ENDPOINT_URL_EXECUTE_API"
+OVERRIDE_OF_URLS = "AWS_ENDPOINT_URL_LAMBDA_URL"
 
 
 def post(
@@ -31,7 +33,7 @@ def post(
     Raises DeployError with the endpoint's own words when it answers with an error.
     """
     host = urlsplit(url).netloc
-    there = os.environ.get(OVERRIDE)
+    there = os.environ.get(OVERRIDE_OF_URLS if ".lambda-url." in host else OVERRIDE)
     if there:
         url = there.rstrip("/") + urlsplit(url).path
     request = AWSRequest("POST", url, data=body, headers={**headers, "Host": host})

@@ -146,7 +146,7 @@ class StackTarget(Target):
             boundary = self.boundary(there)
             own_set = stacks.prepare(
                 stack_name(request.name),
-                wanted.template.text,
+                wanted.text,
                 in_account(wanted.parameters, image_tag(packed.hash), there, aws, boundary),
                 wanted.tags,
                 change_set_name=name,

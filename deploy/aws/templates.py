@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +68,17 @@ class Template:
             for logical_id, resource in self.content["Resources"].items()
             if self._holds(resource.get("Condition"), parameters)
         ]
+
+    def extended(self, additions: Mapping[str, Mapping[str, Any]]) -> Template:
+        """The template with properties added to its resources, by logical id: what no parameter can
+        carry, such as a list whose length the sizing decides. Itself when there is nothing to add.
+        """
+        if not additions:
+            return self
+        content = copy.deepcopy(self.content)
+        for logical_id, properties in additions.items():
+            content["Resources"][logical_id]["Properties"] |= properties
+        return Template(self.name, _compact(content))
 
     def part_digest(self, *logical_ids: str) -> str:
         """sha256 of these resources' definitions, hexadecimal."""

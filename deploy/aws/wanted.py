@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from advisor.errors import InputError
 from deploy.aws.bootstrap import MANAGED_BY, PREFIX, Bootstrap
@@ -24,7 +25,8 @@ class Wanted:
 
     `known` gives names and details that are sure before CloudFormation has made anything, by
     logical id. `monthly_extra_usd` is what the stack costs beyond the recommendation, because of
-    something that only the plan asks for; `extra_note` says what.
+    something that only the plan asks for. `additions` are properties of resources that no parameter
+    can carry.
     """
 
     template: Template
@@ -36,6 +38,12 @@ class Wanted:
     known: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     bundle: Variant = "http"
     monthly_extra_usd: float = 0.0
+    additions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The template as it is sent, with the additions of this deployment."""
+        return self.template.extended(self.additions).text
 
 
 def stack_name(deployment: str) -> str:

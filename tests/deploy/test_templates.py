@@ -65,6 +65,7 @@ WITHOUT_RESOURCE = {
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ecr:GetAuthorizationToken",
+    "lambda:GetAccountSettings",
     "logs:DescribeLogGroups",
     "logs:DescribeResourcePolicies",
     "sagemaker:ListEndpointConfigs",
@@ -178,7 +179,36 @@ GRANT_NOTHING = ("ContainerServiceBoundary TheseServices",)
 # Registry permissions of what no template here uses: lattice, fleets, Cognito, EKS, keys …
 UNUSED_SERVICES = {
     "vpc-lattice", "managed-fleets", "cognito-idp", "vpce", "Eks", "kms", "s3", "billing",
+    "elasticfilesystem", "s3files",
 }  # fmt: skip
+# Of functions: networks, file systems, layers, code signing and durable or hosted functions.
+UNUSED_OF_FUNCTIONS = {
+    "application-autoscaling:DescribeScalingPolicies",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+    "codedeploy:RegisterOnPremisesInstance",
+    "lambda:AssociateRuntimeAlias",
+    "lambda:DeleteFunctionCodeSigningConfig",
+    "lambda:GetCodeSigningConfig",
+    "lambda:GetLayerVersion",
+    "lambda:PassCapacityProvider",
+    "lambda:PutFunctionCodeSigningConfig",
+    "lambda:PutFunctionRecursionConfig",
+    "lambda:PutFunctionScalingConfig",
+    "lambda:PutRuntimeManagementConfig",
+}
+# What only the stacks of functions use of what OF_UNUSED_PROPERTIES excuses elsewhere.
+USED_BY_FUNCTIONS = {
+    "application-autoscaling:DeleteScheduledAction",
+    "application-autoscaling:PutScheduledAction",
+    "lambda:DeleteProvisionedConcurrencyConfig",
+    "lambda:GetProvisionedConcurrencyConfig",
+    "lambda:PutProvisionedConcurrencyConfig",
+}
+FAMILIES = {"lambda.yaml": ("Function", ("FunctionPolicy",))}
+OF_CONTAINERS = ("Container", ("ContainerNetworkPolicy", "ContainerPolicy", "ContainerIamPolicy"))
 OWN_TAGS = {"mda:managed-by", "mda:owner"}
 DEPLOYMENT_TAGS = OWN_TAGS | {"mda:deployment", "mda:scenario", "mda:expires-on"}
 UNTAGGED = {"AWS::IAM::ManagedPolicy"}  # the registry has no tags for them in a template
@@ -240,9 +270,10 @@ def test_what_runs_has_a_role_of_its_own(template: Template) -> None:
 
 def test_roles_of_deployments_carry_a_boundary(template: Template) -> None:
     if template.name == "bootstrap.yaml":
-        role = template.content["Resources"]["SageMakerServiceRole"]["Properties"]
-        # Its own policy is its boundary: nothing attached later can widen it.
-        assert [role["PermissionsBoundary"]] == role["ManagedPolicyArns"]
+        for name in ("SageMakerServiceRole", "FunctionServiceRole"):
+            role = template.content["Resources"][name]["Properties"]
+            # Its own policy is its boundary: nothing attached later can widen it.
+            assert [role["PermissionsBoundary"]] == role["ManagedPolicyArns"]
         return
     for logical_id, role in of_type(template, "AWS::IAM::Role"):
         assert role["PermissionsBoundary"] == {"Ref": "PermissionsBoundaryArn"}, logical_id
@@ -381,9 +412,14 @@ def test_the_service_role_may_do_what_cloudformation_needs_for_each_type(name: s
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_the_containers_role_may_do_what_cloudformation_needs_for_each_type(name: str) -> None:
+def test_the_containers_and_functions_roles_may_do_what_cloudformation_needs_for_each_type(
+    name: str,
+) -> None:
     """As above; the registry writes some actions in small letters, or with a wildcard."""
-    policies = ("ContainerNetworkPolicy", "ContainerPolicy", "ContainerIamPolicy")
+    _, policies = FAMILIES.get(name, OF_CONTAINERS)
+    unused = OF_UNUSED_PROPERTIES
+    if name == "lambda.yaml":
+        unused = (unused | UNUSED_OF_FUNCTIONS) - USED_BY_FUNCTIONS
     granted = {
         action.lower()
         for where, statement in statements(load("bootstrap.yaml"))
@@ -394,7 +430,7 @@ def test_the_containers_role_may_do_what_cloudformation_needs_for_each_type(name
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
         for verb in ("create", "read", "update", "delete"):
             for action in schema["handlers"].get(verb, {}).get("permissions", []):
-                if action in OF_UNUSED_PROPERTIES or action.split(":")[0] in UNUSED_SERVICES:
+                if action in unused or action.split(":")[0] in UNUSED_SERVICES:
                     continue
                 assert any(fnmatch(g, action.lower()) for g in granted), (kind, verb, action)
 
@@ -435,7 +471,7 @@ def test_the_deployments_own_roles_stay_within_their_boundary(name: str) -> None
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_roles_of_containers_stay_within_their_boundary(name: str) -> None:
+def test_roles_of_containers_and_functions_stay_within_their_boundary(name: str) -> None:
     def allowed(template: Template, prefix: str = "") -> set[str]:
         return {
             action
@@ -444,7 +480,35 @@ def test_roles_of_containers_stay_within_their_boundary(name: str) -> None:
             for action in listed(statement["Action"])
         }
 
-    assert allowed(load(name)) <= allowed(load("bootstrap.yaml"), "ContainerBoundary")
+    family, _ = FAMILIES.get(name, OF_CONTAINERS)
+    assert allowed(load(name)) <= allowed(load("bootstrap.yaml"), f"{family}Boundary")
+
+
+def test_a_function_is_released_through_its_alias_and_taken_back_on_alarm() -> None:
+    resources = load("lambda.yaml").content["Resources"]
+    release = resources["Live"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    group = resources["ReleaseGroup"]["Properties"]
+    assert text_of(release["DeploymentGroupName"]) == text_of(group["DeploymentGroupName"])
+    assert group["AutoRollbackConfiguration"]["Enabled"] is True
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    watched = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
+    assert watched == {i for i, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+    # The version before stays, and goes with the function.
+    assert resources["Version"]["UpdateReplacePolicy"] == "Retain"
+    # Whatever is called or scaled is the alias, never the newest code.
+    assert resources["ApiToFunction"]["Properties"]["IntegrationUri"] == {"Ref": "Live"}
+    assert resources["Url"]["Properties"]["Qualifier"] == "live"
+    assert text_of(resources["Ready"]["Properties"]["ResourceId"]).endswith(":live")
+
+
+def test_no_door_of_a_function_is_open() -> None:
+    resources = load("lambda.yaml").content["Resources"]
+    assert resources["Url"]["Properties"]["AuthType"] == "AWS_IAM"
+    route = resources["ApiRoute"]["Properties"]["AuthorizationType"]
+    assert route == {"Fn::If": ["ByJwt", "JWT", "AWS_IAM"]}
+    for _, permission in of_type(load("lambda.yaml"), "AWS::Lambda::Permission"):
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        assert text_of(permission["SourceArn"]).endswith(":${Api}/*")
 
 
 def test_the_endpoint_is_guarded() -> None:

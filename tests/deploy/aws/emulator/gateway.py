@@ -17,6 +17,7 @@ import clock
 from builds import Builds
 from containers import Images
 from faults import FAULTS, Fault
+from functions import operation_in
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
@@ -35,6 +36,7 @@ from ministack.services import (
     ec2,
     ecr,
     iam,
+    lambda_svc,
     s3,
     scheduler,
 )
@@ -88,6 +90,8 @@ class Gateway:
             return
         own = operation_of(scope["method"], scope["path"], headers)
         service, operation = own or _named(headers, body)
+        if service == "lambda":
+            operation = operation_in(scope["method"], scope["path"])
         fault = FAULTS.take(f"{service}.{operation}")
         if fault:
             await _send(send, _error(headers, fault.code, fault.message, fault.status))
@@ -197,6 +201,9 @@ class Gateway:
             "apis": sorted(apigateway._apis),
             "schedules": {s["Name"]: s["ScheduleExpression"]
                           for s in scheduler._schedules.values()},
+            "functions": {n: {"concurrency": f["concurrency"], "versions": sorted(f["versions"]),
+                              "ready": f["provisioned_concurrency"]}
+                          for n, f in lambda_svc._functions.items()},
             "invocations": self.services.invocations,
             "calls": FAULTS.calls,
         }  # fmt: skip

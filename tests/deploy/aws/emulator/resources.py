@@ -16,6 +16,7 @@ from botocore.model import ServiceModel
 from containers import Container, Images, healthy, stop
 from ecs import JOB, OWN, SERVICE, TASK, EcsWorld, open_gateways
 from faults import FAULTS
+from functions import ALIAS, FUNCTION, FunctionWorld
 from ministack.core.responses import (
     AccountRegionScopedDict,
     get_account_id,
@@ -66,7 +67,7 @@ class Resource:
     image: tuple[str, str] = ("", "")  # as specified, as resolved
 
 
-class World(EcsWorld):
+class World(EcsWorld, FunctionWorld):
     """Everything that the added types have made, by type and name, in each account and region."""
 
     def __init__(self, images: Images, schemas: dict[str, dict[str, Any]]) -> None:
@@ -92,13 +93,14 @@ class World(EcsWorld):
             verbs = self._checked(schema, known) if known else self._added(schema)
             provisioners._RESOURCE_HANDLERS[schema.type] = verbs
         open_gateways(self)
+        self.open_functions()
         _preview_conditions()
         _delete_after_create(self)
         blocks = stacks._runs_on_worker_thread
         stacks._runs_on_worker_thread = lambda kind: (
             kind in (ENDPOINT, SERVICE, MACHINES) or blocks(kind)
         )
-        for service in ("sagemaker", "application-autoscaling", "ecs", "batch"):
+        for service in ("sagemaker", "application-autoscaling", "ecs", "batch", "codedeploy"):
             tagging._COLLECTORS[service] = lambda s=service: self._tagged(s)
 
     def get(self, kind: str, name: str) -> Resource | None:
@@ -118,6 +120,7 @@ class World(EcsWorld):
 
     def reset(self) -> None:
         """Stop what runs and forget what was made."""
+        self.forget_environments()
         for container in self.containers:
             stop(container)
         self.containers.clear()
@@ -130,24 +133,36 @@ class World(EcsWorld):
 
         def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
             _strike("create", schema.type)
-            schema.checked(_without_system_tags(properties))
+            given = schema.checked(_without_system_tags(properties))
+            if schema.type == FUNCTION:
+                self.function_made(given)
             physical, attributes = known["create"](logical_id, _one_metric(properties), stack)
             if schema.type == MACHINES:
                 self._restart(physical, properties)
+            if schema.type == FUNCTION:
+                self.function_kept(physical, given)
             return physical, attributes | _corrected(schema, physical, properties)
 
         @wraps(known.get("update") or known["create"])  # MiniStack looks at what it takes
         def update(physical: str, old: Any, new: dict[str, Any], *arguments: Any) -> Any:
             _strike("update", schema.type)
+            if schema.type == FUNCTION:
+                self.function_made(schema.checked(_without_system_tags(new)))
+            if schema.type == ALIAS:
+                self.released(physical, new, arguments[0])
             out = known["update"](physical, _one_metric(old), _one_metric(new), *arguments)
             if schema.type == MACHINES:
                 self._restart(physical, new)
+            if schema.type == FUNCTION:
+                self.function_kept(physical, new)
             return out
 
         def delete(physical: str, *arguments: Any) -> Any:
             _strike("delete", schema.type)
             if physical in self.machines:
                 stop(self.machines.pop(physical)[1])
+            if schema.type == FUNCTION:
+                self.forget_environments(physical)
             if schema.type == BUCKET and s3._buckets[physical]["objects"]:
                 raise ValueError("The bucket you tried to delete is not empty")
             return known["delete"](physical, *arguments)
@@ -286,6 +301,9 @@ class World(EcsWorld):
 
     def _scalable_target(self, target: Resource) -> None:
         given = target.properties
+        if given["ServiceNamespace"] == "lambda":
+            self.ready_checks(given)
+            return
         if given["ServiceNamespace"] == "ecs":
             word, _, service = given["ResourceId"].split("/")
             if (word, given["ScalableDimension"]) != ("service", "ecs:service:DesiredCount"):

@@ -15,6 +15,7 @@ import botocore.model
 from botocore.validate import ParamValidator
 from containers import invoke
 from ecs import EcsCalls
+from functions import arn_of, codedeploy_application
 from ministack.core.responses import get_account_id, get_region
 from resources import CONFIG, ENDPOINT, MODEL, POLICY, TARGET, Resource, World
 from sagemaker_work import WorkCalls
@@ -25,6 +26,7 @@ TARGETS = {
     "ServiceQuotasV20190624": "service-quotas",
     "AmazonEC2ContainerServiceV20141113": "ecs",
     "AmazonSSM": "ssm",
+    "CodeDeploy_20141006": "codedeploy",
 }
 BATCH = {
     name.lower(): name
@@ -42,6 +44,7 @@ IAM_NAMES = {
     "ecs": "ecs",
     "batch": "batch",
     "ssm": "ssm",
+    "codedeploy": "codedeploy",
     "apigatewayv2": "apigateway",
 }
 INVOKED = {"invocations": "InvokeEndpoint", "async-invocations": "InvokeEndpointAsync"}
@@ -73,6 +76,8 @@ class Services(WorkCalls, EcsCalls):
         """What IAM checks the call against."""
         if operation in ("DescribeEndpoint", "InvokeEndpoint", "InvokeEndpointAsync"):
             return self._arn(f"endpoint/{given['EndpointName'].lower()}")
+        if operation == "GetApplication":
+            return arn_of("codedeploy", "application", given["applicationName"])
         if service == "ecs":
             named = given.get("cluster") or (given.get("clusters") or ["?"])[0]
             kind = "task-definition" if operation == "RunTask" else "cluster"
@@ -121,6 +126,9 @@ class Services(WorkCalls, EcsCalls):
         if service == "apigatewayv2":
             out = {"items": [{k[0].lower() + k[1:]: v for k, v in i.items()} for i in out["Items"]]}
         return 200, {"content-type": "application/x-amz-json-1.1"}, _json(out)
+
+    def _GetApplication(self, given: dict[str, Any]) -> dict[str, Any]:
+        return codedeploy_application(self.world, given["applicationName"])
 
     def _DescribeEndpoint(self, given: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._endpoint(given["EndpointName"])
