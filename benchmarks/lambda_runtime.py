@@ -75,6 +75,15 @@ class Environment:
                     return False, _error("Runtime.ExitError", f"the runtime ended: {tail}")
         return False, _error("Sandbox.Timedout", f"Task timed out after {timeout_s:.2f} seconds")
 
+    def wait_until_ready(self, limit_s: float) -> float:
+        """`ready_s`, once it is known. Raises TimeoutError with the end of the log."""
+        while self.ready_s is None:
+            waited_s = time.monotonic() - self.began
+            if waited_s > limit_s or self.process.poll() is not None:
+                raise TimeoutError(self.log.read_text(errors="replace")[-500:])
+            time.sleep(0.002)
+        return self.ready_s
+
     def stop(self) -> None:
         """End the process and the API; fine to repeat."""
         self._ended = True
@@ -127,6 +136,8 @@ def _environment(folder: Path, port: int, arn: str) -> dict[str, str]:
 
 def _handler(environment: Environment) -> type[BaseHTTPRequestHandler]:
     class RuntimeApi(BaseHTTPRequestHandler):
+        wbufsize = 1 << 16  # headers and body in one segment: none waits for an acknowledgement
+
         def do_GET(self) -> None:
             if self.path != f"{PREFIX}/invocation/next":
                 self._send(404, b"{}")
@@ -153,6 +164,7 @@ def _handler(environment: Environment) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+            self.wfile.flush()
 
         def log_message(self, *_: Any) -> None: ...
 

@@ -6,7 +6,7 @@ from advisor.catalog.loader import option as catalog_option
 from advisor.errors import DeployError
 from advisor.vocabulary import Mode
 from deploy.aws.container_checks import mode
-from deploy.aws.findings import bad, budget, credentials, good, model_file, name, region, unknown
+from deploy.aws.findings import bad, budget, good, in_account, model_file, name, unknown
 from deploy.aws.functions import URL, function_reach, reserved
 from deploy.aws.limits import limit
 from deploy.aws.reach import GATEWAY_JWT, no_audience
@@ -23,29 +23,21 @@ MB_PER_GB = 1024
 def function_findings(
     request: PlanRequest, given: AwsSettings, aws: Aws, stacks: Stacks
 ) -> list[Finding]:
-    """One finding a check; where region or credentials fail, nothing else of AWS is asked.
-
-    Raises PreflightError when AWS cannot be asked for a reason that is not one of the checks.
-    """
+    """One finding a check. Raises PreflightError when AWS cannot be asked for another reason."""
     before = [
         model_file(request),
         mode(request, Mode.realtime, "a function answers whoever calls it", "aws-batch"),
         budget(request),
         _reach(request, given),
         _size(request),
-        region(request, aws, "lambda", "Lambda"),
     ]
-    if not before[-1].ok:
-        return before
-    who = credentials(aws)
-    if not who.ok:
-        return [*before, who]
-    return [
-        *before,
-        who,
-        name(request, stacks, lambda: _function_name(request.name, aws)),
-        _concurrency(request, aws),
-    ]
+    return in_account(
+        request, aws, before, ("lambda", "Lambda"),
+        lambda: [
+            name(request, stacks, lambda: _function_name(request.name, aws)),
+            _concurrency(request, aws),
+        ],
+    )  # fmt: skip
 
 
 def reservable(request: PlanRequest, aws: Aws) -> int:

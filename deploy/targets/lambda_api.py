@@ -26,6 +26,7 @@ class LambdaTarget(StackTarget):
 
     name = "lambda_api"  # `lambda` is a word of Python's
     variants = (API, URL)
+    can_be_public = True  # it always is, to callers whom IAM or a token lets in
     listed = (
         "apigateway", "application-autoscaling", "cloudwatch", "codedeploy", "iam", "lambda", "logs",
     )  # fmt: skip

@@ -17,7 +17,7 @@ from containers_support import emptied, only_the_bootstrap_is_left, smaller
 from emulator.client import ACCOUNT, Emulator
 
 from advisor.errors import DeployError, PreflightError
-from deploy.aws.bootstrap import BootstrapStack
+from deploy.aws.bootstrap import STACK_NAME, Bootstrap
 from deploy.aws.functions import reserved
 from deploy.aws.schedule import weekly
 from deploy.aws.session import AwsSettings
@@ -43,14 +43,6 @@ ROW = b'{"instances": [[1, 1, 1, 1]]}'
 @pytest.fixture
 def target(emulator: Emulator) -> LambdaTarget:
     return LambdaTarget(AwsSettings(poll_seconds=QUICK))
-
-
-@pytest.fixture
-def bootstrapped(stacks: Stacks) -> None:
-    stack = BootstrapStack(stacks)
-    change_set = stack.prepare("tests")
-    assert change_set is not None
-    stack.ensure(change_set, Log())
 
 
 def doors(account: Emulator) -> dict[str, str]:
@@ -148,9 +140,7 @@ def test_a_signed_call_of_its_url_is_answered_by_the_bundles_own_handler(
 def test_applying_and_planning_again_change_nothing(deployed: Deployed, account: Emulator) -> None:
     before = account.state()
     assert deployed.target.apply(deployed.plan, Log()) == deployed.status
-    again = deployed.target.plan(
-        asked(deployed.model, option=URL, requirements=BUSY, owner="risk")
-    )
+    again = deployed.target.plan(asked(deployed.model, option=URL, requirements=BUSY, owner="risk"))
     assert (again.resources, again.expected_minutes) == ([], 0)
     assert account.state()["functions"] == before["functions"]
 
@@ -170,7 +160,7 @@ def test_y_a_new_version_keeps_the_one_before_and_an_alarm_takes_it_back(
 
     ring(account, "mda-fraud-5xx", "ALARM")
     worse = target.plan(version(deployed, tmp_path, 3.0))
-    with pytest.raises(DeployError, match="alarms have been activated.*its version from before"):
+    with pytest.raises(DeployError, match=r"alarms have been activated.*its version from before"):
         target.apply(worse, Log())
     ring(account, "mda-fraud-5xx", "OK")
     live = client("lambda").get_alias(FunctionName="mda-fraud", Name="live")
@@ -225,7 +215,7 @@ def test_a_small_quota_keeps_nothing_reserved_and_a_smaller_one_stops(
 @pytest.mark.slow
 def test_an_http_api_passes_signed_calls_only(
     target: LambdaTarget,
-    bootstrapped: None,
+    bootstrapped: Bootstrap,
     emulator: Emulator,
     onnx_model: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -246,7 +236,7 @@ def test_an_http_api_passes_signed_calls_only(
 
 @pytest.mark.slow
 def test_tokens_are_for_an_api_that_was_asked_to_be_public(
-    target: LambdaTarget, bootstrapped: None, emulator: Emulator, onnx_model: Path
+    target: LambdaTarget, bootstrapped: Bootstrap, emulator: Emulator, onnx_model: Path
 ) -> None:
     settings: dict[str, Any] = {
         "jwt_issuer": "https://login.example.org", "jwt_audience": ["models"],
@@ -260,27 +250,40 @@ def test_tokens_are_for_an_api_that_was_asked_to_be_public(
 
 @pytest.mark.slow
 def test_versions_older_than_the_one_before_are_deleted(
-    target: LambdaTarget, bootstrapped: None, emulator: Emulator, tmp_path: Path
+    target: LambdaTarget, bootstrapped: Bootstrap, emulator: Emulator, tmp_path: Path
 ) -> None:
     for factor in (1.0, 2.0, 3.0, 4.0):
         model = weighted(tmp_path / f"{factor}.onnx", [factor, 0, 0, 0])
         plan = target.plan(asked(model, option=URL))
         target.apply(plan, Log())
     assert emulator.state()["functions"]["mda-fraud"]["versions"] == ["3", "4"]
-    assert client("lambda").get_alias(FunctionName="mda-fraud", Name="live")[
-        "FunctionVersion"
-    ] == ("4")
+    assert client("lambda").get_alias(FunctionName="mda-fraud", Name="live")["FunctionVersion"] == (
+        "4"
+    )
 
 
 @pytest.mark.slow
 def test_the_operators_two_policies_suffice(
     target: LambdaTarget,
-    bootstrapped: None,
-    emulator: Emulator,
+    operator: str,
+    stacks: Stacks,
+    account: Emulator,
     onnx_model: Path,
-    operator: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Plan, apply, call and destroy by somebody who has these policies and no other."""
+    for name, value in doors(account).items():
+        monkeypatch.setenv(name, value)
+    with pytest.MonkeyPatch.context() as root:
+        for name, value in account.environment().items():
+            root.setenv(name, value)
+        more = client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        (policy,) = [
+            output["OutputValue"]
+            for output in more["Outputs"]
+            if output["OutputKey"] == "FunctionOperatorPolicyArn"
+        ]
+        client("iam").attach_user_policy(UserName="operator", PolicyArn=policy)
     plan = target.plan(asked(onnx_model, option=URL))
     assert target.apply(plan, Log()).state == "running"
     assert target.predict(plan, ROW, JSON).body["predictions"] == [10.0]

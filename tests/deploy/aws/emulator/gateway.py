@@ -148,6 +148,8 @@ class Gateway:
             FAULTS.arm(Fault(**given))
         elif path == "/_emulator/quotas":
             self.services.quotas = given
+            # The account's calls at once, which Lambda tells itself.
+            lambda_svc._ACCOUNT_CONCURRENCY_CAP = int(given.get("lambda.concurrency", 0))
         elif path == "/_emulator/forget":
             await asyncio.to_thread(self.world.forget, self.region, **given)
         elif path == "/_emulator/clock":
@@ -155,6 +157,7 @@ class Gateway:
         elif path == "/_emulator/reset":
             FAULTS.clear()
             self.services.quotas, self.services.invocations = {}, []
+            lambda_svc._ACCOUNT_CONCURRENCY_CAP = 0
             self.services.tasks.clear()
             await asyncio.to_thread(self.world.reset)
             await asyncio.to_thread(ministack._reset_all_state)

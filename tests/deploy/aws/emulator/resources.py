@@ -91,6 +91,9 @@ class World(EcsWorld, FunctionWorld):
             known = provisioners._RESOURCE_HANDLERS.get(schema.type)
             known = None if schema.type in OWN else known
             verbs = self._checked(schema, known) if known else self._added(schema)
+            if schema.type.startswith("AWS::Lambda::"):  # its previews know only the function's
+                replacing = tuple(schema.create_only)
+                provisioners._REPLACING_PROPERTIES.setdefault(schema.type, replacing)
             provisioners._RESOURCE_HANDLERS[schema.type] = verbs
         open_gateways(self)
         self.open_functions()
