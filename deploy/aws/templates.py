@@ -141,7 +141,18 @@ def _read(name: str) -> str:
 
 
 def _compact(content: dict[str, Any]) -> str:
-    """JSON, a line for each parameter and resource: a request takes 51,200 bytes of template."""
+    """JSON, a line for each parameter and resource: a request takes 51,200 bytes of template.
+
+    What describes parameters and outputs stays in the files.
+    """
+    content = content | {
+        section: {
+            name: {k: v for k, v in given.items() if k != "Description"}
+            for name, given in content[section].items()
+        }
+        for section in ("Parameters", "Outputs")
+        if section in content
+    }
     parts = [
         f"{_json(key)}:{_json(value)}" for key, value in content.items() if key not in SECTIONS
     ]
