@@ -33,6 +33,7 @@ from advisor.recommendation import (
 )  # fmt: skip
 from advisor.requirements import Requirements
 from advisor.rules import Fired, Policy, RuleSet, in_force, load_rules
+from advisor.sizing.export_note import export_note
 from advisor.sizing.purchase import ON_DEMAND
 from advisor.workload import Workload, resolve
 
@@ -249,6 +250,9 @@ def _warnings(
             f"The service time of {work.service_time_ms:,.0f} ms is assumed from the model class "
             f"{need.model.model_class!r}, not measured; measure your own model."
         )
+    exported = export_note(need)
+    if exported:
+        out.append(exported)
     stale = stale_note(line.as_of for line in ranking[0].lines) if ranking else ""
     if stale:
         out.append(f"In the bill of {ranking[0].name}, {stale}")

@@ -186,11 +186,26 @@ class ClassRow(Row):
     derivation: str
 
 
+class ConversionRow(Row):
+    """When exporting to ONNX is worth saying, and the sentences that say it."""
+
+    to: str
+    classes: tuple[str, ...] = Field(alias="from")
+    formats: tuple[str, ...]
+    least_gain: Positive
+    least_ms: Positive
+    declared: str
+    given: str
+    source: str
+    checked: date
+
+
 class ModelClasses(Row):
     serving_overhead_ms: Figure
     sources: Mapping[str, str]
     checked: date
     classes: tuple[ClassRow, ...]
+    conversion: ConversionRow
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelClasses:
@@ -201,6 +216,9 @@ class ModelClasses(Row):
                 raise ValueError(f"{row.name} needs gpu and gpu_memory_gb, or neither")
         if len({row.name for row in self.classes}) != len(self.classes):
             raise ValueError("two classes share a name")
+        unknown = {self.conversion.to, *self.conversion.classes} - {r.name for r in self.classes}
+        if unknown:
+            raise ValueError(f"conversion names {', '.join(sorted(unknown))}, which is no class")
         return self
 
 
