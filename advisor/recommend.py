@@ -11,8 +11,9 @@ from functools import cached_property
 
 from advisor.catalog.loader import load_options
 from advisor.conflicts import conflicts
-from advisor.consider import Considered, Plan, consider, promise, regions_by_cloud
+from advisor.consider import Considered, consider, promise, regions_by_cloud
 from advisor.errors import InputError
+from advisor.plans import Plan
 from advisor.prices import PriceBook, load_book
 from advisor.prices.status import stale_note
 from advisor.ranking import (
@@ -32,7 +33,7 @@ from advisor.recommendation import (
     Unpriced,
 )  # fmt: skip
 from advisor.requirements import Requirements
-from advisor.rules import Fired, Policy, RuleSet, in_force, load_rules
+from advisor.rules import Fired, Outcome, Policy, RuleSet, in_force, load_rules
 from advisor.sizing.export_note import export_note
 from advisor.sizing.purchase import ON_DEMAND
 from advisor.workload import Workload, resolve
@@ -109,6 +110,7 @@ class Standing:
         self._rules, self._book, self._hint = rules, book, hint
         self._regions, _notes = regions_by_cloud(need, book)
         self._found: dict[str, Considered] = {}
+        self._first: dict[str, Outcome] = {}
 
     @property
     def considered(self) -> tuple[Considered, ...]:
@@ -120,7 +122,7 @@ class Standing:
         if option_id not in self._found:
             self._found[option_id] = consider(
                 load_options()[option_id], self.work, self._regions, self._rules, self._book,
-                ranges=False,
+                ranges=False, first=self._before(option_id),
             )  # fmt: skip
         return self._found[option_id]
 
@@ -141,9 +143,20 @@ class Standing:
                 best = mine if best is None else min(best, mine)
         return best[1] if best else None
 
+    def _before(self, option_id: str) -> Outcome:
+        """What the rules say of the option before it is sized."""
+        if option_id not in self._first:
+            self._first[option_id] = self._rules.evaluate(
+                load_options()[option_id], self.work, said=False
+            )
+        return self._first[option_id]
+
     def _by_promise(self) -> list[tuple[float, str]]:
         """(most that the score can be, option) of those that the answers do not rule out."""
-        every = (promise(o, self.work, self._rules) for o in load_options().values())
+        every = (
+            promise(option, self.work, self._rules, self._before(option_id))
+            for option_id, option in load_options().items()
+        )
         ideal = [measures for measures in every if measures is not None]
         most = [
             (math.inf if measures.option == self._hint else score, measures.option)

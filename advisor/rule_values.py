@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from enum import Enum
+from functools import cache, partial
 from typing import Any
 
+from advisor.by_identity import ByIdentity
 from advisor.catalog import loader, residency
 from advisor.catalog.schema import Estimate, Option
 from advisor.memo import Memo, Same
-from advisor.requirements import ControlLevel, Skill
+from advisor.requirements import ControlLevel, Section, Skill
 from advisor.rule_fields import (
     CUSTOM_PATTERN,
     PLAN,
@@ -26,17 +29,47 @@ from advisor.rule_fields import (
 from advisor.workload import Workload
 
 _SKILLS, _LEVELS = tuple(Skill), tuple(ControlLevel)
+# Fields that change with every other volume; what looks at none of them is asked much less often.
+OF_VOLUME = frozenset(
+    f"need.{name}"
+    for name in (
+        "requests_per_month", "mean_per_s", "peak_per_s", "peak_to_mean", "peak_mb_per_s",
+        "requests_per_day", "concurrency_peak", "busy_percent", "work_vcpu_hours", "run_vcpu_hours",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of fields by name, as rules see them and so that they can be compared and hashed."""
+
+    plain: Mapping[str, Value]
+    comparable: Mapping[str, Hashable]
+
+
 # Of no price book: where a region lies does not change with its prices.
-_MATCHED: Memo[Mapping[str, Value]] = Memo()
-_NEEDS: weakref.WeakKeyDictionary[Workload, Mapping[str, Value]] = weakref.WeakKeyDictionary()
+_MATCHED: Memo[Values] = Memo()
+_NEEDS: weakref.WeakKeyDictionary[Workload, Values] = weakref.WeakKeyDictionary()
 
 
 def need_values(work: Workload) -> Mapping[str, Value]:
-    """The values of `need.*` and `assume.*`, kept for as long as the workload lives."""
+    """The values of `need.*` and `assume.*`."""
+    return of_need(work).plain
+
+
+def of_need(work: Workload) -> Values:
+    """`need_values`, kept for as long as the workload lives."""
     kept = _NEEDS.get(work)
     if kept is None:
-        kept = _NEEDS[work] = _need_values(work)
+        kept = _NEEDS[work] = values_of(_need_values(work))
     return kept
+
+
+def values_of(plain: Mapping[str, Value]) -> Values:
+    comparable: dict[str, Hashable] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
+    }
+    return Values(plain, comparable)
 
 
 def option_values(option: Option) -> dict[str, Value]:
@@ -74,11 +107,16 @@ def option_values(option: Option) -> dict[str, Value]:
 
 
 def matched_values(option: Option, work: Workload) -> Mapping[str, Value]:
-    """The values of `option.*` that depend on the workload as well, see `advisor.memo`.
+    """The values of `option.*` that depend on the workload as well.
 
     Raises InputError for a region that no cloud has.
     """
-    return _MATCHED.get(Same(option), work, lambda seen: _matched_values(option, seen))
+    return of_match(option, work).plain
+
+
+def of_match(option: Option, work: Workload) -> Values:
+    """`matched_values`, remembered as `advisor.memo` says. Raises as they do."""
+    return _MATCHED.get(Same(option), work, lambda work: values_of(_matched_values(option, work)))
 
 
 def _matched_values(option: Option, work: Workload) -> dict[str, Value]:
@@ -127,23 +165,52 @@ def plan_values(plan: PlanFacts) -> dict[str, Value]:
 
 def _need_values(work: Workload) -> Mapping[str, Value]:
     need = work.need
-    out: dict[str, Value] = {}
+    out: dict[str, Value] = dict(_assumed())
+    for section in _by_section():
+        out |= _SECTIONS.get(getattr(need, section), partial(_given, section))
+    return out | {f"need.{name}": value for name, value in _derived(work).items()}
+
+
+@cache
+def _assumed() -> Mapping[str, Value]:
+    return {f"assume.{name}": value for name, value in thresholds().items()}
+
+
+@cache
+def _by_section() -> Mapping[str, tuple[tuple[str, str, bool, FieldType], ...]]:
+    """Of each section (name of the rules, field, whether it may be left out, type)."""
+    out: dict[str, list[tuple[str, str, bool, FieldType]]] = {}
     for name, answer in answers().items():
         section, field = answer.path.split(".")
-        value = getattr(getattr(need, section), field)
-        if answer.optional:
+        out.setdefault(section, []).append((name, field, answer.optional, answer.type))
+    return {section: tuple(each) for section, each in out.items()}
+
+
+_SECTIONS: ByIdentity[Section, dict[str, Value]] = ByIdentity()
+
+
+def _given(section: str, given: Section) -> dict[str, Value]:
+    out: dict[str, Value] = {}
+    for name, field, optional, kind in _by_section()[section]:
+        value = getattr(given, field)
+        if optional:
             out[f"need.{name}_known"] = value is not None
-        out[f"need.{name}"] = _plain(value, answer.type)
+        out[f"need.{name}"] = _plain(value, kind)
+    return out
+
+
+def _derived(work: Workload) -> dict[str, Value]:
+    need, peak, mean = work.need, work.peak_per_s, work.mean_per_s
     traffic = need.traffic
-    busy = work.mean_per_s * work.service_time_ms / 1000
-    derived: dict[str, Value] = {
+    busy = mean * work.service_time_ms / 1000
+    return {
         "service_time_ms": work.service_time_ms,
         "max_processing_s": work.max_processing_s,
-        "mean_per_s": work.mean_per_s,
-        "peak_per_s": work.peak_per_s,
+        "mean_per_s": mean,
+        "peak_per_s": peak,
         "peak_to_mean": work.peak_to_mean,
-        "peak_mb_per_s": work.peak_per_s * (traffic.request_mb + traffic.response_mb),
-        "requests_per_day": work.mean_per_s * 86_400,
+        "peak_mb_per_s": peak * (traffic.request_mb + traffic.response_mb),
+        "requests_per_day": mean * 86_400,
         "concurrency_peak": work.concurrency_peak,
         "busy_percent": busy * 100,
         "work_vcpu_hours": work.work_vcpu_hours,
@@ -151,8 +218,6 @@ def _need_values(work: Workload) -> Mapping[str, Value]:
         "skill_rank": float(_SKILLS.index(need.team.devops_skill)),
         "level_rank": float(_LEVELS.index(need.control.level)),
     }
-    out |= {f"need.{name}": value for name, value in derived.items()}
-    return out | {f"assume.{name}": value for name, value in thresholds().items()}
 
 
 def _plain(value: Any, kind: FieldType) -> Value:

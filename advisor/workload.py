@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from advisor.requirements import HOURS_IN_MONTH, Requirements
+import numpy as np
+
+from advisor.by_identity import ByIdentity
+from advisor.requirements import HOURS_IN_MONTH, Requirements, Section
 from advisor.sizing.performance import model_class
 from advisor.traffic import Rates, weekly_rates
 
@@ -35,10 +38,7 @@ class Workload:
         """Every answer by its path, and which of a section were given, as values to compare."""
         out: dict[Path, Hashable] = {}
         for name in Requirements.model_fields:
-            section = getattr(self.need, name)
-            for field, value in section.__dict__.items():
-                out[name, field] = _hashable(value)
-            out[name, "model_fields_set"] = frozenset(section.model_fields_set)
+            out |= _ANSWERS.get(getattr(self.need, name), partial(_answers, name))
         return out
 
     @property
@@ -52,6 +52,18 @@ class Workload:
     @property
     def peak_to_mean(self) -> float:
         return self.peak_per_s / self.mean_per_s
+
+    @cached_property
+    def kept(self) -> dict[Hashable, Any]:
+        """What was computed for this workload and serves again, whatever the region."""
+        return {}
+
+    @cached_property
+    def rates_ahead(self) -> tuple[Rates, Rates]:
+        """(rates, hours of the week): what each hour and the next one need, equal ones together."""
+        ahead = np.maximum(self.rates, np.roll(self.rates, -1))
+        distinct, hours = np.unique(ahead, return_counts=True)
+        return distinct, hours.astype(np.float64)
 
     @property
     def concurrency_peak(self) -> float:
@@ -81,7 +93,18 @@ def resolve(need: Requirements) -> Workload:
     )
 
 
+_ANSWERS: ByIdentity[Section, dict[Path, Hashable]] = ByIdentity()
+
+
+def _answers(name: str, section: Section) -> dict[Path, Hashable]:
+    out = {(name, field): _hashable(value) for field, value in section.__dict__.items()}
+    out[name, "model_fields_set"] = frozenset(section.model_fields_set)
+    return out
+
+
 def _hashable(value: Any) -> Hashable:
+    if isinstance(value, (float, str)) or value is None:
+        return value
     if isinstance(value, dict):
         return tuple(sorted((name, _hashable(part)) for name, part in value.items()))
     if isinstance(value, list):

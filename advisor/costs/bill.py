@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from advisor.by_identity import ByIdentity
 from advisor.catalog.schema import Option
 from advisor.errors import CatalogError, UnknownPriceError
 from advisor.prices import PriceBook
@@ -107,7 +108,8 @@ def bill(given: Bill) -> tuple[CostLine, ...]:
 
     Raises CatalogError when the option names a priced thing that does not exist.
     """
-    return tuple(line for name in given.option.bill for line in _priced_thing(name)(given))
+    things = _THINGS.get(given.option, lambda option: [_priced_thing(n) for n in option.bill])
+    return tuple(line for lines in things for line in lines(given))
 
 
 def total(lines: Iterable[CostLine]) -> tuple[float, bool]:
@@ -122,6 +124,9 @@ def unknown(name: str, quantity: float, unit: str, source: str) -> CostLine:
         name=name, quantity=quantity, unit=unit, unit_price_usd=None, usd=0.0,
         source=f"{UNKNOWN}: {source}", as_of="",
     )  # fmt: skip
+
+
+_THINGS: ByIdentity[Option, list[Callable[[Bill], list[CostLine]]]] = ByIdentity()
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from advisor.catalog.loader import people
 from advisor.catalog.schema import Estimate, Option
+from advisor.memo import Same
 from advisor.recommendation import PeopleTime, Range
 from advisor.workload import Workload
 
@@ -17,6 +18,14 @@ MONTHS_OF_SET_UP = 12
 
 def people_time(option: Option, work: Workload) -> PeopleTime:
     """Hours and money a month of running the option with this team."""
+    key = ("people", Same(option))
+    found: PeopleTime | None = work.kept.get(key)
+    if found is None:
+        found = work.kept[key] = _people_time(option, work)
+    return found
+
+
+def _people_time(option: Option, work: Workload) -> PeopleTime:
     team = work.need.team
     monthly, setup = people().hours(option, team.devops_skill, work.need.placement.existing_cluster)
     own = team.assumptions.get(option.id)

@@ -29,6 +29,7 @@ class Regions:
 
     def __init__(self, regions: list[Region]) -> None:
         self._by_id = {r.region: r for r in regions}
+        self._of: dict[str, tuple[str, ...]] = {}
 
     def __iter__(self) -> Iterator[Region]:
         return iter(self._by_id.values())
@@ -41,7 +42,10 @@ class Regions:
 
     def of(self, cloud: str) -> tuple[str, ...]:
         """The regions of a cloud, sorted. Raises InputError for a cloud without prices."""
-        found = tuple(sorted(r.region for r in self._by_id.values() if r.cloud == cloud))
+        found = self._of.get(cloud)
+        if found is None:
+            found = tuple(sorted(r.region for r in self._by_id.values() if r.cloud == cloud))
+            self._of[cloud] = found
         if not found:
             raise InputError(
                 f"cloud {cloud!r} has no regions in the price book; use " + ", ".join(self.clouds())

@@ -8,6 +8,7 @@ import numpy as np
 
 from advisor.catalog.schema import Option
 from advisor.errors import UnknownPriceError
+from advisor.memo import Same
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH
 from advisor.workload import Workload
@@ -23,6 +24,14 @@ def lcu_hours(option: Option, work: Workload, book: PriceBook, volume: float = 1
 
     Raises UnknownPriceError when the book does not say how they are counted.
     """
+    key = ("lcu_hours", Same(option), Same(book), volume)
+    found: float | None = work.kept.get(key)
+    if found is None:
+        found = work.kept[key] = _lcu_hours(option, work, book, volume)
+    return found
+
+
+def _lcu_hours(option: Option, work: Workload, book: PriceBook, volume: float) -> float:
     traffic = work.need.traffic
     mb = traffic.request_mb + traffic.response_mb
     reuse = option.number("requests_per_connection")

@@ -58,6 +58,10 @@ class Candidates:
         at = np.arange(len(self)) if self.at is None else self.at
         return replace(self, **columns, whole=self.whole or self, at=at[keep])
 
+    def part(self, rows: slice) -> Candidates:
+        """Some of them in a row, on views of the same arrays."""
+        return Candidates(**{name: getattr(self, name)[rows] for name in COLUMNS})
+
     def at_price(self, usd_per_hour: Array, source: Names, as_of: Names) -> Candidates:
         """The same machines bought at another price an hour."""
         return replace(self, usd_per_hour=usd_per_hour, source=source, as_of=as_of)

@@ -26,6 +26,12 @@ class Sizable(Protocol):
     @property
     def work(self) -> Workload: ...
 
+    @property
+    def least_usd(self) -> float:
+        """What its machines or its time cost a month, or less: a bill is never below it. 0 where
+        a price is not known."""
+        ...
+
     def sized(self, factors: Factors = EXPECTED) -> Sized: ...
 
 

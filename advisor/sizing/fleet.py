@@ -7,33 +7,32 @@ least-outstanding balancing do better, so this errs on the safe side.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
-from advisor.errors import UnknownPriceError
-from advisor.memo import memo_of
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing import balancer
 from advisor.sizing.batch import async_hours_per_week, async_replica_hours
-from advisor.sizing.candidates import Candidates, candidates
-from advisor.sizing.many_models import Resident, note, resident
-from advisor.sizing.offers import least_on_spot, offered, why_not
+from advisor.sizing.candidates import Candidates
+from advisor.sizing.many_models import note, resident
+from advisor.sizing.offers import least_on_spot
 from advisor.sizing.performance import cold_start
 from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours, paid_hours
-from advisor.sizing.queueing import busy_service_ms, max_rate_per_replica, replica_percentile_ms
+from advisor.sizing.queueing import replica_percentile_ms
+from advisor.sizing.replica import max_rate, response
+from advisor.sizing.shortlist import shortlist
 from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.workload import Workload
 
-MOST_RATES = 16  # targets for which the rates of a list of machines are remembered
 MONTH_PER_WEEK = HOURS_IN_MONTH / HOURS_IN_WEEK
+WEEK = np.array([float(HOURS_IN_WEEK)])
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Fleet:
     overhead_ms: float
     min_replicas: int
     offer: Offer | None = None  # how it is bought, of length 1; None: on demand
+    least_usd: float = 0.0  # below what the machines cost a month
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
         """The replica plan on this machine; `factors` scale service time and volume."""
@@ -68,35 +68,34 @@ def fleet(
 ) -> Fleet | Sized:
     """The cheapest fleet bought in the way of `term`, or an infeasible Sized that says why and how
     near the best machine is."""
-    machines = candidates(option, work, region, book)
-    if len(machines) == 0:
-        return infeasible(machines.rejected)
-    machines, offer = offered(option, machines, region, book, term)
-    if len(machines) == 0:
-        return infeasible(why_not(option, region, term, book))
-    overhead, held = overhead_ms(option, work), resident(option, work)
+    overhead = overhead_ms(option, work)
+    listed = shortlist(option, work, region, book, term, overhead)
+    if listed.why_none:
+        return infeasible(listed.why_none)
+    machines, offer = listed.machines, listed.offer
+    if listed.too_slow:
+        return _too_slow(option, work, machines, overhead)
     least = least_on_spot(work.need, min_replicas(option, work), term)
     if work.need.traffic.mode is Mode.asynchronous:
         hours = paid = _async_hours(option, work, machines, EXPECTED)
     else:
-        rate = _max_rates(work, machines, overhead, held)
-        if not (rate > 0).any():
-            return _too_slow(option, work, machines, overhead)
-        keeps = rate > 0
-        machines, rate = machines.take(keeps), rate[keeps]
-        offer = offer.take(keeps) if offer else None
-        counts, weights = _replica_counts(option, work.rates, rate, least)
+        counts, weights = _replica_counts(option, work, listed.rate, least)
         hours = paid = counts @ weights * MONTH_PER_WEEK
         if offer and term != "spot":
             paid = paid_hours(counts, weights, offer.share) * MONTH_PER_WEEK
-    cost = machines.usd_per_hour * paid + _beside(option, book, region) * hours
+    cost = machines.usd_per_hour * paid + listed.beside_usd * hours
     if balancer.from_second(option) and work.need.traffic.mode is Mode.realtime:
         several = counts.max(axis=1) > 1
         cost = cost + balancer.month_usd(option, work, book, region) * several
-    order = np.lexsort((hours, np.where(np.isnan(cost), np.inf, cost)))[:1]
-    return Fleet(
-        option, work, machines.take(order), overhead, least, offer.take(order) if offer else None
-    )
+    at = int(np.lexsort((hours, np.where(np.isnan(cost), np.inf, cost)))[0])
+    machine, bought = listed.only(at)
+    usd = float(machines.usd_per_hour[at]) * _least_paid(float(paid[at]), float(hours[at]), bought)
+    return Fleet(option, work, machine, overhead, least, bought, 0.0 if math.isnan(usd) else usd)
+
+
+def _least_paid(paid: float, hours: float, offer: Offer | None) -> float:
+    """Hours at the price on demand: no bill has less of them. What is discounted pays its share."""
+    return min(paid, hours * min(1.0, float(offer.share[0]))) if offer else paid
 
 
 def overhead_ms(option: Option, work: Workload) -> float:
@@ -112,49 +111,20 @@ def min_replicas(option: Option, work: Workload) -> int:
     return 1 if asked <= option.number("single_replica_availability_percent") else 2
 
 
-def _max_rates(work: Workload, machines: Candidates, overhead: float, held: Resident) -> Array:
-    service = work.need.service
-    assert service.p95_ms is not None  # noqa: S101 - real-time requirements always carry one
-    left_ms = service.p95_ms - overhead
-    if left_ms <= 0:
-        return np.zeros(len(machines))
-    whole, at = machines.whole, machines.at
-    if whole is not None and at is not None and _taken(machines, whole, at):
-        rates = memo_of(whole, "rates", MOST_RATES).get(
-            (overhead, held), work, lambda seen: _max_rates(seen, whole, overhead, held)
-        )
-        return cast(Array, rates[at])
-    return np.asarray(
-        max_rate_per_replica(
-            left_ms, held.percentile(service.percentile), machines.alone_ms, machines.busy_ms,
-            work.need.model.service_time_cv, machines.servers, service.max_utilisation,
-        ),
-        dtype=np.float64,
-    )  # fmt: skip
-
-
-def _taken(machines: Candidates, whole: Candidates, at: NDArray[np.int64]) -> bool:
-    """Whether the machines are still as fast and as wide as where they were taken from."""
-    return (
-        np.array_equal(machines.alone_ms, whole.alone_ms[at])
-        and np.array_equal(machines.busy_ms, whole.busy_ms[at])
-        and np.array_equal(machines.servers, whole.servers[at])
-    )
-
-
-def _replicas(option: Option, rates: Array, max_rate: float, least: int) -> NDArray[np.int64]:
+def _replicas(option: Option, rates: Array, rate_each: float, least: int) -> NDArray[np.int64]:
     """Replicas in each hour of the week, shape (168,)."""
-    return np.maximum(_whole(_planned(option, rates) / max_rate), least).astype(np.int64)
+    return np.maximum(_whole(_planned(option, rates) / rate_each), least).astype(np.int64)
 
 
 def _replica_counts(
-    option: Option, rates: Array, max_rate: Array, least: int
+    option: Option, work: Workload, rates: Array, least: int
 ) -> tuple[Array, Array]:
     """Replicas of many machines, shape (machines, distinct rates), rising with the rate; and the
     hours of a week with that rate. Equal hours are counted once."""
-    distinct, hours = np.unique(_planned(option, rates), return_counts=True)
-    count = np.maximum(_whole(distinct[None, :] / max_rate[:, None]), least)
-    return np.asarray(count, dtype=np.float64), hours.astype(np.float64)
+    ahead = option.scaling == "autoscaled"
+    distinct, hours = work.rates_ahead if ahead else (work.rates.max(keepdims=True), WEEK)
+    count = np.maximum(_whole(distinct[None, :] / rates[:, None]), least)
+    return np.asarray(count, dtype=np.float64), hours
 
 
 def _usage(sized: Sized) -> tuple[Array, Array]:
@@ -180,33 +150,22 @@ def _whole(replicas: Array) -> Array:
     return np.ceil(replicas - 1e-9)
 
 
-def _beside(option: Option, book: PriceBook, region: str) -> float:
-    """Price of an hour of what comes along with each machine (disk, address)."""
-    extra = 0.0
-    for sku, per_hour in option.per_replica_hour.items():
-        # The choice of a machine goes on without it; the bill's own line says it is unknown.
-        with contextlib.suppress(UnknownPriceError):
-            extra += book.rate(sku, region).tiers[0].unit_price_usd * per_hour
-    if "disk" in option.bill:
-        with contextlib.suppress(UnknownPriceError):
-            gb_month = book.rate(option.text("disk_sku"), region).tiers[0].unit_price_usd
-            extra += gb_month * option.number("disk_gb") / HOURS_IN_MONTH
-    return extra
-
-
 def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
-    work, machine, option = plan.work, slowed(plan.machine, factors), plan.option
+    work, machine, option = plan.work, plan.machine, plan.option
+    service, cv = work.need.service, work.need.model.service_time_cv
+    assert service.p95_ms is not None  # noqa: S101 - real-time requirements always carry one
     rates = work.rates * factors.volume
     held = resident(option, work)
-    rate = _max_rates(work, machine, plan.overhead_ms, held)
-    if rate[0] <= 0:
-        return _too_slow(option, work, machine, plan.overhead_ms)
-    hourly = _replicas(option, rates, float(rate[0]), plan.min_replicas)
+    percentile = held.percentile(service.percentile)
+    alone = float(machine.alone_ms[0]) * factors.service_time
+    busy = float(machine.busy_ms[0]) * factors.service_time
+    servers, target = int(machine.servers[0]), service.p95_ms - plan.overhead_ms
+    rate = max_rate(target, percentile, alone, busy, cv, servers, service.max_utilisation)
+    if target <= 0 or rate <= 0:
+        return _too_slow(option, work, slowed(machine, factors), plan.overhead_ms)
+    hourly = _replicas(option, rates, rate, plan.min_replicas)
     per_replica = float((rates / hourly).max())
-    alone, busy, servers = machine.alone_ms[0], machine.busy_ms[0], int(machine.servers[0])
-    cv, percentile = work.need.model.service_time_cv, held.percentile(work.need.service.percentile)
-    loaded_ms = float(busy_service_ms(per_replica, servers, alone, busy))
-    response = float(replica_percentile_ms(per_replica, percentile, alone, busy, cv, servers))
+    response_ms, loaded_ms = response(per_replica, percentile, alone, busy, cv, servers)
     return Sized(
         strategy="fleet",
         **machine_fields(machine),
@@ -217,9 +176,9 @@ def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
         replicas_min=int(hourly.min()),
         replicas_max=int(hourly.max()),
         replica_hours=float(hourly.sum() * MONTH_PER_WEEK),
-        hourly_replicas=tuple(int(n) for n in hourly),
+        hourly_replicas=tuple(hourly.tolist()),
         utilisation=per_replica * loaded_ms / 1000 / servers,
-        p95_ms=response + plan.overhead_ms,
+        p95_ms=response_ms + plan.overhead_ms,
         finish_h=None,
         cold_start_share=held.miss_share,
         notes=tuple(filter(None, (note(held),))),

@@ -6,18 +6,21 @@ start shows up in the percentile exactly when it is frequent enough.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
+from advisor.memo import Same
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.fleet import infeasible as no_function
 from advisor.sizing.fleet import overhead_ms
-from advisor.sizing.function_prices import Prices, keeps_ready, prices
+from advisor.sizing.function_prices import PriceList, Prices, keeps_ready, price_list
 from advisor.sizing.many_models import many, note, resident
 from advisor.sizing.offers import function_offer, why_not
 from advisor.sizing.performance import (
@@ -30,11 +33,12 @@ from advisor.sizing.performance import (
 from advisor.sizing.provisioned import instances_kept_ready
 from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours
 from advisor.sizing.serverless import cold_share_and_starts, mixture_percentile_ms
+from advisor.sizing.service_time import ServiceTime
 from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
-from advisor.traffic import Rates
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24
+WHISKER_USD = 1e-9  # a difference of costs that is none
 CHUNK_S = 60  # a batch invocation carries about a minute of records
 
 
@@ -53,26 +57,78 @@ class Function:
     @property
     def least_cost_usd(self) -> float:
         """Below what a month's duration costs: the bare work without a cold start; where instances
-        are kept ready, no more of them than the work needs and one in every hour with requests."""
+        are kept ready, those and the work that they serve."""
         prices, work = self.prices, self.work
-        seconds = work.need.traffic.requests_per_month * _service_ms(self, EXPECTED) / 1000
+        requests, service_s = work.need.traffic.requests_per_month, self.service_ms / 1000
         if self.kept_ready:
-            served = seconds * (1 - self.option.number("ready_spill"))
-            awake = np.count_nonzero(work.rates) * 3600 * HOURS_IN_MONTH / HOURS_IN_WEEK
-            usd = max(served, awake) * prices.ready + served * prices.ready_work
+            ready, cold = instances_kept_ready(
+                work.rates, service_s, self.option.number("ready_spill")
+            )
+            kept_s = float(ready.sum()) * 3600 * HOURS_IN_MONTH / HOURS_IN_WEEK
+            usd = kept_s * prices.ready + requests * (1 - cold) * service_s * prices.ready_work
         else:
             share = min(1.0, float(self.offer.share[0])) if self.offer else 1.0
-            usd = seconds * share * prices.on_demand
+            usd = requests * service_s * share * prices.on_demand
         return float(usd * self.memory_mb / 1024 * (1 - 1e-9))  # a whisker for rounding
 
-    def sized(self, factors: Factors = EXPECTED) -> Sized:
-        if factors == EXPECTED:
-            return self._expected
-        return bought_as(self.offer, lambda seen: _size(self, seen), self._usage, factors)
+    @property
+    def least_usd(self) -> float:
+        """What its time costs a month, were all of it in the cheapest tier."""
+        sized = self.sized()
+        return self.prices.usd(sized, _paid_gb_seconds(sized)) * self.prices.lowest
+
+    @property
+    def unit_costs(self) -> tuple[float, float, float]:
+        """USD for a second of an instance: on demand, kept ready, and of its work."""
+        gb, prices = self.memory_mb / 1024, self.prices
+        return gb * prices.on_demand, gb * prices.ready, gb * prices.ready_work
 
     @cached_property
-    def _expected(self) -> Sized:
-        return bought_as(self.offer, lambda seen: _size(self, seen), self._usage, EXPECTED)
+    def vcpu(self) -> float:
+        return lambda_vcpu(self.memory_mb)
+
+    @cached_property
+    def speed(self) -> float:
+        arch = "arm64" if self.arch == "arm" else "x86_64"
+        return serverless_speed(self.option.machines, arch).alone
+
+    @cached_property
+    def service_ms(self) -> float:
+        """Threads beyond one vCPU help as far as there are vCPUs; less than one slows everything."""
+        cores = min(self.vcpu, self.work.need.model.threads_per_request)
+        return self.work.service_time_ms / (self.speed * cores)
+
+    @cached_property
+    def init_s(self) -> float:
+        """Seconds until a new instance answers."""
+        load_s = resident(self.option, self.work).start_s / min(1.0, self.speed * self.vcpu)
+        platform_s = cold_start(self.option.id).cold_s.expected
+        if self.option.machines == "lambda":
+            return lambda_cold_start_s(platform_s, load_s)
+        return platform_s + load_s
+
+    def sized(self, factors: Factors = EXPECTED) -> Sized:
+        """The plan; `factors` scale service time and volume. Regions share it: no price enters,
+        but whether the one of instances kept ready is known."""
+        key = (
+            "function", self.option.id, self.memory_mb, self.arch, self.kept_ready,
+            self.kept_ready and self.prices.imputed, factors,
+        )  # fmt: skip
+        plan: Sized | None = self.work.kept.get(key)
+        if plan is None:
+            plan = self.work.kept[key] = _size(self, factors)
+        if self.offer is None:
+            return plan
+        return bought_as(self.offer, lambda seen: self._plain.sized(seen), self._usage, factors)
+
+    def explained(self, sized: Sized) -> Sized:
+        """The plan with its notes, which take longer than itself."""
+        notes = _notes(self, sized)
+        return replace(sized, notes=notes) if notes else sized
+
+    @cached_property
+    def _plain(self) -> Function:
+        return replace(self, offer=None)
 
     def _usage(self, sized: Sized) -> tuple[Array, Array]:
         """Gigabyte-seconds an hour and the hours of a month, spread as the requests are."""
@@ -90,7 +146,7 @@ def functions(
     """
     held = resident(option, work)
     need_mb = option.number("overhead_memory_mb") + held.memory_mb
-    sizes = [mb for mb in option.memory_sizes_mb if mb >= need_mb]
+    sizes = tuple(mb for mb in option.memory_sizes_mb if mb >= need_mb)
     if not sizes:
         most = max(option.memory_sizes_mb)
         return no_function(
@@ -99,34 +155,87 @@ def functions(
     arches = option.architectures
     if not work.need.placement.arm:
         arches = tuple(a for a in arches if a != "arm")
-    offers: dict[str, Offer | None] = dict.fromkeys(arches)
-    if term != ON_DEMAND:
-        found = {a: function_offer(option, a, region, book, term) for a in arches}
-        offers = {a: offer for a, offer in found.items() if offer.known.all()}
-        if not offers:
-            return no_function(why_not(option, region, term, book))
+    listed = price_list(option, book, region, arches, sizes)
+    if term == ON_DEMAND:
+        key = ("functions", Same(option), Same(listed))
+        found: Function | Sized | None = work.kept.get(key)
+        if found is None:
+            found = work.kept[key] = _chosen(option, work, listed, dict.fromkeys(arches))
+        return found
+    offers: dict[str, Offer | None] = {}
+    for arch in arches:
+        offer = function_offer(option, arch, region, book, term)
+        if offer.known.all():
+            offers[arch] = offer
+    if not offers:
+        return no_function(why_not(option, region, term, book))
+    return _chosen(option, work, listed, offers)
+
+
+def _chosen(
+    option: Option, work: Workload, listed: PriceList, offers: Mapping[str, Offer | None]
+) -> Function | Sized:
     ready = keeps_ready(option, work)
     tried = [
-        Function(option, work, mb, arch, prices(option, book, region, arch, mb), ready, offer)
-        for arch, offer in offers.items()
-        for mb in sizes
+        Function(option, work, mb, arch, prices, ready, offers[arch])
+        for (arch, mb), prices in listed.prices.items()
+        if arch in offers
     ]
-    best: tuple[float, Function] | None = None
-    nearest: Sized | None = None
-    for function in tried:
-        if best is not None and function.least_cost_usd >= best[0] - 1e-9:
-            continue  # it cannot be cheaper, whatever its cold starts
+    return _cheapest(tried) or _nearest(tried)
+
+
+def _cheapest(tried: Sequence[Function]) -> Function | None:
+    """The cheapest that keeps the target, the first of equal ones; None when none does.
+
+    Looked at in the order of the least that they may cost, so most need not be sized at all.
+    """
+    promising = [(f.least_cost_usd, i, f) for i, f in enumerate(_distinct(tried))]
+    best: tuple[float, int, Function] | None = None
+    for least, i, function in sorted(promising, key=lambda found: found[:2]):
+        if best is not None and least >= best[0]:
+            break  # nothing from here on can be cheaper, whatever its cold starts
         sized = function.sized()
         if sized.infeasible is None:
             cost = function.prices.usd(sized, _paid_gb_seconds(sized))
-            if best is None or cost < best[0] - 1e-9:
-                best = (cost, function)
-        elif nearest is None or (sized.min_p95_ms or np.inf) < (nearest.min_p95_ms or np.inf):
-            nearest = sized
-    if best is not None:
-        return best[1]
-    assert nearest is not None  # noqa: S101 - `tried` is never empty
-    return nearest
+            near = best is not None and abs(cost - best[0]) <= WHISKER_USD
+            if best is None or (i < best[1] if near else cost < best[0]):
+                best = (cost, i, function)
+    return best[2] if best else None
+
+
+def _distinct(tried: Sequence[Function]) -> Iterator[Function]:
+    """Without those that miss the target even when warm, and those that are as quick as an earlier
+    one and dearer."""
+    work = tried[0].work
+    quick_ms = math.inf  # the longest service time that keeps the target when warm
+    service, cv = work.need.service, work.need.model.service_time_cv
+    if work.need.traffic.mode is Mode.realtime and service.p95_ms is not None:
+        left_ms = service.p95_ms - overhead_ms(tried[0].option, work)
+        quick_ms = left_ms / _warm_percentile(service.percentile, cv) * (1 + 1e-6)
+    seen: dict[tuple[float, float], list[tuple[float, float, float]]] = {}
+    for function in tried:
+        if function.service_ms > quick_ms:
+            continue
+        cheaper = seen.setdefault((function.service_ms, function.init_s), [])
+        mine = function.unit_costs
+        if function.offer is None and any(
+            all(a <= b for a, b in zip(other, mine, strict=True)) for other in cheaper
+        ):
+            continue
+        cheaper.append(mine)
+        yield function
+
+
+@lru_cache(maxsize=256)
+def _warm_percentile(percentile: float, cv: float) -> float:
+    """Over the mean service time, without cold starts: no mixture with them is quicker."""
+    return ServiceTime(cv).upper_quantile(1 - percentile / 100)
+
+
+def _nearest(tried: Sequence[Function]) -> Sized:
+    """The plan of the quickest, which says why none keeps the target."""
+    plans = [function.sized() for function in tried]
+    return min(plans, key=lambda sized: sized.min_p95_ms or np.inf)
 
 
 def _paid_gb_seconds(sized: Sized) -> float:
@@ -140,17 +249,12 @@ def _paid_gb_seconds(sized: Sized) -> float:
 def _size(function: Function, factors: Factors) -> Sized:
     work, option = function.work, function.option
     need, mode = work.need, work.need.traffic.mode
-    vcpu, speed, platform = lambda_vcpu(function.memory_mb), _speed(function), option.machines
-    service_ms = _service_ms(function, factors)
-    load_s = resident(option, work).start_s / min(1.0, speed * vcpu)
-    platform_s = cold_start(option.id).cold_s.expected
-    init_s = (
-        lambda_cold_start_s(platform_s, load_s) if platform == "lambda" else platform_s + load_s
-    )
+    platform = option.machines
+    service_ms, init_s = _service_ms(function, factors), function.init_s
     rates = work.rates * factors.volume
     requests = need.traffic.requests_per_month * factors.volume
     if mode is Mode.batch:
-        return _size_batch(function, requests, service_ms, init_s, vcpu)
+        return _size_batch(function, requests, service_ms)
     ready: NDArray[np.int64] | None = None
     if function.kept_ready:
         ready, cold = instances_kept_ready(rates, service_ms / 1000, option.number("ready_spill"))
@@ -180,29 +284,28 @@ def _size(function: Function, factors: Factors) -> Sized:
             )
     peak = float(rates.max()) * service_ms / 1000
     return _sized(
-        function, vcpu, service_ms, requests, billed_s, cold, response,
+        function, service_ms, requests, billed_s, cold, response,
         concurrency=peak, infeasible=infeasible,
         finish_h=(service_ms / 1000 + init_s) / 3600 if mode is Mode.asynchronous else None,
-        runs=0.0, ready=ready, notes=_ready_notes(function, rates, service_ms, init_s, ready),
+        runs=0.0, ready=ready,
     )  # fmt: skip
 
 
-def _ready_notes(
-    function: Function,
-    rates: Rates,
-    service_ms: float,
-    init_s: float,
-    ready: NDArray[np.int64] | None,
-) -> tuple[str, ...]:
-    models = note(resident(function.option, function.work))
-    if ready is None:
+def _notes(function: Function, sized: Sized) -> tuple[str, ...]:
+    """On the models that stay in memory, and on the instances that are kept ready."""
+    work, option = function.work, function.option
+    if work.need.traffic.mode is Mode.batch:
+        return ()
+    models = note(resident(option, work))
+    if not function.kept_ready:
         return (models,) if models else ()
-    alive_s = keep_alive_s(function.option.machines)
-    cv = function.work.need.model.service_time_cv
-    cold, _starts = cold_share_and_starts(rates, service_ms / 1000, alive_s, cv)
+    service_s, alive_s = function.service_ms / 1000, keep_alive_s(option.machines)
+    cv = work.need.model.service_time_cv
+    cold, _starts = cold_share_and_starts(work.rates, service_s, alive_s, cv)
+    ready = sized.hourly_replicas
     notes = [
-        f"Instances are kept ready by the clock, {ready.min()} to {ready.max()} of them; on demand "
-        f"{cold:.2%} of the requests would wait {init_s:,.1f} s for a start."
+        f"Instances are kept ready by the clock, {min(ready)} to {max(ready)} of them; on demand "
+        f"{cold:.2%} of the requests would wait {function.init_s:,.1f} s for a start."
     ]
     if function.prices.imputed:
         notes.append(
@@ -212,23 +315,16 @@ def _ready_notes(
     return (*notes, models) if models else tuple(notes)
 
 
-def _speed(function: Function) -> float:
-    arch = "arm64" if function.arch == "arm" else "x86_64"
-    return serverless_speed(function.option.machines, arch).alone
-
-
 def _service_ms(function: Function, factors: Factors) -> float:
-    """Threads beyond one vCPU help as far as there are vCPUs; less than one slows everything."""
-    vcpu = lambda_vcpu(function.memory_mb)
-    cores = min(vcpu, function.work.need.model.threads_per_request)
-    return function.work.service_time_ms * factors.service_time / (_speed(function) * cores)
+    if factors.service_time == 1.0:
+        return function.service_ms
+    cores = min(function.vcpu, function.work.need.model.threads_per_request)
+    return function.work.service_time_ms * factors.service_time / (function.speed * cores)
 
 
-def _size_batch(
-    function: Function, records: float, service_ms: float, init_s: float, vcpu: float
-) -> Sized:
+def _size_batch(function: Function, records: float, service_ms: float) -> Sized:
     """Records in chunks of about a minute, as many at once as the deadline needs."""
-    work, option = function.work, function.option
+    work, option, init_s = function.work, function.option, function.init_s
     work_s = records * service_ms / 1000
     invocations = max(RUNS_PER_MONTH, work_s / CHUNK_S)
     deadline_s = work.need.service.deadline_h * 3600
@@ -245,7 +341,7 @@ def _size_batch(
         )
     billed_s = work_s + invocations * init_s * 0.05 + concurrency * init_s * RUNS_PER_MONTH
     return _sized(
-        function, vcpu, service_ms, invocations, billed_s, 0.0, None,
+        function, service_ms, invocations, billed_s, 0.0, None,
         concurrency=min(concurrency, limit), infeasible=infeasible, finish_h=finish_s / 3600,
         runs=RUNS_PER_MONTH,
     )  # fmt: skip
@@ -253,7 +349,6 @@ def _size_batch(
 
 def _sized(
     function: Function,
-    vcpu: float,
     service_ms: float,
     requests: float,
     billed_s: float,
@@ -265,9 +360,8 @@ def _sized(
     finish_h: float | None,
     runs: float,
     ready: NDArray[np.int64] | None = None,
-    notes: tuple[str, ...] = (),
 ) -> Sized:
-    hourly = () if ready is None else tuple(int(n) for n in ready)
+    hourly = () if ready is None else tuple(ready.tolist())
     ready_s = sum(hourly) * 3600.0 * HOURS_IN_MONTH / HOURS_IN_WEEK
     ready_work_s = requests * (1 - cold) * service_ms / 1000 if hourly else 0.0
     arch = " ARM" if function.arch == "arm" else ""
@@ -275,7 +369,7 @@ def _sized(
         strategy="functions",
         machine=f"{function.memory_mb:,.0f} MB{arch}",
         arch="arm64" if function.arch == "arm" else "x86_64",
-        vcpu=vcpu,
+        vcpu=function.vcpu,
         memory_mb=function.memory_mb,
         usd_per_hour=None,
         price_source="",
@@ -301,5 +395,4 @@ def _sized(
         runs_per_month=runs,
         min_p95_ms=response_ms,
         infeasible=infeasible,
-        notes=notes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ class Job:
     work: Workload
     machine: Candidates
     offer: Offer | None = None  # how it is bought, of length 1; None: on demand
+    least_usd: float = 0.0  # below what the machines cost a month
 
     def sized(self, factors: Factors = EXPECTED) -> Sized:
         return bought_as(self.offer, lambda seen: _size(self, seen), _usage, factors)
@@ -56,7 +58,10 @@ def job(
     hours = np.array([p.machine_hours_per_run if p else np.inf for p in plans])
     cost = hours * np.nan_to_num(machines.usd_per_hour, nan=1e9)
     best = np.lexsort((hours, cost))[:1]
-    return Job(option, work, machines.take(best), offer.take(best) if offer else None)
+    bought = offer.take(best) if offer else None
+    usd = float(machines.usd_per_hour[best[0]] * hours[best[0]]) * _runs(work)
+    usd *= min(1.0, float(bought.share[0])) if bought else 1.0
+    return Job(option, work, machines.take(best), bought, 0.0 if math.isnan(usd) else usd)
 
 
 def _usage(sized: Sized) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import overload
 
 import numpy as np
@@ -192,6 +192,7 @@ def gpu_speeds(names: Sequence[str] | NDArray[np.str_]) -> tuple[Floats, Floats]
     return relative[where], usable[where]
 
 
+@lru_cache(maxsize=64)
 def serverless_speed(platform: str, arch: str = "x86_64") -> ServerlessSpeed:
     """Speed of one full vCPU of "lambda", "fargate", "sagemaker-serverless", or "own-node".
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,22 +35,52 @@ def instances_kept_ready(
     return _kept_ready(np.asarray(rates, dtype=np.float64).tobytes(), service_s, spill)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _kept_ready(week: bytes, service_s: float, spill: float) -> tuple[NDArray[np.int64], float]:
+    hours = _week(week)
+    loads = [rate * service_s for rate in hours.rates]
+    fewest = [_fewest(load, spill) for load in loads]
+    counts = [max(fewest[now], fewest[then]) for now, then in hours.pairs]
+    planned = np.array(counts, dtype=np.int64)[hours.which]
+    planned.flags.writeable = False
+    found_none = sum(
+        many * hours.rates[now] * _blocked(count, loads[now])
+        for (now, _), many, count in zip(hours.pairs, hours.times, counts, strict=True)
+        if hours.rates[now] > 0
+    )
+    return planned, found_none / hours.whole if hours.whole > 0 else 0.0
+
+
+class _Hours(NamedTuple):
+    """A week's hours, those put together that have the same rate now and in the next hour."""
+
+    rates: list[float]  # the distinct ones
+    pairs: list[tuple[int, int]]  # numbers of rates: of the hour and of the next
+    times: list[int]  # hours of the week with the pair
+    which: NDArray[np.int64]  # the pair of each hour, shape (168,)
+    whole: float  # sum of all rates
+
+
+@lru_cache(maxsize=64)
+def _week(week: bytes) -> _Hours:
     rate = np.frombuffer(week, dtype=np.float64)
     distinct, where = np.unique(rate, return_inverse=True)
-    fewest = np.array([_fewest(float(a), spill) for a in distinct * service_s], dtype=np.int64)
-    needed = fewest[where]
-    planned = np.maximum(needed, np.roll(needed, -1))
-    planned.flags.writeable = False
-    # Hours that are alike in both are blocked alike.
-    alike = np.unique(np.stack([planned, where]), axis=1, return_inverse=True)
-    servers, which = alike[0]
-    blocked = np.where(servers > 0, erlang_b(servers, distinct[which] * service_s), 1.0)[
-        alike[1].ravel()
-    ]
-    whole = float(rate.sum())
-    return planned, float((rate * blocked).sum() / whole) if whole > 0 else 0.0
+    paired = where * len(distinct) + np.roll(where, -1)
+    codes, which, times = np.unique(paired, return_inverse=True, return_counts=True)
+    pairs = [divmod(int(code), len(distinct)) for code in codes]
+    return _Hours(distinct.tolist(), pairs, times.tolist(), which, float(rate.sum()))
+
+
+@lru_cache(maxsize=8192)
+def _blocked(servers: int, load: float) -> float:
+    """Erlang's B, by its recursion for few servers."""
+    if servers > RECURSION:
+        return float(erlang_b(servers, load))
+    blocked = 1.0
+    for n in range(1, servers + 1):
+        carried = load * blocked
+        blocked = carried / (n + carried)
+    return blocked
 
 
 @lru_cache(maxsize=8192)

@@ -35,7 +35,7 @@ class Offer:
     source: NDArray[Any]
     as_of: NDArray[Any]
 
-    def take(self, keep: NDArray[Any]) -> Offer:
+    def take(self, keep: NDArray[Any] | slice) -> Offer:
         return Offer(
             self.term, self.share[keep], self.programme[keep], self.source[keep], self.as_of[keep]
         )

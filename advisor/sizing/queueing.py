@@ -163,7 +163,7 @@ def max_rate_per_replica(
     _check_positive(alone=alone, servers=count)
     shape = target.shape
     target, alone, busy, count = (x.ravel() for x in (target, alone, busy, count))
-    rho, table = _table(cv, percentile, count, max_utilisation)
+    rho, table = percentile_table(cv, percentile, count, max_utilisation)
     growth = np.maximum(busy / alone - 1, 0.0)
     reach = table * (1 + rho * growth[:, None])
     limit = _crossing(rho, reach, target / alone)
@@ -196,7 +196,7 @@ def replica_percentile_ms(
     rate, alone, busy, count = (x.ravel() for x in (rate, alone, busy, count))
     rho = utilisation(rate, count, alone, busy)
     service = busy_service_ms(rate, count, alone, busy)
-    grid, table = _table(cv, percentile, count, float(np.max(rho, initial=0.0)))
+    grid, table = percentile_table(cv, percentile, count, float(np.max(rho, initial=0.0)))
     at = np.clip(rho, 0.0, grid[-1])
     left = np.minimum(np.searchsorted(grid, at, "right") - 1, grid.size - 2)
     share = (at - grid[left]) / (grid[left + 1] - grid[left])
@@ -210,10 +210,10 @@ def replica_percentile_ms(
     return np.asarray(out.reshape(shape), dtype=np.float64)
 
 
-def _table(
+def percentile_table(
     cv: float, percentile: float, servers: NDArray[np.int64], top: float
 ) -> tuple[Floats, Floats]:
-    """(rho, percentile of T / S): shapes (n,) and (machines, n). Rising along rho."""
+    """(rho, percentile of T / S): shapes (n,) and (machines, n), rising along rho up to `top`."""
     parts = (0,) if top <= GRID[0][-1] else (0, 1)
     unique, where = np.unique(servers, return_inverse=True)
     columns = []

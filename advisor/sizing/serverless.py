@@ -125,8 +125,7 @@ def mixture_percentile_ms(
         return warm * service_ms
 
     def excess(t: float) -> float:
-        warm_tail, cold_tail = service.tail(np.array([t, t - init]))
-        cold_tail = 1.0 if t <= init else cold_tail
+        warm_tail, cold_tail = service.tail_at(t), service.tail_at(t - init)
         return math.log(((1 - cold_share) * warm_tail + cold_share * cold_tail) / allowed)
 
     root = optimize.brentq(excess, warm * (1 - 1e-9), warm + init + 1e-9, rtol=1e-6)

@@ -65,6 +65,16 @@ class ServiceTime:
             return np.asarray(special.ndtr((self._mu - np.log(safe)) / self._sigma))
         return np.asarray(special.gammaincc(self._alpha, self._alpha * safe))
 
+    def tail_at(self, time: float) -> float:
+        """`tail` of one time."""
+        if time <= 0:
+            return 1.0
+        if self.constant:
+            return 1.0 if time < 1 else 0.0
+        if self.heavy:
+            return float(special.ndtr((self._mu - math.log(time)) / self._sigma))
+        return float(special.gammaincc(self._alpha, self._alpha * time))
+
     def upper_quantile(self, share: float) -> float:
         """The time that a share of the requests exceeds."""
         if self.constant:

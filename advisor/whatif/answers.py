@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+from advisor.by_identity import ByIdentity
 from advisor.errors import WhatIfCancelledError
 from advisor.requirements import Requirements, parse
 
@@ -17,22 +18,19 @@ Cancelled = Callable[[], bool] | None
 
 def with_answer(need: Requirements, field: str, value: Any) -> Requirements:
     """The requirements with one answer changed. Raises RequirementsError when it is refused."""
-    data = need.model_dump(mode="json")
     section, name = field.split(".")
-    data[section][name] = plain(value)
-    return parse(data)
+    return _with_answers(need, section, {name: plain(value)})
 
 
 def at_volume(need: Requirements, requests_per_month: float) -> Requirements:
     """The requirements at another volume. A peak rate that was given keeps its proportion, so the
     week keeps its shape. Raises RequirementsError beyond the bounds of an answer."""
-    data = need.model_dump(mode="json")
-    traffic = data["traffic"]
-    if traffic["peak_requests_per_second"] is not None:
+    answers: dict[str, Any] = {"requests_per_month": requests_per_month}
+    peak = need.traffic.peak_requests_per_second
+    if peak is not None:
         factor = requests_per_month / need.traffic.requests_per_month
-        traffic["peak_requests_per_second"] *= factor
-    traffic["requests_per_month"] = requests_per_month
-    return parse(data)
+        answers["peak_requests_per_second"] = peak * factor
+    return _with_answers(need, "traffic", answers)
 
 
 def go_on(cancelled: Cancelled) -> None:
@@ -63,3 +61,20 @@ def rounded(value: float, up: bool) -> float:
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
     steps = math.ceil(value / unit - 1e-9) if up else math.floor(value / unit + 1e-9)
     return float(f"{steps * unit:.6g}")
+
+
+# Requirements with every answer given, and their sections as plain data.
+_GIVEN: ByIdentity[Requirements, tuple[Requirements, dict[str, dict[str, Any]]]] = ByIdentity(64)
+
+
+def _given(need: Requirements) -> tuple[Requirements, dict[str, dict[str, Any]]]:
+    data = need.model_dump(mode="json")
+    return parse(data), data
+
+
+def _with_answers(need: Requirements, section: str, answers: dict[str, Any]) -> Requirements:
+    """Other sections are not read again: they stay the same objects."""
+    given, data = _GIVEN.get(need, _given)
+    changed: dict[str, Any] = dict(given)
+    changed[section] = data[section] | answers
+    return parse(changed)
