@@ -19,6 +19,9 @@ from ui.charts.growth import growth_table as growth_table
 from ui.charts.load import load as load
 from ui.charts.load import load_said as load_said
 from ui.charts.load import load_table as load_table
+from ui.charts.load_test import load_test as load_test
+from ui.charts.load_test import load_test_said as load_test_said
+from ui.charts.load_test import load_test_table as load_test_table
 from ui.charts.look import PALETTE_DARK as PALETTE_DARK
 from ui.charts.look import PALETTE_LIGHT as PALETTE_LIGHT
 from ui.charts.volume import break_even_table as break_even_table

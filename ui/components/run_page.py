@@ -11,7 +11,7 @@ from deploy.run_models import Deployment
 from deploy.target import Status
 from ui import format as fmt
 from ui import nav
-from ui.components import endpoint, progress
+from ui.components import endpoint, load_test, progress
 
 NEXT_RUN = "_next_run"
 
@@ -61,6 +61,7 @@ def manage(deployment: Deployment) -> None:
     if status.state == "running":
         endpoint.snippets(status)
         endpoint.call(deployment)
+        load_test.show(deployment)
     if deployment.state != "destroyed":
         endpoint.destroy(deployment, show_run=NEXT_RUN)
 

@@ -12,7 +12,7 @@ from deploy.measurement import Measurement
 from ui import format as fmt
 from ui import guard, measuring, nav, state
 from ui.answers import to_requirements
-from ui.components import measurement, model_file
+from ui.components import conversion, measurement, model_file
 
 
 def show() -> None:
@@ -51,6 +51,7 @@ def show() -> None:
         measurement.show(found)
         if measurement.use(found):
             st.switch_page(nav.ADVISE_VIEW)
+    conversion.show(artifact, _need())
 
 
 def _need() -> Requirements | None:
