@@ -6,6 +6,7 @@ so that a refresh or a second viewer of the same model finds the same measuring 
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from deploy.measure import measure
 from deploy.measurement import Measurement
 
 MOST_WAITING = 8
+_LOG = logging.getLogger(__name__)
 _KEPT = 64
 
 
@@ -92,7 +94,7 @@ def _run(now: Measuring, model: Path, sample: tuple[str, bytes] | None) -> None:
             now.found = measure(model, sample=rows, progress=tell, cancelled=lambda: now.stopped)
     except AdvisorError as error:
         now.error = str(error)
-    finally:
-        if not now.is_over:
-            # Not an error of ours to explain: the log has it, the page must not wait for ever.
-            now.error = "measuring ended unexpectedly; the app's log says why"
+    except Exception:  # noqa: BLE001 - whatever it is, it is logged and the page is told
+        # Not an error of ours to explain: the log has it, and the page must not wait for ever.
+        _LOG.exception("Measuring %s ended unexpectedly", model.name)
+        now.error = "measuring ended unexpectedly; the app's log says why"

@@ -14,9 +14,9 @@ from here import Here
 from streamlit.testing.v1 import AppTest
 
 from advisor.presets import presets
-from advisor.requirements import dumps, parse
+from advisor.requirements import Requirements, dumps, parse
 from ui import advice, jobs, state
-from ui.answers import encode, flatten
+from ui.answers import encode, flatten, to_requirements
 from ui.components import later
 from ui.steps import STEPS
 from ui.workers import Job, WorkerDiedError, Workers
@@ -156,6 +156,38 @@ def test_nothing_fits_is_a_state_with_a_way_out(
     app.button(key="relax 0").click().run()
     assert app.number_input(key="service.p95_ms").value == 60
     assert app.metric
+
+
+def test_answers_that_cannot_be_had_together_are_named_with_the_way_out(open_app: Open) -> None:
+    app = open_app(
+        encode(flatten(presets()["fraud-detection"].requirements))
+        | {"control.hosting": "managed", "control.host_access": "true"}
+    )
+    assert not app.exception
+    need = to_requirements(app.session_state[state.ANSWERS])
+    (conflict, *_) = advice.verdict(need).conflicts
+    said = next(e.value for e in app.error if "cannot be had together" in e.value)
+    assert conflict.because in said.replace("\\", "")
+
+
+def test_what_is_advised_on_is_what_the_questions_say_after_the_run(open_app: Open) -> None:
+    """The verdict is drawn before the questions: both must be of the same answers."""
+    advised: list[Requirements] = []
+    app = open_app()
+    real = advice.verdict
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            advice, "verdict", lambda need, held=(): advised.append(need) or real(need, held)
+        )
+        app.number_input(key="model.size_mb").set_value(31.0)
+        app.segmented_control(key="traffic.mode").set_value("async")
+        app.run()
+        assert advised[0].model.size_mb == 31
+        app.segmented_control(key="traffic.mode").set_value("realtime").run()
+        app.pills(key="preset").set_value("chatbot").run()
+        assert advised[-1] == to_requirements(app.session_state[state.ANSWERS])
+    assert [need.traffic.mode.value for need in advised[:2]] == ["async", "realtime"]
+    assert not app.exception
 
 
 def test_a_requirements_file_replaces_the_answers(open_app: Open) -> None:

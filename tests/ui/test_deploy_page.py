@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from advisor.errors import DeployError
 from advisor.presets import presets
 from deploy import runs
+from deploy.registry import target
+from deploy.target import Plan
 from ui import guard
 from ui.answers import encode, flatten
 from ui.components import endpoint, model_file
@@ -131,3 +135,60 @@ def test_a_model_that_is_none_is_refused_in_words(
 def test_an_unknown_run_is_said(open_app: Open) -> None:
     app = open_app({"run": "no-such-run"}, page="deploy")
     assert "no run 'no-such-run'" in said(app)
+
+
+def plan_for_aws(**changes: object) -> Plan:
+    return Plan(
+        name="trial", option="ecs-fargate", target="ecs", variant="fargate", model_path="m.joblib",
+        model_format="joblib", model_digest="0" * 64, bundle_hash="b", account="123456789012",
+        region="us-east-1", monthly_usd=12.0, resources=[], expected_minutes=9.0,
+        proven_by="emulator", proven_on="never", writes_at_plan_time=["a change set"],
+    ).model_copy(update=changes)  # fmt: skip
+
+
+@pytest.mark.parametrize(("to", "can"), [("ecs", True), ("sagemaker", False), ("local", False)])
+def test_only_what_can_be_public_is_asked_whether_it_should_be(
+    open_app: Open, to: str, can: bool
+) -> None:
+    app = at_deploy(open_app, to=to)
+    assert ("Reachable from the internet" in [t.label for t in app.toggle]) is can
+
+
+def test_a_trial_says_its_hour_and_its_plan_can_be_discarded(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    discarded: list[str] = []
+    at = datetime.now(UTC) + timedelta(hours=4, minutes=1)
+    ecs = type(target("ecs"))
+    monkeypatch.setattr(
+        ecs, "plan", lambda _, request: asked.append(request) or plan_for_aws(expires_at=at)
+    )
+    monkeypatch.setattr(ecs, "discard", lambda _, plan: discarded.append(plan.name))
+    app = at_deploy(open_app, to="ecs")
+    app.selectbox(key="lasts").set_value("in 4 hours").run()
+    button(app, "Make the plan").click().run()
+    assert not app.exception
+    assert [request.expires_in for request in asked] == [timedelta(hours=4)]
+    shown = "\n".join(m.value for m in app.markdown).replace("\\", "")
+    assert f"{at:%Y-%m-%d %H:%M} UTC, by itself (expires in 4 h" in shown
+    button(app, "Discard this plan").click().run()
+    assert discarded == ["trial"]
+    assert "is gone" in app.success[-1].value
+    assert not [b for b in app.button if b.label in ("Deploy", "Discard this plan")]
+
+
+def test_a_plan_that_cannot_be_discarded_stays_and_says_why(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object, plan: Plan) -> None:
+        raise DeployError("the account said no; try again")
+
+    ecs = type(target("ecs"))
+    monkeypatch.setattr(ecs, "plan", lambda _, request: plan_for_aws())
+    monkeypatch.setattr(ecs, "discard", refused)
+    app = at_deploy(open_app, to="ecs")
+    button(app, "Make the plan").click().run()
+    button(app, "Discard this plan").click().run()
+    assert "the account said no" in said(app)
+    assert button(app, "Discard this plan")

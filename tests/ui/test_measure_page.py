@@ -88,3 +88,18 @@ def test_nobody_measures_where_others_reach_the_page(
     app = open_app(page="measure")
     assert "Refused" in app.error[0].value
     assert not [b for b in app.button if b.label == "Measure"]
+
+
+def test_what_nobody_expected_is_in_the_log_and_the_page_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(measuring, "measure", broken)
+    now = measuring.Measuring("digest")
+    measuring._run(now, tmp_path / "model.onnx", None)
+    assert now.is_over
+    assert "log says why" in str(now.error)
+    assert "a fault of ours" in caplog.text
+    assert "model.onnx" in caplog.text

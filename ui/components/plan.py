@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from deploy.expiry import left
 from deploy.target import Plan
 from ui import format as fmt
 
@@ -47,6 +48,9 @@ def show(plan: Plan) -> None:
         alt="Resources of the plan",
     )
     _sentences("What becomes public", plan.public or ["nothing"])
+    if plan.expires_at is not None:
+        hour = f"{plan.expires_at:%Y-%m-%d %H:%M} UTC, by itself ({left(plan.expires_at)})"
+        _sentences("When it is taken down", [hour])
     _sentences("What is permitted", plan.permissions or ["nothing"])
     if plan.writes_at_plan_time:
         _sentences("Already written while planning", plan.writes_at_plan_time)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from advisor.errors import AdvisorError, DeploymentNotFoundError
 from deploy import runs
+from deploy.expiry import left
 from deploy.registry import target
 from deploy.run_models import Deployment
 from deploy.target import Status
@@ -58,6 +59,9 @@ def manage(deployment: Deployment) -> None:
         st.error(fmt.escape(str(error)), icon=":material/error:")
         return
     st.markdown(_state(status))
+    if status.expires_at is not None:
+        hour = f"{left(status.expires_at)}, at {status.expires_at:%Y-%m-%d %H:%M} UTC, by itself"
+        st.markdown(f":orange[:material/timer:] {fmt.escape(hour[:1].upper() + hour[1:])}")
     if status.state == "running":
         endpoint.snippets(status)
         endpoint.call(deployment)

@@ -119,6 +119,13 @@ def nothing_fits(answer: Recommendation) -> None:
         f"All {answer.considered} options were looked at. Each is ruled out below with the rule, "
         "its numbers and where the limit comes from. Your answers are kept."
     )
+    if answer.conflicts:
+        lines = "\n".join(f"- {fmt.escape(_sentence(c.because))}" for c in answer.conflicts)
+        st.error(f"**These answers cannot be had together**\n{lines}", icon=":material/join_left:")
+
+
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.')}."
 
 
 def ways_out(answer: Recommendation, names: Mapping[str, str]) -> None:

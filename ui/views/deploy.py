@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,6 +15,7 @@ from advisor.recommendation import Ranked
 from advisor.requirements import Requirements
 from deploy import runs
 from deploy.artifact import Artifact
+from deploy.aws.stack_target import StackTarget
 from deploy.registry import target
 from deploy.requests import PlanRequest, suggest_name
 from deploy.target import Plan
@@ -25,6 +27,13 @@ from ui.components import plan as plan_card
 from ui.components.launch import LOCAL
 
 _PLAN, _PLANNED_FOR, _TAKEN = "_plan", "_plan_for", "_answers_taken"
+_DISCARDED = "_plan_discarded"
+_LASTS = {
+    "when I destroy it": None,
+    "in 4 hours": timedelta(hours=4),
+    "in a day": timedelta(days=1),
+    "in a week": timedelta(days=7),
+}
 
 
 def show() -> None:
@@ -64,10 +73,12 @@ def show() -> None:
     if artifact is None:
         return
     st.header("2 · The plan", anchor=False)
+    _say_discarded()
     made = _plan(need, ranked, artifact, to)
     if made is None:
         return
     plan_card.show(made)
+    _discard(made)
     st.header("3 · Go", anchor=False)
     _confirm(made, here=here, refused=refused is not None)
 
@@ -96,17 +107,21 @@ def _plan(need: Requirements, ranked: Ranked, artifact: Artifact, to: str) -> Pl
         help="Lower case letters, digits and dashes. The same name finds the same deployment.",
         width=420,
     )
-    public = to != LOCAL and st.toggle(
+    there = target(to)
+    public = there.can_be_public and st.toggle(
         "Reachable from the internet",
         help="Off: only from inside the account's network or with the account's own credentials.",
     )
+    lasts = _lasts() if there.can_expire else None
     settings = _local_settings() if to == LOCAL else {}
     wanted = (
-        name, artifact.digest, ranked.option, to, public, need.model_dump_json(), str(settings)
+        name, artifact.digest, ranked.option, to, public, lasts, need.model_dump_json(),
+        str(settings),
     )  # fmt: skip
     request = partial(
         PlanRequest,
-        name=name, artifact=artifact, need=need, ranked=ranked, public=public, settings=settings,
+        name=name, artifact=artifact, need=need, ranked=ranked, public=public, expires_in=lasts,
+        settings=settings,
     )  # fmt: skip
     if to != LOCAL and st.button("Make the plan", icon=":material/checklist:", type="primary"):
         st.session_state.pop(_PLANNED_FOR, None)
@@ -114,6 +129,18 @@ def _plan(need: Requirements, ranked: Ranked, artifact: Artifact, to: str) -> Pl
     elif to == LOCAL and st.session_state.get(_PLANNED_FOR) != wanted:
         _make(request, to, wanted)
     return st.session_state[_PLAN] if st.session_state.get(_PLANNED_FOR) == wanted else None
+
+
+def _lasts() -> timedelta | None:
+    """How long a trial lasts; None: until somebody destroys it."""
+    chosen = st.selectbox(
+        "Takes itself down",
+        list(_LASTS),
+        key="lasts",
+        width=420,
+        help="A trial that nobody has to remember: the account itself removes it at its hour.",
+    )
+    return _LASTS[chosen]
 
 
 def _local_settings() -> dict[str, Any]:
@@ -137,6 +164,42 @@ def _make(request: Callable[[], PlanRequest], to: str, wanted: tuple[object, ...
         )
         return
     st.session_state[_PLAN], st.session_state[_PLANNED_FOR] = made, wanted
+
+
+def _discard(plan: Plan) -> None:
+    """Where planning wrote something into an account: a way to take that away again."""
+    there = target(plan.target)
+    if not (plan.writes_at_plan_time and isinstance(there, StackTarget)):
+        return
+    st.button(
+        "Discard this plan",
+        icon=":material/delete_sweep:",
+        on_click=_take_away,
+        args=(there, plan),
+        help="Takes away what planning has written. Nothing that runs is touched.",
+    )
+
+
+def _take_away(there: StackTarget, plan: Plan) -> None:
+    try:
+        guard.require()
+        there.discard(plan)
+    except AdvisorError as error:
+        st.session_state[_DISCARDED] = str(error)
+        return
+    st.session_state.pop(_PLAN, None)
+    st.session_state.pop(_PLANNED_FOR, None)
+    st.session_state[_DISCARDED] = ""
+
+
+def _say_discarded() -> None:
+    said = st.session_state.pop(_DISCARDED, None)
+    if said is None:
+        return
+    if said:
+        st.error(f"The plan is still there. {fmt.escape(said)}", icon=":material/error:")
+    else:
+        st.success("Discarded: what planning had written is gone.", icon=":material/check:")
 
 
 def _confirm(plan: Plan, *, here: bool, refused: bool) -> None:
