@@ -34,6 +34,7 @@ FIELD = "traffic.requests_per_month"
 CHANGES = 30
 WHOLE = 5
 PATIENCE_S = 0.7  # a viewer who changes the next answer as soon as the verdict is read
+WARM_S = 6.0  # what a person takes to open the address
 EVERY_S = 10.0  # one change a session
 HOLD_S = 30.0
 LIMIT_MS = 250.0
@@ -97,11 +98,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most", type=int, default=100, help="sessions at once, at most")
     arguments = parser.parse_args()
+    for warm in (False, True):
+        _measured(arguments.most, warm)
+
+
+def _measured(most: int, warm: bool) -> None:
     with tempfile.TemporaryDirectory() as home:
         port = _free_port()
         process = _start(Path(home), port)
         try:
-            asyncio.run(_measure(port, process, arguments.most))
+            asyncio.run(_measure(port, process, most, warm))
         finally:
             process.terminate()
             try:
@@ -111,13 +117,21 @@ def main() -> None:
                 process.wait()
 
 
-async def _measure(port: int, process: subprocess.Popen[bytes], most: int) -> None:
+async def _measure(port: int, process: subprocess.Popen[bytes], most: int, warm: bool) -> None:
     _await_up(port, process)
     print(f"{'server up, nobody there':<44} {_rss_mb(process)}")
+    if warm:
+        await asyncio.sleep(WARM_S)
+        print(f"{f'the same, {WARM_S:g} s later':<44} {_rss_mb(process)}")
     async with _session(port) as first:
         verdict, whole = await first.run(None)
         row = f"{verdict:8.0f} ms to the verdict, {whole:.0f} to its end"
-        print(f"{'first page load of a fresh server':<44} {row}")
+        when = (
+            f"first page load, {WARM_S:g} s after the start" if warm else "first page load, at once"
+        )
+        print(f"{when:<44} {row}")
+        if not warm:
+            return
         before = _cpu_s(process)
         for _ in range(CHANGES):
             await first.change(PATIENCE_S)
