@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 
 import numpy as np
@@ -13,10 +11,11 @@ from advisor.requirements import HOURS_IN_WEEK
 from advisor.sizing.provisioned import instances_kept_ready
 from deploy.aws.containers import bill_parameters, task_architecture
 from deploy.aws.reach import GATEWAY_IAM, GATEWAY_JWT, URL_IAM, said_of
+from deploy.aws.release import release_digest
 from deploy.aws.schedule import weekly
 from deploy.aws.session import AwsSettings
 from deploy.aws.settings import settings_of
-from deploy.aws.templates import Template, load
+from deploy.aws.templates import load
 from deploy.aws.wanted import Wanted, common_parameters, number, stack_name, stack_tags
 from deploy.requests import PlanRequest
 
@@ -61,7 +60,9 @@ def function(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> W
             "LatencyPercentile": f"p{need.service.percentile:g}",
         }
     )
-    parameters["Release"] = _release(bundle_hash, parameters, template)
+    parameters["Release"] = release_digest(
+        bundle_hash, parameters, template, RELEASE, ("Function",)
+    )
     public, callers_need = said_of(reach, given)
     name = stack_name(request.name)
     kept = f"{min(hourly)}–{ready}" if by_clock else f"{ready}"
@@ -116,12 +117,3 @@ def reserved(request: PlanRequest) -> int:
     week = np.full(HOURS_IN_WEEK, sizing.arrival_peak_per_s)
     counts, _ = instances_kept_ready(week, busy_s, TURNED_AWAY)
     return max(int(counts.max()), max(sizing.hourly_replicas, default=0))
-
-
-def _release(bundle_hash: str, parameters: dict[str, str], template: Template) -> str:
-    """Twelve hexadecimal digits that change whenever the function would."""
-    content = {k: parameters[k] for k in RELEASE} | {
-        "bundle": bundle_hash,
-        "template": template.part_digest("Function"),
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

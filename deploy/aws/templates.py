@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Template:
 
     name: str
     text: str
+    # Of a template in parts: what each role grants, by logical id, which is not sent.
+    notes: Mapping[str, list[str]] = field(default_factory=dict, compare=False)
 
     @property
     def digest(self) -> str:
@@ -49,11 +51,11 @@ class Template:
 
     def grants(self) -> list[str]:
         """What the template's roles may do, in the words written beside them."""
-        return [
-            " ".join(sentence.split())
-            for resource in self.content["Resources"].values()
-            for sentence in resource.get("Metadata", {}).get("Grants", [])
-        ]
+        return [sentence for role in self.grants_of_roles().values() for sentence in role]
+
+    def grants_of_roles(self) -> Mapping[str, list[str]]:
+        """The same by the role's logical id."""
+        return self.notes or _grants(self.content)
 
     def bounded(self, parameter: str, value: float) -> int:
         """The value, kept within the parameter's MinValue and MaxValue, as a whole number."""
@@ -78,7 +80,7 @@ class Template:
         content = copy.deepcopy(self.content)
         for logical_id, properties in additions.items():
             content["Resources"][logical_id]["Properties"] |= properties
-        return Template(self.name, _compact(content))
+        return Template(self.name, _compact(content), self.notes)
 
     def part_digest(self, *logical_ids: str) -> str:
         """sha256 of these resources' definitions, hexadecimal."""
@@ -127,7 +129,15 @@ def load(name: str) -> Template:
             if twice:
                 raise DeployError(f"{name} and {part} both have {section} {', '.join(twice)}")
             content[section] |= added[section]
-    return Template(name, _compact(content))
+    return Template(name, _compact(content), _grants(content))
+
+
+def _grants(content: dict[str, Any]) -> dict[str, list[str]]:
+    return {
+        name: [" ".join(sentence.split()) for sentence in resource["Metadata"]["Grants"]]
+        for name, resource in content["Resources"].items()
+        if "Grants" in resource.get("Metadata", {})
+    }
 
 
 def _read(name: str) -> str:
@@ -143,7 +153,7 @@ def _read(name: str) -> str:
 def _compact(content: dict[str, Any]) -> str:
     """JSON, a line for each parameter and resource: a request takes 51,200 bytes of template.
 
-    What describes parameters and outputs stays in the files.
+    What is written for people stays in the files: of parameters and outputs, and what roles grant.
     """
     content = content | {
         section: {
@@ -152,6 +162,10 @@ def _compact(content: dict[str, Any]) -> str:
         }
         for section in ("Parameters", "Outputs")
         if section in content
+    }
+    content["Resources"] = {
+        name: {k: v for k, v in given.items() if k != "Metadata" or set(v) != {"Grants"}}
+        for name, given in content["Resources"].items()
     }
     parts = [
         f"{_json(key)}:{_json(value)}" for key, value in content.items() if key not in SECTIONS

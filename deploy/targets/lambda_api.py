@@ -18,7 +18,7 @@ from deploy.aws.stack_target import Seen, StackTarget
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, stack_name
 from deploy.requests import PlanRequest
-from deploy.target import Emit, Event, Finding, Plan, Prediction, Status
+from deploy.target import Emit, Event, Finding, Plan, Prediction, State, Status
 
 
 class LambdaTarget(StackTarget):
@@ -72,7 +72,8 @@ class LambdaTarget(StackTarget):
         about: Any = found["Configuration"]
         if about["State"] not in ("Active", "Inactive"):  # idle for long: the next call wakes it
             why = about.get("StateReason", "no reason was given")
-            return Seen("failed", f"the function {stack.name} is {about['State'].lower()}: {why}")
+            state: State = "applying" if about["State"] == "Pending" else "failed"
+            return Seen(state, f"the function {stack.name} is {about['State'].lower()}: {why}")
         return Seen(
             "running",
             f"{stack.name} serves version {about['Version']} with {about['MemorySize']:,} MB",

@@ -317,7 +317,7 @@ def test_policies_fit_and_every_role_says_in_words_what_it_grants(template: Temp
     for logical_id, role in of_type(template, "AWS::IAM::Role"):
         total = sum(len(compact(p["PolicyDocument"])) for p in role.get("Policies", []))
         assert total < ROLE_POLICY_CHARACTERS
-        assert template.content["Resources"][logical_id]["Metadata"]["Grants"]
+        assert template.grants_of_roles()[logical_id]
 
 
 def test_nothing_is_open_to_the_world(template: Template) -> None:

@@ -1,4 +1,5 @@
-"""Each kind of resource of each stack of containers fails to come up once; and a run is killed."""
+"""Each kind of resource of each stack of containers or functions fails to come up once; and a run is
+killed."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from deploy.target import Event
 from deploy.targets.batch import BatchTarget
 from deploy.targets.ec2 import Ec2Target
 from deploy.targets.ecs import EcsTarget
+from deploy.targets.lambda_api import LambdaTarget
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow]
 
@@ -25,11 +27,15 @@ NIGHTLY: dict[str, Any] = {
     "service": {"deadline_h": 4, "p95_ms": None},
 }
 BUSY: dict[str, Any] = {"traffic": {"requests_per_month": 400_000_000, "pattern": "business-hours"}}
+READY: dict[str, Any] = BUSY | {"service": {"cold_starts_ok": False}}
+READY["traffic"] = BUSY["traffic"] | {"requests_per_month": 40_000_000}
 TARGETS: dict[str, tuple[type[StackTarget], dict[str, Any]]] = {
     "ecs-fargate": (EcsTarget, BUSY),
     "ecs-ec2": (EcsTarget, BUSY),
     "ec2": (Ec2Target, {}),
     "aws-batch": (BatchTarget, NIGHTLY),
+    "lambda-url": (LambdaTarget, READY),
+    "lambda-apigateway": (LambdaTarget, READY),
 }
 CALLS = (
     "codebuild.StartBuild", "cloudformation.ExecuteChangeSet", "cloudformation.DescribeStacks",

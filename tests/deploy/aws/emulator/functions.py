@@ -72,8 +72,10 @@ class FunctionWorld:
             raise ValueError(f"the log group {group} does not exist")
 
     def function_kept(self, name: str, properties: dict[str, Any]) -> None:
-        """The reservation, which MiniStack's CloudFormation does not pass on."""
+        """CloudFormation waits until the function is active, and sets its reservation; MiniStack's
+        does neither."""
         function = lambda_svc._functions[name]
+        function["config"] |= {"State": "Active", "LastUpdateStatus": "Successful"}
         wanted = properties.get("ReservedConcurrentExecutions")
         others = sum(f["concurrency"] or 0 for n, f in lambda_svc._functions.items() if n != name)
         limit = json.loads(lambda_svc._get_account_settings()[2])["AccountLimit"]

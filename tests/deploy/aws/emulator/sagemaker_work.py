@@ -12,7 +12,7 @@ from typing import Any
 
 import botocore.session
 from botocore.exceptions import ClientError
-from builds import _session_of
+from builds import session_of
 from containers import invoke
 from faults import FAULTS
 from ministack.core.responses import get_region
@@ -24,7 +24,7 @@ class Files:
     """Objects in S3 as a role of the account may see them."""
 
     def __init__(self, endpoint: str, role_arn: str) -> None:
-        keys = _session_of(role_arn)
+        keys = session_of(role_arn)
         self._client = botocore.session.get_session().create_client(
             "s3",
             region_name=get_region(),
