@@ -35,7 +35,7 @@ def balanced_left(deployment: str, aws: Aws) -> Iterator[str]:
     yield from alarms(name, aws)
     yield from log_groups(f"/mda/{deployment}", aws)
     yield from _balancers(deployment, aws)
-    yield from gateways(name, aws)
+    yield from _gateways(name, aws)
     yield from network_left(deployment, aws)
 
 
@@ -79,11 +79,16 @@ def _balancers(deployment: str, aws: Aws) -> Iterator[str]:
                     yield f"{kind} {found['ResourceArn']}"
 
 
-def gateways(name: str, aws: Aws) -> Iterator[str]:
-    """HTTP APIs and VPC links of that name."""
-    client = aws.client("apigatewayv2")
-    for page in client.get_paginator("get_apis").paginate():
+def http_apis(name: str, aws: Aws) -> Iterator[str]:
+    """HTTP APIs of that name."""
+    for page in aws.client("apigatewayv2").get_paginator("get_apis").paginate():
         yield from (f"HTTP API {api['ApiId']}" for api in page["Items"] if api["Name"] == name)
+
+
+def _gateways(name: str, aws: Aws) -> Iterator[str]:
+    """HTTP APIs and VPC links of that name."""
+    yield from http_apis(name, aws)
+    client = aws.client("apigatewayv2")
     links, more = [], {"MaxResults": "100"}
     while more:
         answer = client.get_vpc_links(**more)

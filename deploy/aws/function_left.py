@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from advisor.errors import DeployError
-from deploy.aws.container_left import gateways
+from deploy.aws.container_left import http_apis
 from deploy.aws.function_checks import find_function
 from deploy.aws.functions import ALIAS
 from deploy.aws.leftovers import alarms, log_groups, scalable_targets
@@ -22,7 +23,7 @@ def function_left(deployment: str, aws: Aws) -> Iterator[str]:
     name = stack_name(deployment)
     if find_function(deployment, aws) is not None:
         yield f"function {name}"
-    yield from gateways(name, aws)
+    yield from http_apis(name, aws)
     yield from _application(name, aws)
     yield from scalable_targets("lambda", f"function:{name}:{ALIAS}", aws)
     yield from alarms(name, aws)
@@ -35,8 +36,11 @@ def forget_older(deployment: str, aws: Aws) -> list[str]:
     Raises DeployError.
     """
     client, name = aws.client("lambda"), stack_name(deployment)
+    found_live: Any = find_function(deployment, aws, ALIAS)
+    if found_live is None:
+        return []
+    live = found_live["Configuration"]["Version"]
     with told(f"look at the versions of {name}"):
-        live = client.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"]
         pages = client.get_paginator("list_versions_by_function").paginate(FunctionName=name)
         found = [item["Version"] for page in pages for item in page["Versions"]]
         numbers = sorted((v for v in found if v != LATEST), key=int, reverse=True)
