@@ -65,7 +65,11 @@ class Point(Figures):
     @property
     def counts(self) -> bool:
         """Whether it says something about the prediction."""
-        return self.valid and not self.stopped and self.p95_ms is not None
+        return self.valid and not self.stopped and not self.too_few and self.p95_ms is not None
+
+    @property
+    def too_few(self) -> bool:
+        return self.answered < settings().verdict.least_answers
 
     @property
     def steady(self) -> bool:
@@ -105,6 +109,8 @@ def judge(points: tuple[Point, ...], percentile: float) -> Verdict:
     name = f"p{percentile:g}"
     if not counted:
         why = "the sender could not keep up" if any(not p.valid for p in points) else "no answers"
+        if any(p.too_few and p.answered for p in points):
+            why = "too few answers for a percentile; test for more seconds, or at higher rates"
         if any(p.stopped for p in points):
             why = "it was stopped"
         return Verdict(
@@ -170,13 +176,14 @@ def remark(p: Point) -> str:
     """What is to be said of a point, or an empty string."""
     if p.stopped:
         return "stopped"
+    if p.not_sent:
+        return f"does not count: {p.not_sent} not sent, too many were under way"
     if not p.valid:
         return f"does not count: the sender was up to {p.sender_late_ms:,.2g} ms late"
-    if p.not_sent:
-        return f"{p.not_sent} not sent"
-    if p.failures:
-        return ", ".join(f"{n} × {what}" for what, n in sorted(p.failures.items()))
-    return ""
+    said = [f"{n} × {what}" for what, n in sorted(p.failures.items())]
+    if p.too_few:
+        said.insert(0, "does not count: too few answers, test for longer")
+    return ", ".join(said)
 
 
 def _row(p: Point) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ class ScheduleSettings(_Data):
 class VerdictSettings(_Data):
     tolerance: Share
     steady_utilisation: Share
+    least_answers: Count
     why: str
 
 

@@ -55,6 +55,7 @@ def test_above_the_steady_use_the_interval_counts() -> None:
     [
         ({"valid": False}, "could not keep up"),
         ({"stopped": True}, "was stopped"),
+        ({"answered": 49}, "too few answers"),
         ({"p95_ms": None}, "no answers"),
     ],
 )
