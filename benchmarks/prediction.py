@@ -45,13 +45,15 @@ REAL_TIME = "--real-time"
 MOST_URGENT = -20
 UTILISATION = (0.3, 0.5, 0.7, 0.85)
 WORKERS = (1, 2)
-SECONDS = 8.0
+SECONDS = 7.0
+AGAIN_S = 1.0  # of calibration before each rate
 WIDE = 10_000  # 2,000 x 10,000 weights of four bytes: 80 MB are read for one row
 METHOD = Path(__file__).resolve().parents[1] / "docs" / "method.md"
 BEGIN, END = "<!-- prediction: begin -->", "<!-- prediction: end -->"
 HEAD = (
-    "| model | workers | use | requests/s | measured p95, ms | predicted | error | interval |\n"
-    "|---|---|---|---|---|---|---|---|"
+    "| model | workers | use | requests/s | measured p95, ms | predicted | error | interval "
+    "| drift | error without drift |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -116,6 +118,7 @@ def measured(
             utilisation=UTILISATION,
             seconds=seconds,
             processors=cores[1:] if cores else None,
+            again_s=AGAIN_S,
             started=lambda sender: _as_urgent(sender, first=True),
         )
         after = psutil.cpu_times()
@@ -151,6 +154,11 @@ def served(
 def summary(points: list[Point], others: float, took_s: float) -> str:
     """What the table says, in words, with what disturbed it."""
     errors = [abs(p.error) for p in points if p.counts and p.steady and p.error is not None]
+    left = [
+        abs(p.error_with_drift)
+        for p in points
+        if p.counts and p.steady and p.error_with_drift is not None
+    ]
     above = [p for p in points if p.counts and not p.steady]
     inside = sum(1 for p in above if p.inside)
     void = sum(1 for p in points if not p.counts)
@@ -161,10 +169,16 @@ def summary(points: list[Point], others: float, took_s: float) -> str:
             f"Up to 70 % use {within} of {len(errors)} predictions are within 20 % (median "
             f"{np.median(errors):.0%}, largest {max(errors):.0%})."
         )
+    if left:
+        parts.append(
+            f"With the processor time that requests took in the test itself, "
+            f"{sum(1 for e in left if e <= 0.2)} of {len(left)} (median {np.median(left):.0%}, "
+            f"largest {max(left):.0%})."
+        )
     if above:
         parts.append(f"Above, {inside} of {len(above)} measurements lie inside the interval.")
     if void:
-        parts.append(f"{void} rates do not count: the sender was late.")
+        parts.append(f"{void} rates do not count: the sender was late, or answers too few.")
     parts.append(f"Other work took up to {others:.0%} of the processors; {took_s:.0f} s in all.")
     return " ".join(parts)
 
@@ -187,7 +201,8 @@ def _row(name: str, workers: int, found: LoadTest, point: Point) -> str:
         f"| {name}, {c.service_ms:.3g} ms, cv {c.service_cv:.2f} | {held} | {at.utilisation:.0%} | "
         f"{point.rate_per_s:.3g} | {_ms(point.p95_ms)}{mark} | {_ms(at.p95_ms)} | "
         f"{'–' if point.error is None else f'{point.error:+.0%}'} | "
-        f"{_ms(at.low_ms)} to {_ms(at.high_ms)} |"
+        f"{_ms(at.low_ms)} to {_ms(at.high_ms)} | {_ms(point.drift)} | "
+        f"{'–' if point.error_with_drift is None else f'{point.error_with_drift:+.0%}'} |"
     )
 
 

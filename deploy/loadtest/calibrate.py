@@ -61,6 +61,7 @@ def calibrate(
     *,
     workers: int | None,
     cancelled: Callable[[], bool],
+    seconds: float | None = None,
 ) -> tuple[Calibration, Station]:
     """Look at the endpoint one request at a time, then with its workers busy.
 
@@ -68,21 +69,23 @@ def calibrate(
     the endpoint refuses the request, DeployError when it does not answer.
     """
     held = settings().calibration
+    seconds = held.seconds if seconds is None else seconds
     count, source = _workers(server, workers)
-    ask = {"do": "closed", "seconds": held.seconds, "least": held.least_calls,
+    ask = {"do": "closed", "seconds": seconds, "least": held.least_calls,
            "most": held.most_calls}  # fmt: skip
-    limit_s = 8 * held.seconds + held.least_calls * settings().bounds.timeout_s
+    limit_s = 8 * seconds + held.least_calls * settings().bounds.timeout_s
     pings = sender.ask({"do": "ping", "calls": held.ping_calls}, limit_s=120, cancelled=cancelled)[
         "times_ms"
     ]
     sender.ask(
-        ask | {"lanes": 1, "seconds": held.seconds / 5, "least": 5}, limit_s=limit_s,
+        ask | {"lanes": 1, "seconds": seconds / 5, "least": 5}, limit_s=limit_s,
         cancelled=cancelled,
     )  # fmt: skip
-    before = _processor_ms(server.pid)
+    before = processor_ms(server.pid)
     alone = _answers(sender.ask(ask | {"lanes": 1}, limit_s=limit_s, cancelled=cancelled))
-    spent = _processor_ms(server.pid)
+    spent = processor_ms(server.pid)
     way_ms = statistics.median(pings) if pings else 0.0
+    cpu_alone_ms = _each(before, spent, alone.size)
     service = np.maximum(alone - way_ms, LEAST_SERVICE_SHARE * alone)
     overhead_ms = way_ms
     if server.inline and before is not None and spent is not None:
@@ -96,10 +99,11 @@ def calibrate(
     # than there are workers.
     shares = each_row_ms is not None and not server.inline
     lanes = count if shares else count + 1
-    before = _processor_ms(server.pid)
+    before = processor_ms(server.pid)
     found = sender.ask(ask | {"lanes": lanes}, limit_s=limit_s, cancelled=cancelled)
-    spent = _processor_ms(server.pid)
+    spent = processor_ms(server.pid)
     busy = _answers(found)
+    cpu_busy_ms = _each(before, spent, busy.size)
     if server.inline and before is not None and spent is not None:
         busy_ms = (spent - before) / busy.size
     elif shares:
@@ -119,9 +123,15 @@ def calibrate(
             batches=station.batches,
             each_row_ms=each_row_ms,
             calls=int(alone.size),
+            cpu_alone_ms=cpu_alone_ms,
+            cpu_busy_ms=cpu_busy_ms,
         ),
         station,
     )
+
+
+def _each(before: float | None, after: float | None, calls: int) -> float | None:
+    return None if before is None or after is None else (after - before) / calls
 
 
 def _workers(server: Server, said: int | None) -> tuple[int, str]:
@@ -165,7 +175,8 @@ def _each_row_ms(server: Server, service_ms: float) -> float | None:
     return max(row, service_ms - one + row) if server.inline else row
 
 
-def _processor_ms(pid: int | None) -> float | None:
+def processor_ms(pid: int | None) -> float | None:
+    """Processor time that a process has used so far; None for one that is unknown or gone."""
     if pid is None:
         return None
     try:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from deploy.loadtest.predicted import Predicted
 from deploy.loadtest.settings import settings
 
+DRIFT_TOLD = 1.1  # a larger change of the service time explains an error
+
 
 class Figures(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -26,6 +28,8 @@ class Calibration(Figures):
     batches: bool
     each_row_ms: float | None  # what another row in a batch adds
     calls: int
+    cpu_alone_ms: float | None = None  # the server's processor time for a request, one by one
+    cpu_busy_ms: float | None = None  # and without a pause
 
 
 class Point(Figures):
@@ -46,6 +50,10 @@ class Point(Figures):
     valid: bool  # the sender kept up and all requests were sent
     stopped: bool
     predicted: Predicted
+    # Processor time of a request in this test over that in the calibration; None for endpoints
+    # elsewhere. And what the formula says with service times drifted by that.
+    drift: float | None = None
+    predicted_with_drift_ms: float | None = None
 
     @property
     def error(self) -> float | None:
@@ -53,6 +61,13 @@ class Point(Figures):
         if self.p95_ms is None or self.predicted.p95_ms is None:
             return None
         return self.predicted.p95_ms / self.p95_ms - 1
+
+    @property
+    def error_with_drift(self) -> float | None:
+        """The error that is left when the service time of the test itself is taken."""
+        if self.p95_ms is None or self.predicted_with_drift_ms is None:
+            return None
+        return self.predicted_with_drift_ms / self.p95_ms - 1
 
     @property
     def inside(self) -> bool | None:
@@ -169,6 +184,12 @@ def text(found: LoadTest) -> str:
             ).rstrip()
         )
     lines += ["", found.verdict.sentence, *(f"Note: {note}" for note in found.notes)]
+    drifts = [p.drift for p in found.points if p.drift is not None and p.counts]
+    if drifts and (max(drifts) > DRIFT_TOLD or min(drifts) < 1 / DRIFT_TOLD):
+        lines.append(
+            f"Note: a request took the server {min(drifts):.2f} to {max(drifts):.2f} times the "
+            "processor time of the calibration: other work on this machine, or its clock."
+        )
     return "\n".join(lines)
 
 

@@ -50,7 +50,7 @@ def predict(
     rho = station.utilisation(rate_per_s)
     middle: float | None = None
     random = np.random.default_rng(seed)
-    if station.batches:
+    if station.batches or (station.shares_cores and rho <= HIGHEST_QUOTED + 1e-6):
         middle = overhead_ms + _long_run(station, rate_per_s, percentile, random)
     elif rho <= HIGHEST_QUOTED + 1e-6:
         middle = overhead_ms + float(

@@ -7,13 +7,14 @@ sizing has no formula.
 
 from __future__ import annotations
 
-import heapq
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deploy.loadtest.settings import settings
 
 Floats = NDArray[np.float64]
 
@@ -51,8 +52,16 @@ class Station:
     def batches(self) -> bool:
         return self.each_row_ms is not None
 
+    @property
+    def shares_cores(self) -> bool:
+        """Workers slow each other down so much that the sizing's straight line misleads: with two,
+        who works is next to somebody working more often than the utilisation says."""
+        return self.workers > 1 and self.busy_ratio > 1 + settings().line_holds_to
+
     def rate_at(self, utilisation: float) -> float:
-        """Arrivals a second at which a worker is busy for this share of the time, unbatched."""
+        """Arrivals a second at this utilisation, unbatched: the inverse of `utilisation`."""
+        if self.shares_cores:
+            return 1000 * self.workers * utilisation / self._service_at(1.0)
         return 1000 * self.workers * utilisation / self._service_at(utilisation)
 
     def loaded_ms(self, rate_per_s: float) -> float:
@@ -67,8 +76,10 @@ class Station:
         return alone / (1 - each * (full - alone))
 
     def utilisation(self, rate_per_s: float) -> float:
-        """Share of time that a worker is busy at this rate, unbatched; above 1 the queue grows."""
-        return rate_per_s * self.loaded_ms(rate_per_s) / (1000 * self.workers)
+        """Share of time that a worker is busy, unbatched, and of what all can take where they share
+        cores; above 1 the queue grows."""
+        each = self._service_at(1.0) if self.shares_cores else self.loaded_ms(rate_per_s)
+        return rate_per_s * each / (1000 * self.workers)
 
     def _service_at(self, utilisation: float) -> float:
         return self.mean_ms * (1 + utilisation * (self.busy_ratio - 1))
@@ -115,29 +126,66 @@ def responses(
 
     Service times are drawn from the station's sample, times `drift`.
     """
-    n, c = arrivals.size, station.workers
-    service = random.choice(station.service_ms, n) * (drift / 1000)
-    # With one worker the pauses between requests make the difference, with several the others.
-    growth = station.busy_ratio - 1
+    work = random.choice(station.service_ms, arrivals.size) * (drift / 1000)
     each = None if station.each_row_ms is None else station.each_row_ms * drift / 1000
-    at = arrivals.tolist()
-    takes = service.tolist()
-    out = [0.0] * n
-    free = [0.0] * c
-    i = 0
-    while i < n:
-        start = max(heapq.heappop(free), at[i])
-        others = sum(1 for f in free if f > start) if c > 1 else 0
-        took, rows = takes[i], 1
+    if station.workers == 1:
+        ends = _one_worker(arrivals.tolist(), work.tolist(), each, station)
+    else:
+        ends = _several_workers(arrivals.tolist(), work.tolist(), each, station)
+    return (np.asarray(ends) - arrivals) * 1000
+
+
+def _one_worker(
+    at: list[float], work: list[float], each: float | None, station: Station
+) -> list[float]:
+    """When each request ends. What comes without a pause takes `busy_ratio` times as long."""
+    ends = [0.0] * len(at)
+    free, i = 0.0, 0
+    while i < len(at):
+        waited = free > at[i]
+        start = free if waited else at[i]
+        rows, took = 1, work[i]
         if each is not None:
-            waiting = bisect_right(at, start, lo=i) - i
-            rows = min(max(math.ceil(waiting / (c - others)), 1), station.most_rows)
+            rows = min(bisect_right(at, start, lo=i) - i, station.most_rows)
             took += each * (rows - 1)
-        if growth:
-            took *= 1 + growth * (others / (c - 1) if c > 1 else float(start > at[i]))
-        end = start + took
-        for k in range(i, i + rows):
-            out[k] = (end - at[k]) * 1000
-        heapq.heappush(free, end)
+        free = start + (took * station.busy_ratio if waited else took)
+        ends[i : i + rows] = [free] * rows
         i += rows
-    return np.asarray(out)
+    return ends
+
+
+def _several_workers(
+    at: list[float], work: list[float], each: float | None, station: Station
+) -> list[float]:
+    """When each request ends. Workers slow each other down only while they work side by side: with
+    k of c at work, all go at 1 / (1 + (busy_ratio - 1) (k - 1) / (c - 1)) of their speed alone."""
+    n, c = len(at), station.workers
+    ends = [0.0] * n
+    active: list[list[float]] = []  # what is left to do, the first request, how many share the call
+    now, came, begun = 0.0, 0, 0
+    while begun < n or active:
+        slower = 1 + (station.busy_ratio - 1) * (len(active) - 1) / (c - 1) if active else 1.0
+        left = min((job[0] for job in active), default=math.inf)
+        done_at = now + left * slower
+        next_at = at[came] if came < n else math.inf
+        step = (min(done_at, next_at) - now) / slower
+        for job in active:
+            job[0] -= step
+        if next_at <= done_at:
+            now = next_at
+            came += 1
+        else:
+            now = done_at
+            ended = min(active, key=lambda job: job[0])
+            active.remove(ended)
+            first, rows = int(ended[1]), int(ended[2])
+            ends[first : first + rows] = [now] * rows
+        while len(active) < c and begun < came:
+            rows, took = 1, work[begun]
+            if each is not None:
+                share = math.ceil((came - begun) / (c - len(active)))
+                rows = min(share, station.most_rows)
+                took += each * (rows - 1)
+            active.append([took, begun, rows])
+            begun += rows
+    return ends

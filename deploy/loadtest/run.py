@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from advisor.errors import DeployError, InputError
 from deploy.files import write_atomically
 from deploy.home import home
 from deploy.loadtest.bodies import Bodies, bodies
-from deploy.loadtest.calibrate import Server, calibrate, server_of
-from deploy.loadtest.found import LoadTest, Point
+from deploy.loadtest.calibrate import Server, calibrate, processor_ms, server_of
+from deploy.loadtest.found import Calibration, LoadTest, Point
 from deploy.loadtest.generator import NOT_SENT
 from deploy.loadtest.predicted import curve, predict
 from deploy.loadtest.queue import Floats, Station, typical
@@ -91,9 +92,11 @@ def run(
     processors: Sequence[int] | None = None,
     started: Callable[[int], None] = lambda _pid: None,
     seed: int = 0,
+    again_s: float | None = None,
 ) -> LoadTest:
     """The load test itself; keeps nothing.
 
+    `again_s`: calibrate again, so many seconds, before each share of `utilisation`.
     `processors`: where the sender runs; `started` is told its process id.
     """
     notes: list[str] = []
@@ -103,12 +106,18 @@ def run(
         calibrated, station = calibrate(sender, behind, workers=workers, cancelled=cancelled)
         asked = [float(r) for r in rates] if rates else [station.rate_at(u) for u in utilisation]
         _check_size(asked, seconds)
-        for i, rate in enumerate(asked):
+        for i, first in enumerate(asked):
+            rate = first
             if cancelled():
                 break
+            if again_s is not None and i and not rates:
+                calibrated, station = calibrate(
+                    sender, behind, workers=workers, cancelled=cancelled, seconds=again_s
+                )
+                rate = station.rate_at(utilisation[i])
             progress(f"{rate:,.3g} requests a second", 0.2 + 0.8 * i / len(asked))
             points.append(
-                _point(sender, station, calibrated.overhead_ms, rate, seconds, percentile,
+                _point(sender, station, calibrated, behind.pid, rate, seconds, percentile,
                        cancelled, seed + i)
             )  # fmt: skip
     if not points:
@@ -117,6 +126,11 @@ def run(
         notes.append(
             "The server batches what waits, which the sizing does not count on: the prediction is "
             "the queue played through, and the sizing's own is higher."
+        )
+    elif station.shares_cores:
+        notes.append(
+            f"The workers slow each other down ({station.busy_ratio:.2f} times as long when all "
+            "work): the prediction is the queue played through, and the sizing's own is lower."
         )
     if not behind.inline and behind.workers is None and workers is None:
         notes.append("The number of workers is taken to be one; say --workers if there are more.")
@@ -189,7 +203,8 @@ def server(road: Road) -> Server:
 def _point(
     sender: Sender,
     station: Station,
-    overhead_ms: float,
+    calibrated: Calibration,
+    pid: int | None,
     rate: float,
     seconds: float,
     percentile: float,
@@ -202,16 +217,41 @@ def _point(
         station, rate, seconds, percentile=percentile, draws=held.schedule.draws,
         skipped_s=skipped_s, random=np.random.default_rng(seed),
     )  # fmt: skip
+    overhead_ms = calibrated.overhead_ms
+    before = processor_ms(pid)
     answer = sender.ask(
         {"do": "open", "offsets": schedule.tolist(), "drain_s": DRAIN_S},
         limit_s=seconds + DRAIN_S + held.bounds.timeout_s + SPARE_S,
         cancelled=cancelled,
     )
+    spent = processor_ms(pid)
     at = predict(
         station, overhead_ms, rate, percentile=percentile, schedule=schedule,
         skipped_s=skipped_s, seed=seed,
     )  # fmt: skip
-    return point(answer, schedule, rate, seconds, percentile, skipped_s, at)
+    found = point(answer, schedule, rate, seconds, percentile, skipped_s, at)
+    drift = _drift(calibrated, at.utilisation, before, spent, found.answered)
+    if drift is None:
+        return found
+    drifted = replace(station, service_ms=station.service_ms * drift)
+    with_drift = predict(drifted, overhead_ms, rate, percentile=percentile, seed=seed).p95_ms
+    return found.model_copy(update={"drift": drift, "predicted_with_drift_ms": with_drift})
+
+
+def _drift(
+    calibrated: Calibration,
+    utilisation: float,
+    before: float | None,
+    after: float | None,
+    answered: int,
+) -> float | None:
+    """Processor time of a request over what the calibration says of this utilisation."""
+    alone, busy = calibrated.cpu_alone_ms, calibrated.cpu_busy_ms
+    if not alone or not busy or before is None or after is None or not answered:
+        return None
+    if calibrated.batches:  # requests share their calls: less time is not a quicker machine
+        return None
+    return (after - before) / answered / (alone + min(utilisation, 1.0) * (busy - alone))
 
 
 def point(

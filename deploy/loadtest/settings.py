@@ -80,6 +80,7 @@ class LoadTesting(_Data):
     calibration: CalibrationSettings
     schedule: ScheduleSettings
     verdict: VerdictSettings
+    line_holds_to: Share
     interval: IntervalSettings
     generator: GeneratorSettings
 

@@ -174,3 +174,19 @@ def test_the_terminal_refuses_what_makes_no_sense(
     assert main(["measure", str(onnx_model), "--out", "x.yaml"]) == 2
     assert main(["measure", str(onnx_model.with_name("nothing.onnx"))]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_measuring_can_be_stopped_while_the_server_starts(
+    advisor_home: Path, onnx_model: Path
+) -> None:
+    told: list[str] = []
+    with pytest.raises(MeasureCancelledError):
+        measure(
+            onnx_model,
+            seconds=0.5,
+            progress=lambda what, _share: told.append(what),
+            cancelled=lambda: "Starting the whole server" in told,
+        )
+    assert told[-1] == "Starting the whole server"
+    assert not (advisor_home / "measurements").exists()

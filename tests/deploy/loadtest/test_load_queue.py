@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.sizing.queueing import utilisation
 from deploy.loadtest.predicted import curve, predict
 from deploy.loadtest.queue import Station, poisson, responses, typical
 
@@ -51,9 +52,21 @@ def test_what_queues_up_shares_a_call() -> None:
 
 
 def test_workers_that_share_cores_are_slower_together() -> None:
+    # Side by side both go at two thirds: in 9 ms the first does its last 6 and then 4 are left.
     both = Station(np.array([10.0]), 2, busy_ratio=1.5)
-    times = responses(np.array([0.0, 0.001]), both, np.random.default_rng(0))
-    assert times == pytest.approx([10.0, 15.0])
+    times = responses(np.array([0.0, 0.004]), both, np.random.default_rng(0))
+    assert times == pytest.approx([13.0, 13.0])
+
+
+def test_two_workers_that_share_one_core_are_one_of_its_speed() -> None:
+    # Each at half speed when both work: the core never does more than one request's work at once,
+    # so the mean number in the system is that of M/M/1 with processor sharing up to two.
+    shared = Station(EXPONENTIAL, 2, busy_ratio=2.0)
+    rho = 0.6
+    times = responses(
+        arrivals(rho * 1000 / shared.mean_ms, 60_000), shared, np.random.default_rng(3)
+    )
+    assert times.mean() == pytest.approx(shared.mean_ms / (1 - rho), rel=0.06)
 
 
 @settings(max_examples=30, deadline=None)
@@ -71,15 +84,26 @@ def test_a_response_is_never_shorter_than_its_service(
     assert (times >= service_ms * (1 - 1e-9)).all()
 
 
-@given(st.floats(0.05, 0.95), st.integers(1, 8), st.floats(1, 3))
+@given(st.floats(0.05, 0.95), st.integers(1, 8), st.floats(0.3, 3))
 def test_the_rate_of_a_utilisation_has_that_utilisation(
     rho: float, workers: int, ratio: float
 ) -> None:
-    from advisor.sizing.queueing import utilisation
-
     station = Station(np.array([7.0]), workers, ratio)
-    found = utilisation(station.rate_at(rho), workers, 7.0, 7.0 * ratio)
-    assert float(found) == pytest.approx(rho)
+    assert station.utilisation(station.rate_at(rho)) == pytest.approx(rho)
+    if ratio >= 1 and not station.shares_cores:
+        sizing = utilisation(station.rate_at(rho), workers, 7.0, 7.0 * ratio)
+        assert float(sizing) == pytest.approx(rho)
+
+
+def test_workers_that_share_cores_much_are_predicted_by_the_queue_itself() -> None:
+    shared = Station(EXPONENTIAL, 2, busy_ratio=2.0)
+    rho = 0.6
+    at = predict(shared, 0.0, shared.rate_at(rho), percentile=95)
+    assert at.utilisation == pytest.approx(rho)
+    # Bounded by first come, first served and by processor sharing of one core.
+    mean = shared.mean_ms / (1 - rho)
+    assert at.p95_ms is not None
+    assert 0.8 * mean * math.log(20) < at.p95_ms < 1.3 * mean * math.log(20)
 
 
 def test_a_typical_schedule_is_one_of_many_and_not_an_odd_one() -> None:
