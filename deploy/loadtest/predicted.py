@@ -12,6 +12,7 @@ from deploy.loadtest.settings import settings
 
 HIGHEST_QUOTED = float(GRID[0][-1])  # above it the sizing quotes no percentile
 LONG_RUN = 60_000  # requests played through where there is no formula
+CURVE_RUN = 8_000  # for each point of a curve
 MOST_PLAYED = 400_000
 
 Floats = NDArray[np.float64]
@@ -41,17 +42,19 @@ def predict(
     schedule: Floats | None = None,
     skipped_s: float = 0.0,
     seed: int = 0,
+    long_run: int = LONG_RUN,
 ) -> Predicted:
     """The percentile at `rate_per_s`, and with a schedule (seconds) the interval for that test.
 
     `overhead_ms` passes without a worker being held: network, reading and writing HTTP.
-    The interval takes services anew from the sample and lets their mean drift as the data says.
+    `long_run`: requests played through where the queue is. The interval takes services anew from
+    the sample and lets their mean drift as the data says.
     """
     rho = station.utilisation(rate_per_s)
     middle: float | None = None
     random = np.random.default_rng(seed)
     if station.batches or (station.shares_cores and rho <= HIGHEST_QUOTED + 1e-6):
-        middle = overhead_ms + _long_run(station, rate_per_s, percentile, random)
+        middle = overhead_ms + _long_run(station, rate_per_s, percentile, random, long_run)
     elif rho <= HIGHEST_QUOTED + 1e-6:
         middle = overhead_ms + float(
             response_percentile_ms(
@@ -71,18 +74,18 @@ def curve(
     """(requests a second, percentile in ms) up to `top_per_s`, as far as a figure is quoted."""
     found = []
     for rate in np.linspace(top_per_s / points, top_per_s, points):
-        at = predict(station, overhead_ms, float(rate), percentile=percentile)
+        at = predict(station, overhead_ms, float(rate), percentile=percentile, long_run=CURVE_RUN)
         if at.p95_ms is not None:
             found.append((float(rate), at.p95_ms))
     return found
 
 
 def _long_run(
-    station: Station, rate_per_s: float, percentile: float, random: np.random.Generator
+    station: Station, rate_per_s: float, percentile: float, random: np.random.Generator, long: int
 ) -> float:
-    gaps = random.exponential(1 / rate_per_s, LONG_RUN)
+    gaps = random.exponential(1 / rate_per_s, long)
     times = responses(np.cumsum(gaps), station, random)
-    return float(np.percentile(times[LONG_RUN // 10 :], percentile))
+    return float(np.percentile(times[long // 10 :], percentile))
 
 
 def _interval(

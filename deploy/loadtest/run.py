@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from advisor.errors import DeployError, InputError
 from deploy.files import write_atomically
 from deploy.home import home
 from deploy.loadtest.bodies import Bodies, bodies
-from deploy.loadtest.calibrate import Server, calibrate, processor_ms, server_of
-from deploy.loadtest.found import Calibration, LoadTest, Point
-from deploy.loadtest.generator import NOT_SENT
-from deploy.loadtest.predicted import curve, predict
-from deploy.loadtest.queue import Floats, Station, typical
+from deploy.loadtest.calibrate import Server, calibrate, server_of
+from deploy.loadtest.found import LoadTest, Point
+from deploy.loadtest.measured import measured
+from deploy.loadtest.predicted import curve
 from deploy.loadtest.roads import LOCAL, Road, road_to
 from deploy.loadtest.sender import Sender
 from deploy.loadtest.settings import settings
 
 Progress = Callable[[str, float], None]  # what is being done, and the share that is done
-DRAIN_S = 15.0
-SPARE_S = 30.0
 CURVE_BEYOND = 1.05
-PERCENT = (50, 99)
 
 
 class LoadTestStoppedError(DeployError):
@@ -117,7 +109,7 @@ def run(
                 rate = station.rate_at(utilisation[i])
             progress(f"{rate:,.3g} requests a second", 0.2 + 0.8 * i / len(asked))
             points.append(
-                _point(sender, station, calibrated, behind.pid, rate, seconds, percentile,
+                measured(sender, station, calibrated, behind.pid, rate, seconds, percentile,
                        cancelled, seed + i)
             )  # fmt: skip
     if not points:
@@ -198,105 +190,6 @@ def server(road: Road) -> Server:
 
     found = recorded(road.plan.name)
     return Server() if found is None else server_of(found.pid, log_of(road.plan.name))
-
-
-def _point(
-    sender: Sender,
-    station: Station,
-    calibrated: Calibration,
-    pid: int | None,
-    rate: float,
-    seconds: float,
-    percentile: float,
-    cancelled: Callable[[], bool],
-    seed: int,
-) -> Point:
-    held = settings()
-    skipped_s = held.schedule.skipped_share * seconds
-    schedule = typical(
-        station, rate, seconds, percentile=percentile, draws=held.schedule.draws,
-        skipped_s=skipped_s, random=np.random.default_rng(seed),
-    )  # fmt: skip
-    overhead_ms = calibrated.overhead_ms
-    before = processor_ms(pid)
-    answer = sender.ask(
-        {"do": "open", "offsets": schedule.tolist(), "drain_s": DRAIN_S},
-        limit_s=seconds + DRAIN_S + held.bounds.timeout_s + SPARE_S,
-        cancelled=cancelled,
-    )
-    spent = processor_ms(pid)
-    at = predict(
-        station, overhead_ms, rate, percentile=percentile, schedule=schedule,
-        skipped_s=skipped_s, seed=seed,
-    )  # fmt: skip
-    found = point(answer, schedule, rate, seconds, percentile, skipped_s, at)
-    drift = _drift(calibrated, at.utilisation, before, spent, found.answered)
-    if drift is None:
-        return found
-    drifted = replace(station, service_ms=station.service_ms * drift)
-    with_drift = predict(drifted, overhead_ms, rate, percentile=percentile, seed=seed).p95_ms
-    return found.model_copy(update={"drift": drift, "predicted_with_drift_ms": with_drift})
-
-
-def _drift(
-    calibrated: Calibration,
-    utilisation: float,
-    before: float | None,
-    after: float | None,
-    answered: int,
-) -> float | None:
-    """Processor time of a request over what the calibration says of this utilisation."""
-    alone, busy = calibrated.cpu_alone_ms, calibrated.cpu_busy_ms
-    if not alone or not busy or before is None or after is None or not answered:
-        return None
-    if calibrated.batches:  # requests share their calls: less time is not a quicker machine
-        return None
-    return (after - before) / answered / (alone + min(utilisation, 1.0) * (busy - alone))
-
-
-def point(
-    answer: dict[str, Any],
-    schedule: Floats,
-    rate: float,
-    seconds: float,
-    percentile: float,
-    skipped_s: float,
-    at: Any,
-) -> Point:
-    """What the generator saw at one rate, counted. `schedule` in seconds."""
-    held = settings().generator
-    seen = answer["seen"]
-    said = Counter(status for _, _, status in seen)
-    stopped = bool(answer["stopped"])
-    counted = [
-        (late, took)
-        for (late, took, status), offset in zip(seen, schedule, strict=True)
-        if status == "200" and offset >= skipped_s
-    ]
-    times = np.array([took for _, took in counted])
-    late = np.array([late for late, _ in counted])
-    some = times.size > 0
-    measured = float(np.percentile(times, percentile)) if some else None
-    late_ms = float(np.percentile(late, percentile)) if some else 0.0
-    allowed = max(held.late_ms, held.late_share * (measured or 0.0))
-    failures = {s: n for s, n in said.items() if s not in ("200", "429", "stopped", NOT_SENT)}
-    return Point(
-        rate_per_s=rate,
-        sent_per_s=(len(seen) - said[NOT_SENT] - said["stopped"]) / seconds,
-        answered=said["200"],
-        refused=said["429"],
-        failed=sum(failures.values()),
-        not_sent=said[NOT_SENT],
-        failures=failures,
-        p50_ms=float(np.percentile(times, PERCENT[0])) if some else None,
-        p95_ms=measured,
-        p99_ms=float(np.percentile(times, PERCENT[1])) if some else None,
-        mean_ms=float(times.mean()) if some else None,
-        sender_late_ms=late_ms,
-        valid=late_ms <= allowed and not said[NOT_SENT],
-        stopped=stopped,
-        predicted=at,
-    )
 
 
 def _check_size(rates: Sequence[float], seconds: float) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from deploy.loadtest.found import Calibration, LoadTest, Point, judge, text
+from deploy.loadtest.measured import point
 from deploy.loadtest.predicted import Predicted
-from deploy.loadtest.run import point
 
 
 def measured(
