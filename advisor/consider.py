@@ -10,13 +10,16 @@ from advisor.catalog.residency import usable_regions
 from advisor.catalog.schema import Option
 from advisor.costs.people import people_time
 from advisor.errors import UnknownPriceError
+from advisor.memo import Same
 from advisor.plans import Plan, Ways, measured, ways
 from advisor.prices import PriceBook
 from advisor.ranking import Measures
 from advisor.requirements import Cloud, Requirements
 from advisor.rules import Fired, Outcome, PlanFacts, RuleSet
 from advisor.sizing.sized import Sized
-from advisor.workload import Workload
+from advisor.workload import Calm, Workload
+
+MOST_PROMISED = 1024  # options times answers whose best is remembered
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,19 @@ def promise(
     first = first or rules.evaluate(option, work, said=False)
     if first.excluded:
         return None
-    time = people_time(option, work)
     points = sum(fired.points for fired in first.preferred) + rules.most_points(option)
-    return replace(measured(option, work, time, time.monthly_usd, None), points=points)
+    key = (Same(option), work.calm, points)
+    found = _PROMISED.get(key)
+    if found is None:
+        if len(_PROMISED) >= MOST_PROMISED:
+            _PROMISED.clear()
+        time = people_time(option, work)
+        bare = measured(option, work, time, time.monthly_usd, None)
+        found = _PROMISED[key] = replace(bare, points=points)
+    return found
+
+
+_PROMISED: dict[tuple[Same, Calm, float], Measures] = {}
 
 
 def regions_by_cloud(

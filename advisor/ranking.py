@@ -47,16 +47,6 @@ class Measures:
     points: float  # of the preferring rules that fired
 
 
-class Levels(NamedTuple):
-    """The levels of many options, shape (n,) each, or of one."""
-
-    control: float | NDArray[np.float64]
-    launch_weeks: float | NDArray[np.float64]
-    portability: float | NDArray[np.float64]
-    elasticity: float | NDArray[np.float64]
-    resilience: float | NDArray[np.float64]
-
-
 def cost_floor_usd(work: Workload) -> float:
     """The cost that nobody beats: an hour of attention, and the bare work at an m5's list price.
 
@@ -70,43 +60,35 @@ def cost_floor_usd(work: Workload) -> float:
 
 def utilities(measures: Measures, work: Workload) -> dict[str, float]:
     """Utility of each criterion, 0 to 1."""
-    row = _utilities(
-        work,
-        np.array([measures.total_usd.expected]),
-        np.array([measures.people_hours.expected]),
-        np.array([measures.headroom]),
-        measures,
+    scale = _scale(work)
+    slack, short = measures.headroom, max(0.0, scale.control_asked - measures.control)
+    usd = max(measures.total_usd.expected, scale.floor_usd) / scale.floor_usd
+    hours = max(measures.people_hours.expected, scale.best_hours) / scale.best_hours
+    row = (
+        1 - math.log2(usd) / SCALES["cost"]["doublings"],
+        0.0 if slack < 0 else scale.kept + (1 - scale.kept) * slack / scale.reserve,
+        1 - short * SCALES["control"]["shortfall_factor"],
+        1 - math.log(hours) / scale.hours_range,
+        1 - SCALES["launch"]["share"] * (measures.launch_weeks / work.need.team.weeks_to_launch),
+        measures.portability,
+        1 - scale.moves * (1 - measures.elasticity),
+        measures.resilience,
     )
-    return {name: float(value) for name, value in zip(CRITERIA, row[0], strict=True)}
+    return {n: float(min(max(u, 0.0), 1.0)) for n, u in zip(CRITERIA, row, strict=True)}
 
 
 def scores(measured: Sequence[Measures], work: Workload) -> list[float]:
-    """The scores of many options at once; what `contributions` sum to, but for rounding."""
-    if not measured:
-        return []
-    weights = work.need.priorities.model_dump()
-    share = np.array([weights[name] for name in CRITERIA]) / sum(weights.values())
-    columns = {
-        name: np.array([getattr(m, name) for m in measured])
-        for name in ("headroom", "control", "launch_weeks", "portability", "elasticity",
-                     "resilience", "points")
-    }  # fmt: skip
-    utility = _utilities(
-        work,
-        np.array([m.total_usd.expected for m in measured]),
-        np.array([m.people_hours.expected for m in measured]),
-        columns.pop("headroom"),
-        Levels(**{name: column for name, column in columns.items() if name != "points"}),
-    )
-    points = SCALES["rules"]["point_weight"] * columns["points"]
-    return [float(score) for score in utility @ share + points]
+    """The scores of many options: what `contributions` sum to."""
+    return [
+        sum(contributions(m, utilities(m, work), work.need.priorities).values()) for m in measured
+    ]
 
 
 def contributions(
     measures: Measures, utility: Mapping[str, float], priorities: Priorities
 ) -> dict[str, float]:
     """What each criterion adds to the score; they sum to it. Rules stand beside the criteria."""
-    weights = priorities.model_dump()
+    weights = {name: getattr(priorities, name) for name in CRITERIA}
     whole = sum(weights.values())
     out = {name: weights[name] / whole * utility[name] for name in CRITERIA}
     out[RULES] = SCALES["rules"]["point_weight"] * measures.points
@@ -168,29 +150,53 @@ def headroom(work: Workload, p95_ms: float | None, finish_h: float | None) -> fl
     return 0.0
 
 
+class _Scale(NamedTuple):
+    """What utilities are reckoned with for a workload, whatever the option."""
+
+    floor_usd: float
+    best_hours: float
+    hours_range: float  # logarithm of the worst hours over the best
+    kept: float  # utility of a response at the target
+    reserve: float
+    control_asked: float
+    moves: float  # how far traffic moves; a steady stream has no use for elasticity
+
+
+def _scale(work: Workload) -> _Scale:
+    found: _Scale | None = work.kept.get("scale")
+    if found is None:
+        low, high = SCALES["operations"]["best_hours"], SCALES["operations"]["worst_hours"]
+        full = math.log(SCALES["elasticity"]["full_at_peak_to_mean"])
+        found = work.kept["scale"] = _Scale(
+            floor_usd=cost_floor_usd(work),
+            best_hours=low,
+            hours_range=math.log(high / low),
+            kept=SCALES["latency"]["kept"],
+            reserve=SCALES["latency"]["reserve"],
+            control_asked=SCALES["control"]["asked"][work.need.control.level.value],
+            moves=min(1.0, math.log(max(work.peak_to_mean, 1.0)) / full),
+        )
+    return found
+
+
 def _utilities(
     work: Workload,
     total_usd: NDArray[np.float64],
     hours: NDArray[np.float64],
     slack: NDArray[np.float64],
-    measures: Measures | Levels,
+    measures: Measures,
 ) -> NDArray[np.float64]:
     """Utilities of all criteria, shape (draws, criteria)."""
-    floor = cost_floor_usd(work)
+    scale = _scale(work)
+    floor, low, kept = scale.floor_usd, scale.best_hours, scale.kept
     cost = 1 - np.log2(np.maximum(total_usd, floor) / floor) / SCALES["cost"]["doublings"]
-    low, high = SCALES["operations"]["best_hours"], SCALES["operations"]["worst_hours"]
-    operations = 1 - np.log(np.maximum(hours, low) / low) / math.log(high / low)
-    kept, reserve = SCALES["latency"]["kept"], SCALES["latency"]["reserve"]
-    latency = np.where(slack < 0, 0.0, kept + (1 - kept) * slack / reserve)
-    asked = SCALES["control"]["asked"][work.need.control.level.value]
-    short = np.maximum(0.0, asked - measures.control)
+    operations = 1 - np.log(np.maximum(hours, low) / low) / scale.hours_range
+    latency = np.where(slack < 0, 0.0, kept + (1 - kept) * slack / scale.reserve)
+    short = np.maximum(0.0, scale.control_asked - measures.control)
     control = 1 - short * SCALES["control"]["shortfall_factor"]
     weeks = measures.launch_weeks / work.need.team.weeks_to_launch
     launch = 1 - SCALES["launch"]["share"] * weeks
-    # Elasticity counts as far as traffic moves: a steady stream has no use for it.
-    full = math.log(SCALES["elasticity"]["full_at_peak_to_mean"])
-    moves = min(1.0, math.log(max(work.peak_to_mean, 1.0)) / full)
-    elasticity = 1 - moves * (1 - measures.elasticity)
+    elasticity = 1 - scale.moves * (1 - measures.elasticity)
     columns = [
         cost, latency, control, operations, launch, measures.portability, elasticity,
         measures.resilience,

@@ -18,12 +18,13 @@ from cel_expr_python import cel
 
 from advisor.catalog.loader import cite, sources
 from advisor.catalog.schema import Option
+from advisor.memo import Same
 from advisor.rule_check import Checked, environment, plain_value, truth
 from advisor.rule_fields import PlanFacts, Value, answer_type
 from advisor.rule_file import FACT_SOURCE
 from advisor.rule_text import render
 from advisor.rule_values import OF_VOLUME, Values, of_match, of_need, plan_values, values_of
-from advisor.workload import Workload
+from advisor.workload import Calm, Workload
 
 MOST_HELD, MOST_SAID = 256, 256  # remembered: outcomes of conditions, sentences
 Answer = float | int | bool | str | list[str] | None
@@ -49,25 +50,37 @@ class Fired:
 class Seen:
     """The values of the fields that change: of the answers, their match with an option, a plan."""
 
-    def __init__(self, *values: Values) -> None:
-        self._values = values
-        self.comparable: dict[str, Hashable] = {}
-        for each in values:
-            self.comparable |= each.comparable
+    def __init__(self, option: Option, work: Workload, plan: Values | None = None) -> None:
+        self._option, self._work, self._plan = option, work, plan
+        self.calm = work.calm  # all answers but the volume
+        self.need = of_need(work).comparable  # those of the answers alone
+
+    def and_plan(self, plan: Values) -> Seen:
+        """With the values of a plan."""
+        return Seen(self._option, self._work, plan)
 
     @cached_property
-    def plain(self) -> dict[str, Value]:
-        out: dict[str, Value] = {}
-        for each in self._values:
-            out |= each.plain
-        return out
+    def comparable(self) -> Mapping[str, Hashable]:
+        """All of them, so that they can be compared. Raises InputError for a region that no cloud
+        has, as `plain`."""
+        plan = self._plan.comparable if self._plan else {}
+        return {**self.need, **of_match(self._option, self._work).comparable, **plan}
+
+    @cached_property
+    def plain(self) -> Mapping[str, Value]:
+        """All of them, as rules see them."""
+        plan = self._plan.plain if self._plan else {}
+        need, match = of_need(self._work), of_match(self._option, self._work)
+        return {**need.plain, **match.plain, **plan}
 
 
 def seen_by_rules(option: Option, work: Workload, plan: PlanFacts | None) -> Seen:
-    """What rules see. Raises InputError for a region that no cloud has."""
-    if plan is None:
-        return Seen(of_need(work), of_match(option, work))
-    return Seen(of_need(work), of_match(option, work), values_of(plan_values(plan)))
+    """What rules see of an option for a workload."""
+    key = ("seen by rules", Same(option))
+    before: Seen | None = work.kept.get(key)
+    if before is None:
+        before = work.kept[key] = Seen(option, work)
+    return before if plan is None else before.and_plan(values_of(plan_values(plan)))
 
 
 class Asked:
@@ -92,10 +105,10 @@ class Asked:
                   for at in members.values()]  # fmt: skip
         self._calm = [(group, at) for group, at in groups if not group.moving]
         self._moving = [(group, at) for group, at in groups if group.moving]
-        self._pick_calm = _picker(sorted({n for group, _ in self._calm for n in group.changing}))
-        self._calm_held: dict[Hashable, tuple[int, ...]] = {}
+        self._calm_held: dict[Calm, tuple[int, ...]] = {}
         self._pick = [_picker(sorted(one.names - fixed.keys())) for one in self.rules]
         self._said: dict[Hashable, Fired] = {}
+        self._unsaid = [Fired(one.rule.id, "", "", points=one.rule.points) for one in self.rules]
 
     def fired(self, option: Option, seen: Seen, said: bool) -> Iterator[tuple[Checked, Fired]]:
         """The rules that fire, in order; unless it is to be `said`, without warnings, and without
@@ -105,17 +118,16 @@ class Asked:
             if said or one.rule.kind not in ("warn", "prefer"):
                 yield one, self._fired(i, option, seen)
             elif one.rule.kind == "prefer":
-                yield one, Fired(one.rule.id, "", "", points=one.rule.points)
+                yield one, self._unsaid[i]
 
     def holding(self, seen: Seen) -> list[int]:
         """Numbers of the rules that fire, in order. Raises RuleError naming one that fails."""
-        key = self._pick_calm(seen.comparable)
-        calm = self._calm_held.get(key)
+        calm = self._calm_held.get(seen.calm)
         if calm is None:
             calm = tuple(i for group, at in self._calm for i in group.holding(seen, at))
             if len(self._calm_held) >= MOST_HELD:
                 self._calm_held = {}
-            self._calm_held[key] = calm
+            self._calm_held[seen.calm] = calm
         moving = [i for group, at in self._moving for i in group.holding(seen, at)]
         return sorted((*calm, *moving))
 
@@ -142,6 +154,7 @@ class Group:
         self._env, self._rules, self._fixed, self._text = env, tuple(rules), fixed, text
         self.changing = tuple(sorted({n for one in rules for n in one.asks} - fixed.keys()))
         self.moving = _of_plan(self.changing) or not OF_VOLUME.isdisjoint(self.changing)
+        self._of_need = all(name.startswith(("need.", "assume.")) for name in self.changing)
         self._pick = _picker(self.changing)
         self._held: dict[Hashable, tuple[int, ...]] = {}
 
@@ -164,7 +177,7 @@ class Group:
     def holding(self, seen: Seen, numbers: tuple[int, ...]) -> tuple[int, ...]:
         """Those of `numbers`, one a rule, whose condition holds. Raises RuleError naming a rule
         that fails."""
-        key = self._pick(seen.comparable)
+        key = self._pick(seen.need if self._of_need else seen.comparable)
         held = self._held.get(key)
         if held is None:
             held = self._ask(seen.plain)

@@ -41,6 +41,12 @@ class Workload:
             out |= _ANSWERS.get(getattr(self.need, name), partial(_answers, name))
         return out
 
+    @cached_property
+    def calm(self) -> Calm:
+        """All answers but the volume, as one thing: the same one for the same answers."""
+        answers = self.answers
+        return _CALM.of(tuple(answers[path] for path in answers if path not in OF_VOLUME))
+
     @property
     def mean_per_s(self) -> float:
         return self.need.traffic.requests_per_month / (HOURS_IN_MONTH * 3600)
@@ -93,6 +99,27 @@ def resolve(need: Requirements) -> Workload:
     )
 
 
+class Calm:
+    """Stands for a set of answers, without the volume."""
+
+
+class _Calms:
+    """Bounded; a full one starts again, with new things for the same answers."""
+
+    def __init__(self, most: int = 1024) -> None:
+        self._most = most
+        self._known: dict[tuple[Hashable, ...], Calm] = {}
+
+    def of(self, answers: tuple[Hashable, ...]) -> Calm:
+        if len(self._known) >= self._most:
+            self._known = {}
+        return self._known.setdefault(answers, Calm())
+
+
+_CALM = _Calms()
+OF_VOLUME: frozenset[Path] = frozenset(
+    ("traffic", name) for name in ("requests_per_month", "peak_requests_per_second")
+)
 _ANSWERS: ByIdentity[Section, dict[Path, Hashable]] = ByIdentity()
 
 

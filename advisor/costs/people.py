@@ -14,15 +14,22 @@ from advisor.recommendation import PeopleTime, Range
 from advisor.workload import Workload
 
 MONTHS_OF_SET_UP = 12
+MOST_KEPT = 1024  # options times teams that are remembered
 
 
 def people_time(option: Option, work: Workload) -> PeopleTime:
     """Hours and money a month of running the option with this team."""
-    key = ("people", Same(option))
-    found: PeopleTime | None = work.kept.get(key)
+    place = work.need.placement
+    key = (Same(option), Same(work.need.team), place.existing_cluster)
+    found = _KEPT.get(key)
     if found is None:
-        found = work.kept[key] = _people_time(option, work)
+        if len(_KEPT) >= MOST_KEPT:
+            _KEPT.clear()
+        found = _KEPT[key] = _people_time(option, work)
     return found
+
+
+_KEPT: dict[tuple[Same, Same, bool], PeopleTime] = {}
 
 
 def _people_time(option: Option, work: Workload) -> PeopleTime:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
+from advisor.memo import Same
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing import balancer
@@ -60,7 +61,16 @@ class Fleet:
     def _plan(self, factors: Factors) -> Sized:
         if self.work.need.traffic.mode is Mode.asynchronous:
             return _size_async(self, factors)
-        return _size_realtime(self, factors)
+        machine = self.machine
+        key = (
+            "fleet", Same(self.option), machine.name[0], machine.alone_ms[0], machine.busy_ms[0],
+            machine.servers[0], self.min_replicas, factors,
+        )  # fmt: skip
+        found: Sized | None = self.work.kept.get(key)
+        if found is None:
+            found = self.work.kept[key] = _size_realtime(self, factors)
+        # Regions sell the same machine at other prices.
+        return found if found.infeasible else replace(found, **price_fields(machine))
 
 
 def fleet(
@@ -238,12 +248,19 @@ def slowed(machine: Candidates, factors: Factors) -> Candidates:
 
 def machine_fields(machine: Candidates) -> dict[str, Any]:
     """The fields of Sized that describe a machine."""
-    usd = float(machine.usd_per_hour[0])
     return {
         "machine": str(machine.name[0]),
         "arch": str(machine.arch[0]),
         "vcpu": float(machine.vcpu[0]),
         "memory_mb": float(machine.memory_gib[0]) * 1024,
+        **price_fields(machine),
+    }
+
+
+def price_fields(machine: Candidates) -> dict[str, Any]:
+    """Those that describe its price in a region."""
+    usd = float(machine.usd_per_hour[0])
+    return {
         "usd_per_hour": None if math.isnan(usd) else usd,
         "price_source": str(machine.source[0]),
         "price_as_of": str(machine.as_of[0]),

@@ -6,10 +6,9 @@ start shows up in the percentile exactly when it is frequent enough.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +19,16 @@ from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.fleet import infeasible as no_function
 from advisor.sizing.fleet import overhead_ms
+from advisor.sizing.function_kinds import FunctionKind, function_kinds
 from advisor.sizing.function_prices import PriceList, Prices, keeps_ready, price_list
 from advisor.sizing.many_models import many, note, resident
 from advisor.sizing.offers import function_offer, why_not
 from advisor.sizing.performance import (
-    cold_start,
     keep_alive_s,
-    lambda_cold_start_s,
-    lambda_vcpu,
-    serverless_speed,
 )  # fmt: skip
 from advisor.sizing.provisioned import instances_kept_ready
 from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours
 from advisor.sizing.serverless import cold_share_and_starts, mixture_percentile_ms
-from advisor.sizing.service_time import ServiceTime
 from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.workload import Workload
 
@@ -48,18 +43,24 @@ class Function:
 
     option: Option
     work: Workload
-    memory_mb: float
-    arch: str
-    prices: Prices
+    kind: FunctionKind
     kept_ready: bool = False  # instances are kept ready by the clock
     offer: Offer | None = None  # how the time is bought, of length 1; None: on demand
+
+    @property
+    def memory_mb(self) -> float:
+        return self.kind.memory_mb
+
+    @property
+    def prices(self) -> Prices:
+        return self.kind.prices
 
     @property
     def least_cost_usd(self) -> float:
         """Below what a month's duration costs: the bare work without a cold start; where instances
         are kept ready, those and the work that they serve."""
         prices, work = self.prices, self.work
-        requests, service_s = work.need.traffic.requests_per_month, self.service_ms / 1000
+        requests, service_s = work.need.traffic.requests_per_month, self.kind.service_ms / 1000
         if self.kept_ready:
             ready, cold = instances_kept_ready(
                 work.rates, service_s, self.option.number("ready_spill")
@@ -77,41 +78,11 @@ class Function:
         sized = self.sized()
         return self.prices.usd(sized, _paid_gb_seconds(sized)) * self.prices.lowest
 
-    @property
-    def unit_costs(self) -> tuple[float, float, float]:
-        """USD for a second of an instance: on demand, kept ready, and of its work."""
-        gb, prices = self.memory_mb / 1024, self.prices
-        return gb * prices.on_demand, gb * prices.ready, gb * prices.ready_work
-
-    @cached_property
-    def vcpu(self) -> float:
-        return lambda_vcpu(self.memory_mb)
-
-    @cached_property
-    def speed(self) -> float:
-        arch = "arm64" if self.arch == "arm" else "x86_64"
-        return serverless_speed(self.option.machines, arch).alone
-
-    @cached_property
-    def service_ms(self) -> float:
-        """Threads beyond one vCPU help as far as there are vCPUs; less than one slows everything."""
-        cores = min(self.vcpu, self.work.need.model.threads_per_request)
-        return self.work.service_time_ms / (self.speed * cores)
-
-    @cached_property
-    def init_s(self) -> float:
-        """Seconds until a new instance answers."""
-        load_s = resident(self.option, self.work).start_s / min(1.0, self.speed * self.vcpu)
-        platform_s = cold_start(self.option.id).cold_s.expected
-        if self.option.machines == "lambda":
-            return lambda_cold_start_s(platform_s, load_s)
-        return platform_s + load_s
-
     def sized(self, factors: Factors = EXPECTED) -> Sized:
         """The plan; `factors` scale service time and volume. Regions share it: no price enters,
         but whether the one of instances kept ready is known."""
         key = (
-            "function", self.option.id, self.memory_mb, self.arch, self.kept_ready,
+            "function", self.option.id, self.memory_mb, self.kind.arch, self.kept_ready,
             self.kept_ready and self.prices.imputed, factors,
         )  # fmt: skip
         plan: Sized | None = self.work.kept.get(key)
@@ -160,7 +131,7 @@ def functions(
         key = ("functions", Same(option), Same(listed))
         found: Function | Sized | None = work.kept.get(key)
         if found is None:
-            found = work.kept[key] = _chosen(option, work, listed, dict.fromkeys(arches))
+            found = work.kept[key] = _chosen(option, work, listed, book)
         return found
     offers: dict[str, Offer | None] = {}
     for arch in arches:
@@ -169,19 +140,26 @@ def functions(
             offers[arch] = offer
     if not offers:
         return no_function(why_not(option, region, term, book))
-    return _chosen(option, work, listed, offers)
+    return _chosen(option, work, listed, book, offers)
 
 
 def _chosen(
-    option: Option, work: Workload, listed: PriceList, offers: Mapping[str, Offer | None]
+    option: Option,
+    work: Workload,
+    listed: PriceList,
+    book: PriceBook,
+    offers: Mapping[str, Offer | None] | None = None,
 ) -> Function | Sized:
-    ready = keeps_ready(option, work)
-    tried = [
-        Function(option, work, mb, arch, prices, ready, offers[arch])
-        for (arch, mb), prices in listed.prices.items()
-        if arch in offers
-    ]
-    return _cheapest(tried) or _nearest(tried)
+    """Bought as `offers` say, by architecture; left out: on demand."""
+    kinds, ready = function_kinds(option, work, listed, book), keeps_ready(option, work)
+    if offers is None:
+        found = _cheapest([Function(option, work, kind, ready) for kind in kinds.distinct])
+        return found or _nearest([Function(option, work, kind, ready) for kind in kinds.every])
+
+    def bought(some: Sequence[FunctionKind]) -> list[Function]:
+        return [Function(option, work, k, ready, offers[k.arch]) for k in some if k.arch in offers]
+
+    return _cheapest(bought(kinds.quick)) or _nearest(bought(kinds.every))
 
 
 def _cheapest(tried: Sequence[Function]) -> Function | None:
@@ -189,7 +167,7 @@ def _cheapest(tried: Sequence[Function]) -> Function | None:
 
     Looked at in the order of the least that they may cost, so most need not be sized at all.
     """
-    promising = [(f.least_cost_usd, i, f) for i, f in enumerate(_distinct(tried))]
+    promising = [(f.least_cost_usd, i, f) for i, f in enumerate(tried)]
     best: tuple[float, int, Function] | None = None
     for least, i, function in sorted(promising, key=lambda found: found[:2]):
         if best is not None and least >= best[0]:
@@ -201,35 +179,6 @@ def _cheapest(tried: Sequence[Function]) -> Function | None:
             if best is None or (i < best[1] if near else cost < best[0]):
                 best = (cost, i, function)
     return best[2] if best else None
-
-
-def _distinct(tried: Sequence[Function]) -> Iterator[Function]:
-    """Without those that miss the target even when warm, and those that are as quick as an earlier
-    one and dearer."""
-    work = tried[0].work
-    quick_ms = math.inf  # the longest service time that keeps the target when warm
-    service, cv = work.need.service, work.need.model.service_time_cv
-    if work.need.traffic.mode is Mode.realtime and service.p95_ms is not None:
-        left_ms = service.p95_ms - overhead_ms(tried[0].option, work)
-        quick_ms = left_ms / _warm_percentile(service.percentile, cv) * (1 + 1e-6)
-    seen: dict[tuple[float, float], list[tuple[float, float, float]]] = {}
-    for function in tried:
-        if function.service_ms > quick_ms:
-            continue
-        cheaper = seen.setdefault((function.service_ms, function.init_s), [])
-        mine = function.unit_costs
-        if function.offer is None and any(
-            all(a <= b for a, b in zip(other, mine, strict=True)) for other in cheaper
-        ):
-            continue
-        cheaper.append(mine)
-        yield function
-
-
-@lru_cache(maxsize=256)
-def _warm_percentile(percentile: float, cv: float) -> float:
-    """Over the mean service time, without cold starts: no mixture with them is quicker."""
-    return ServiceTime(cv).upper_quantile(1 - percentile / 100)
 
 
 def _nearest(tried: Sequence[Function]) -> Sized:
@@ -250,7 +199,7 @@ def _size(function: Function, factors: Factors) -> Sized:
     work, option = function.work, function.option
     need, mode = work.need, work.need.traffic.mode
     platform = option.machines
-    service_ms, init_s = _service_ms(function, factors), function.init_s
+    service_ms, init_s = _service_ms(function, factors), function.kind.init_s
     rates = work.rates * factors.volume
     requests = need.traffic.requests_per_month * factors.volume
     if mode is Mode.batch:
@@ -299,13 +248,13 @@ def _notes(function: Function, sized: Sized) -> tuple[str, ...]:
     models = note(resident(option, work))
     if not function.kept_ready:
         return (models,) if models else ()
-    service_s, alive_s = function.service_ms / 1000, keep_alive_s(option.machines)
+    service_s, alive_s = function.kind.service_ms / 1000, keep_alive_s(option.machines)
     cv = work.need.model.service_time_cv
     cold, _starts = cold_share_and_starts(work.rates, service_s, alive_s, cv)
     ready = sized.hourly_replicas
     notes = [
         f"Instances are kept ready by the clock, {min(ready)} to {max(ready)} of them; on demand "
-        f"{cold:.2%} of the requests would wait {function.init_s:,.1f} s for a start."
+        f"{cold:.2%} of the requests would wait {function.kind.init_s:,.1f} s for a start."
     ]
     if function.prices.imputed:
         notes.append(
@@ -317,14 +266,14 @@ def _notes(function: Function, sized: Sized) -> tuple[str, ...]:
 
 def _service_ms(function: Function, factors: Factors) -> float:
     if factors.service_time == 1.0:
-        return function.service_ms
-    cores = min(function.vcpu, function.work.need.model.threads_per_request)
-    return function.work.service_time_ms * factors.service_time / (function.speed * cores)
+        return function.kind.service_ms
+    cores = min(function.kind.vcpu, function.work.need.model.threads_per_request)
+    return function.work.service_time_ms * factors.service_time / (function.kind.speed * cores)
 
 
 def _size_batch(function: Function, records: float, service_ms: float) -> Sized:
     """Records in chunks of about a minute, as many at once as the deadline needs."""
-    work, option, init_s = function.work, function.option, function.init_s
+    work, option, init_s = function.work, function.option, function.kind.init_s
     work_s = records * service_ms / 1000
     invocations = max(RUNS_PER_MONTH, work_s / CHUNK_S)
     deadline_s = work.need.service.deadline_h * 3600
@@ -364,12 +313,12 @@ def _sized(
     hourly = () if ready is None else tuple(ready.tolist())
     ready_s = sum(hourly) * 3600.0 * HOURS_IN_MONTH / HOURS_IN_WEEK
     ready_work_s = requests * (1 - cold) * service_ms / 1000 if hourly else 0.0
-    arch = " ARM" if function.arch == "arm" else ""
+    arch = " ARM" if function.kind.arch == "arm" else ""
     return Sized(
         strategy="functions",
         machine=f"{function.memory_mb:,.0f} MB{arch}",
-        arch="arm64" if function.arch == "arm" else "x86_64",
-        vcpu=function.vcpu,
+        arch="arm64" if function.kind.arch == "arm" else "x86_64",
+        vcpu=function.kind.vcpu,
         memory_mb=function.memory_mb,
         usd_per_hour=None,
         price_source="",

@@ -164,3 +164,36 @@ def test_a_full_memo_starts_again() -> None:
         need = with_answer(BASE, "model.memory_mb", n)
         assert memo.get("x", resolve(need), lambda work: work.need.model.memory_mb) == n
     assert memo.size <= 3
+
+
+REGIONS = st.lists(
+    st.sampled_from(
+        ["us-east-1", "eu-west-1", "eu-north-1", "ap-south-1", "sa-east-1", "us-central1",
+         "europe-west4", "asia-south1", "eastus", "westeurope", "northeurope"]
+    ),
+    min_size=2, max_size=6, unique=True,
+)  # fmt: skip
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(walks(), REGIONS)
+def test_the_cheapest_of_many_regions_is_that_of_looking_at_each(
+    walk: list[Requirements], regions: list[str]
+) -> None:
+    rules, book = load_rules(), load_book()
+    for given_ in walk[-1:]:
+        need = with_answer(given_, "placement.clouds", ["aws", "gcp", "azure"])
+        need = with_answer(need, "placement.regions", regions)
+        among, _ = regions_by_cloud(need, book)
+        for option in load_options().values():
+            together = consider(option, resolve(need), among, rules, book, ranges=False)
+            alone = [
+                consider(option, resolve(need), among | {option.cloud.value: (region,)}, rules,
+                         book, ranges=False).plan
+                for region in among.get(option.cloud.value, ())
+            ]  # fmt: skip
+            fits = [(plan.total_usd.expected, plan.region) for plan in alone if plan]
+            found = together.plan
+            assert (found and (found.total_usd.expected, found.region)) == (
+                min(fits) if fits else None
+            )

@@ -1,0 +1,123 @@
+"""The sizes in which an option's functions come, each with its speed and start: nothing of the volume.
+
+Made once for all volumes, see `advisor.memo`; what no volume would choose is left out here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+from advisor.catalog.schema import Option
+from advisor.memo import Same, memo_of
+from advisor.prices import PriceBook
+from advisor.requirements import Mode
+from advisor.sizing.fleet import overhead_ms
+from advisor.sizing.function_prices import PriceList, Prices
+from advisor.sizing.many_models import resident
+from advisor.sizing.performance import (
+    cold_start,
+    lambda_cold_start_s,
+    lambda_vcpu,
+    serverless_speed,
+)
+from advisor.sizing.service_time import ServiceTime
+from advisor.workload import Workload
+
+MOST_KINDS = 512
+
+
+@dataclass(frozen=True)
+class FunctionKind:
+    """A memory size and architecture of a function for a workload of any volume."""
+
+    memory_mb: float
+    arch: str
+    prices: Prices
+    vcpu: float
+    speed: float  # of one vCPU, over the reference
+    service_ms: float
+    init_s: float  # until a new instance answers
+
+    @property
+    def unit_costs(self) -> tuple[float, float, float]:
+        """USD for a second of an instance: on demand, kept ready, and of its work."""
+        gb, prices = self.memory_mb / 1024, self.prices
+        return gb * prices.on_demand, gb * prices.ready, gb * prices.ready_work
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionKinds:
+    """All sizes with room for the model, and of them those that may be the cheapest."""
+
+    every: tuple[FunctionKind, ...]
+    quick: tuple[FunctionKind, ...]  # keep the target when warm
+    distinct: tuple[
+        FunctionKind, ...
+    ]  # of those, without any as quick as an earlier one and dearer
+
+
+def function_kinds(
+    option: Option, work: Workload, listed: PriceList, book: PriceBook
+) -> FunctionKinds:
+    """Remembered by the answers that they look at."""
+    return cast(
+        FunctionKinds,
+        memo_of(book, "function kinds", MOST_KINDS).get(
+            (Same(option), Same(listed)), work, lambda seen: _kinds(option, seen, listed)
+        ),
+    )
+
+
+def _kinds(option: Option, work: Workload, listed: PriceList) -> FunctionKinds:
+    every = tuple(
+        _kind(option, work, memory_mb, arch, prices)
+        for (arch, memory_mb), prices in listed.prices.items()
+    )
+    longest_ms = math.inf  # a service time that keeps the target when warm
+    service, cv = work.need.service, work.need.model.service_time_cv
+    if work.need.traffic.mode is Mode.realtime and service.p95_ms is not None:
+        left_ms = service.p95_ms - overhead_ms(option, work)
+        longest_ms = left_ms / _warm_percentile(service.percentile, cv) * (1 + 1e-6)
+    quick = tuple(kind for kind in every if kind.service_ms <= longest_ms)
+    return FunctionKinds(every, quick, tuple(_distinct(quick)))
+
+
+def _kind(
+    option: Option, work: Workload, memory_mb: float, arch: str, prices: Prices
+) -> FunctionKind:
+    """Threads beyond one vCPU help as far as there are vCPUs; less than one slows everything."""
+    vcpu = lambda_vcpu(memory_mb)
+    speed = serverless_speed(option.machines, "arm64" if arch == "arm" else "x86_64").alone
+    cores = min(vcpu, work.need.model.threads_per_request)
+    load_s = resident(option, work).start_s / min(1.0, speed * vcpu)
+    platform_s = cold_start(option.id).cold_s.expected
+    on_lambda = option.machines == "lambda"
+    return FunctionKind(
+        memory_mb=memory_mb,
+        arch=arch,
+        prices=prices,
+        vcpu=vcpu,
+        speed=speed,
+        service_ms=work.service_time_ms / (speed * cores),
+        init_s=lambda_cold_start_s(platform_s, load_s) if on_lambda else platform_s + load_s,
+    )
+
+
+def _distinct(kinds: Sequence[FunctionKind]) -> Iterator[FunctionKind]:
+    seen: dict[tuple[float, float], list[tuple[float, float, float]]] = {}
+    for kind in kinds:
+        cheaper = seen.setdefault((kind.service_ms, kind.init_s), [])
+        mine = kind.unit_costs
+        if not any(all(a <= b for a, b in zip(other, mine, strict=True)) for other in cheaper):
+            cheaper.append(mine)
+            yield kind
+
+
+@lru_cache(maxsize=256)
+def _warm_percentile(percentile: float, cv: float) -> float:
+    """Over the mean service time, without cold starts: no mixture with them is quicker."""
+    return ServiceTime(cv).upper_quantile(1 - percentile / 100)
