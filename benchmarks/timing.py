@@ -38,10 +38,25 @@ def yardstick_s() -> float:
     return seconds
 
 
-def report(name: str, run: Callable[[], object], unit_s: float, rounds: int = ROUNDS) -> None:
-    """One line: the median CPU time, and how many yardsticks that is."""
-    seconds = _cpu_s(run, rounds)
-    print(f"{name:<44} {seconds * 1000:9.1f} ms   {seconds / unit_s:7.2f} x the yardstick")
+def report(
+    name: str,
+    run: Callable[[], object],
+    unit_s: float,
+    rounds: int = ROUNDS,
+    aim_ms: float | None = None,
+) -> float:
+    """One line: the median CPU time, how many yardsticks that is, and its ratio to the aim.
+
+    Gives the median in ms."""
+    ms = _cpu_s(run, rounds) * 1000
+    line(name, ms, unit_s, aim_ms)
+    return ms
+
+
+def line(name: str, ms: float, unit_s: float, aim_ms: float | None = None) -> None:
+    """What `report` prints of a time."""
+    aim = f"   {ms / aim_ms:5.2f} x the aim of {aim_ms:g} ms" if aim_ms else ""
+    print(f"{name:<44} {ms:9.1f} ms   {ms / 1000 / unit_s:7.2f} x the yardstick{aim}")
 
 
 def _cpu_s(run: Callable[[], object], rounds: int) -> float:
