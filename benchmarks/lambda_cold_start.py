@@ -21,7 +21,7 @@ from deploy.bundle.pack import pack
 from deploy.sample import sample_request
 
 MODELS = ("examples/breast_cancer.onnx", "examples/breast_cancer.joblib")
-STARTS = 5
+STARTS = 3
 WARM_CALLS = 20
 LIMIT_S = 60.0
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:mda-benchmark:live"

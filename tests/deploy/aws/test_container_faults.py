@@ -80,12 +80,26 @@ class KilledError(BaseException):
     """The process ends: nothing is taken back, nothing is told."""
 
 
-@pytest.mark.parametrize("when", ["Login Succeeded", "Listener create complete"])
+@pytest.mark.parametrize(
+    ("option", "when"),
+    [
+        ("ecs-fargate", "Login Succeeded"),
+        ("ecs-fargate", "Listener create complete"),
+        ("lambda-url", "Login Succeeded"),
+        ("lambda-url", "Version create complete"),
+    ],
+)
 def test_a_run_that_was_killed_is_resumed_by_applying_again(
-    bootstrapped: None, emulator: Emulator, onnx_model: Path, when: str
+    bootstrapped: None,
+    emulator: Emulator,
+    onnx_model: Path,
+    option: str,
+    when: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    target = EcsTarget(AwsSettings(poll_seconds=QUICK))
-    plan = target.plan(asked(onnx_model, option="ecs-fargate"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA_URL", emulator.url)
+    target = TARGETS[option][0](AwsSettings(poll_seconds=QUICK))
+    plan = target.plan(asked(onnx_model, option=option))
 
     def die(event: Event) -> None:
         if event.message == when:

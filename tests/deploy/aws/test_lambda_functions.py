@@ -145,7 +145,7 @@ def test_applying_and_planning_again_change_nothing(deployed: Deployed, account:
     assert account.state()["functions"] == before["functions"]
 
 
-def test_y_a_new_version_keeps_the_one_before_and_an_alarm_takes_it_back(
+def test_y_a_new_version_keeps_the_one_before(
     deployed: Deployed, account: Emulator, tmp_path: Path
 ) -> None:
     target = deployed.target
@@ -157,15 +157,6 @@ def test_y_a_new_version_keeps_the_one_before_and_an_alarm_takes_it_back(
     assert account.state()["functions"]["mda-fraud"]["versions"] == ["1", "2"]
     (kept,) = account.state()["repositories"].values()
     assert len(kept) == 2
-
-    ring(account, "mda-fraud-5xx", "ALARM")
-    worse = target.plan(version(deployed, tmp_path, 3.0))
-    with pytest.raises(DeployError, match=r"alarms have been activated.*its version from before"):
-        target.apply(worse, Log())
-    ring(account, "mda-fraud-5xx", "OK")
-    live = client("lambda").get_alias(FunctionName="mda-fraud", Name="live")
-    assert live["FunctionVersion"] == "2"
-    assert target.predict(plan, ROW, JSON).body["predictions"] == [2.0]
 
 
 def test_z_destroying_leaves_an_empty_account_and_is_fine_to_repeat(
@@ -249,6 +240,30 @@ def test_tokens_are_for_an_api_that_was_asked_to_be_public(
 
 
 @pytest.mark.slow
+def test_an_alarm_takes_a_release_back_and_the_version_before_serves(
+    target: LambdaTarget,
+    bootstrapped: Bootstrap,
+    emulator: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in doors(emulator).items():
+        monkeypatch.setenv(name, value)
+    good = target.plan(asked(weighted(tmp_path / "1.onnx", [2.0, 0, 0, 0]), option=URL))
+    target.apply(good, Log())
+    ring("mda-fraud-5xx", "ALARM")
+    worse = target.plan(asked(weighted(tmp_path / "2.onnx", [3.0, 0, 0, 0]), option=URL))
+    with pytest.raises(DeployError, match=r"alarms have been activated.*its version from before"):
+        target.apply(worse, Log())
+    live = client("lambda").get_alias(FunctionName="mda-fraud", Name="live")
+    assert live["FunctionVersion"] == "1"
+    assert target.predict(good, ROW, JSON).body["predictions"] == [2.0]
+    ring("mda-fraud-5xx", "OK")
+    target.apply(target.plan(asked(tmp_path / "2.onnx", option=URL)), Log())
+    assert target.predict(good, ROW, JSON).body["predictions"] == [3.0]
+
+
+@pytest.mark.slow
 def test_versions_older_than_the_one_before_are_deleted(
     target: LambdaTarget, bootstrapped: Bootstrap, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -296,5 +311,5 @@ def version(deployed: Deployed, folder: Path, factor: float) -> PlanRequest:
     return asked(model, option=URL, requirements=smaller(BUSY), owner="risk")
 
 
-def ring(account: Emulator, name: str, state: str) -> None:
+def ring(name: str, state: str) -> None:
     client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
