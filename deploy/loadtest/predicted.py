@@ -11,9 +11,9 @@ from deploy.loadtest.queue import Station, responses
 from deploy.loadtest.settings import settings
 
 HIGHEST_QUOTED = float(GRID[0][-1])  # above it the sizing quotes no percentile
-LONG_RUN = 60_000  # requests played through where there is no formula
+LONG_RUN = 30_000  # requests played through where there is no formula
 CURVE_RUN = 8_000  # for each point of a curve
-MOST_PLAYED = 400_000
+MOST_PLAYED = 150_000
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def predict(
     rho = station.utilisation(rate_per_s)
     middle: float | None = None
     random = np.random.default_rng(seed)
-    if station.batches or (station.shares_cores and rho <= HIGHEST_QUOTED + 1e-6):
+    if station.batches or (station.uneven and rho <= HIGHEST_QUOTED + 1e-6):
         middle = overhead_ms + _long_run(station, rate_per_s, percentile, random, long_run)
     elif rho <= HIGHEST_QUOTED + 1e-6:
         middle = overhead_ms + float(

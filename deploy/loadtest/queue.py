@@ -58,6 +58,12 @@ class Station:
         who works is next to somebody working more often than the utilisation says."""
         return self.workers > 1 and self.busy_ratio > 1 + settings().line_holds_to
 
+    @property
+    def uneven(self) -> bool:
+        """A request's service time depends on who works besides it, or on whether there was a
+        pause before it, so much that one mean at a utilisation is not enough."""
+        return abs(self.busy_ratio - 1) > settings().line_holds_to
+
     def rate_at(self, utilisation: float) -> float:
         """Arrivals a second at this utilisation, unbatched: the inverse of `utilisation`."""
         if self.shares_cores:

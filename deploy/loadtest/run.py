@@ -124,6 +124,11 @@ def run(
             f"The workers slow each other down ({station.busy_ratio:.2f} times as long when all "
             "work): the prediction is the queue played through, and the sizing's own is lower."
         )
+    elif station.uneven:
+        notes.append(
+            f"After a pause a request takes {1 / station.busy_ratio:.2f} times as long as without: "
+            "the prediction is the queue played through, which the sizing's formula does not know."
+        )
     if not behind.inline and behind.workers is None and workers is None:
         notes.append("The number of workers is taken to be one; say --workers if there are more.")
     top = CURVE_BEYOND * max(p.rate_per_s for p in points)

@@ -150,3 +150,19 @@ def test_no_figure_is_quoted_near_the_end_of_capacity() -> None:
     assert 0 < len(drawn) < 24
     assert max(rate for rate, _ in drawn) <= station.rate_at(0.86)
     assert [p for _, p in drawn] == sorted(p for _, p in drawn)
+
+
+def test_requests_that_are_dear_after_a_pause_wait_as_welch_says() -> None:
+    """M/G/1 with an exceptional first service of a busy period (Welch 1964), constant times a and
+    b: E[W] = l b^2 / (2 (1 - l b)) + l (a^2 - b^2) / (2 (1 + l (a - b)))."""
+    first, later = 10.0, 6.0
+    station = Station(np.array([first]), 1, busy_ratio=later / first)
+    rate = station.rate_at(0.8)
+    times = responses(arrivals(rate, 80_000), station, np.random.default_rng(3))
+    per_ms = rate / 1000
+    wait = per_ms * later**2 / (2 * (1 - per_ms * later)) + per_ms * (first**2 - later**2) / (
+        2 * (1 + per_ms * (first - later))
+    )
+    served = first + 0.8 * (later - first)
+    assert times.mean() == pytest.approx(wait + served, rel=0.04)
+    assert station.uneven
