@@ -137,6 +137,7 @@ def test_a_signed_call_of_its_url_is_answered_by_the_bundles_own_handler(
     assert "aws:amz:us-east-1:lambda" in deployed.status.snippets["curl"]
 
 
+@pytest.mark.slow
 def test_applying_and_planning_again_change_nothing(deployed: Deployed, account: Emulator) -> None:
     before = account.state()
     assert deployed.target.apply(deployed.plan, Log()) == deployed.status

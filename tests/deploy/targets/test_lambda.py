@@ -9,7 +9,7 @@ from typing import Any
 import cfnlint.api
 import pytest
 from cfnlint import ManualArgs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
@@ -135,6 +135,7 @@ def expanded(field: str, names: list[str]) -> list[int]:
     return out
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=168, max_size=168))
 def test_every_hour_of_any_week_is_set_once(hourly: list[int]) -> None:
     actions = weekly(hourly)
