@@ -41,9 +41,13 @@ def function_findings(
 
 
 def reservable(request: PlanRequest, aws: Aws) -> int:
-    """The calls at once to reserve, 0 where the account's quota leaves no room for that."""
+    """The calls at once to reserve; 0 where the account's quota leaves no room for that, or cannot
+    be read, which the findings say."""
     wanted = reserved(request)
-    _, unreserved = _limits(request.name, aws)
+    try:
+        _, unreserved = _limits(request.name, aws)
+    except DeployError:
+        return 0
     return wanted if wanted <= unreserved - limit("unreserved_concurrency") else 0
 
 
@@ -123,7 +127,10 @@ def _concurrency(request: PlanRequest, aws: Aws) -> Finding:
     try:
         total, unreserved = _limits(request.name, aws)
     except DeployError as error:
-        return unknown("quota", f"the quota of calls at once could not be read: {error}")
+        return unknown(
+            "quota",
+            f"the quota of calls at once could not be read, so nothing is reserved: {error}",
+        )
     ready, busiest = max(request.ranked.sizing.hourly_replicas, default=0), reserved(request)
     least = limit("unreserved_concurrency")
     if ready and ready > unreserved - least:

@@ -199,6 +199,9 @@ def test_a_small_quota_keeps_nothing_reserved_and_a_smaller_one_stops(
     found = {f.check: f for f in target.preflight(asked(onnx_model, option=URL))}
     assert not found["quota"].blocking
     assert "nothing is reserved" in found["quota"].message
+    emulator.fault("lambda.GetAccountSettings", "AccessDeniedException", "not you", status=403)
+    found = {f.check: f for f in target.preflight(asked(onnx_model, option=URL))}
+    assert "could not be read, so nothing is reserved" in found["quota"].message
     ready = asked(onnx_model, option=URL, requirements=smaller(BUSY))
     with pytest.raises(PreflightError, match="7 instances are to be kept ready; the account may"):
         target.plan(ready)
