@@ -156,6 +156,7 @@ class Standing:
         every = (
             promise(option, self.work, self._rules, self._before(option_id))
             for option_id, option in load_options().items()
+            if not self._rules.rules_out(option, self.work)
         )
         ideal = [measures for measures in every if measures is not None]
         most = [

@@ -105,7 +105,7 @@ class Asked:
                   for at in members.values()]  # fmt: skip
         self._calm = [(group, at) for group, at in groups if not group.moving]
         self._moving = [(group, at) for group, at in groups if group.moving]
-        self._calm_held: dict[Calm, tuple[int, ...]] = {}
+        self._calm_held: dict[Calm, tuple[tuple[int, ...], bool]] = {}
         self._pick = [_picker(sorted(one.names - fixed.keys())) for one in self.rules]
         self._said: dict[Hashable, Fired] = {}
         self._unsaid = [Fired(one.rule.id, "", "", points=one.rule.points) for one in self.rules]
@@ -122,14 +122,25 @@ class Asked:
 
     def holding(self, seen: Seen) -> list[int]:
         """Numbers of the rules that fire, in order. Raises RuleError naming one that fails."""
-        calm = self._calm_held.get(seen.calm)
-        if calm is None:
-            calm = tuple(i for group, at in self._calm for i in group.holding(seen, at))
-            if len(self._calm_held) >= MOST_HELD:
-                self._calm_held = {}
-            self._calm_held[seen.calm] = calm
+        calm, _rules_out = self._of_calm(seen)
         moving = [i for group, at in self._moving for i in group.holding(seen, at)]
         return sorted((*calm, *moving))
+
+    def rules_out(self, seen: Seen) -> bool:
+        """Whether a rule that excludes fires whatever the volume is: told without asking the rest.
+        Raises RuleError naming a rule that fails."""
+        return self._of_calm(seen)[1]
+
+    def _of_calm(self, seen: Seen) -> tuple[tuple[int, ...], bool]:
+        """Numbers of the rules that fire whatever the volume is, and whether one of them excludes."""
+        found = self._calm_held.get(seen.calm)
+        if found is None:
+            calm = tuple(i for group, at in self._calm for i in group.holding(seen, at))
+            out = any(self.rules[i].rule.kind not in ("warn", "prefer") for i in calm)
+            if len(self._calm_held) >= MOST_HELD:
+                self._calm_held = {}
+            found = self._calm_held[seen.calm] = (calm, out)
+        return found
 
     def _fired(self, i: int, option: Option, seen: Seen) -> Fired:
         key = (i, self._pick[i](seen.comparable))

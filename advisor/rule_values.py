@@ -61,7 +61,7 @@ def of_need(work: Workload) -> Values:
     """`need_values`, kept for as long as the workload lives."""
     kept = _NEEDS.get(work)
     if kept is None:
-        kept = _NEEDS[work] = values_of(_need_values(work))
+        kept = _NEEDS[work] = _need_values(work)
     return kept
 
 
@@ -163,16 +163,21 @@ def plan_values(plan: PlanFacts) -> dict[str, Value]:
     return out
 
 
-def _need_values(work: Workload) -> Mapping[str, Value]:
+def _need_values(work: Workload) -> Values:
     need = work.need
-    out: dict[str, Value] = dict(_assumed())
+    # Numbers and texts compare as they are: only sections have lists.
+    same = {**_assumed(), **{f"need.{name}": value for name, value in _derived(work).items()}}
+    plain: dict[str, Value] = {}
+    comparable: dict[str, Hashable] = {}
     for section in _by_section():
-        out |= _SECTIONS.get(getattr(need, section), partial(_given, section))
-    return out | {f"need.{name}": value for name, value in _derived(work).items()}
+        given = _SECTIONS.get(getattr(need, section), partial(_given, section))
+        plain |= given.plain
+        comparable |= given.comparable
+    return Values(plain | same, comparable | same)
 
 
 @cache
-def _assumed() -> Mapping[str, Value]:
+def _assumed() -> Mapping[str, float]:
     return {f"assume.{name}": value for name, value in thresholds().items()}
 
 
@@ -186,20 +191,20 @@ def _by_section() -> Mapping[str, tuple[tuple[str, str, bool, FieldType], ...]]:
     return {section: tuple(each) for section, each in out.items()}
 
 
-_SECTIONS: ByIdentity[Section, dict[str, Value]] = ByIdentity()
+_SECTIONS: ByIdentity[Section, Values] = ByIdentity()
 
 
-def _given(section: str, given: Section) -> dict[str, Value]:
+def _given(section: str, given: Section) -> Values:
     out: dict[str, Value] = {}
     for name, field, optional, kind in _by_section()[section]:
         value = getattr(given, field)
         if optional:
             out[f"need.{name}_known"] = value is not None
         out[f"need.{name}"] = _plain(value, kind)
-    return out
+    return values_of(out)
 
 
-def _derived(work: Workload) -> dict[str, Value]:
+def _derived(work: Workload) -> dict[str, float]:
     need, peak, mean = work.need, work.peak_per_s, work.mean_per_s
     traffic = need.traffic
     busy = mean * work.service_time_ms / 1000

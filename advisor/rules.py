@@ -77,6 +77,11 @@ class RuleSet:
             lists.get(one.rule.kind, outcome.excluded).append(fired)
         return outcome
 
+    def rules_out(self, option: Option, work: Workload) -> bool:
+        """Whether the answers exclude the option whatever the volume is; quicker than `evaluate`,
+        which may find another reason. Raises what `evaluate` raises."""
+        return self._asked(option)[0].rules_out(seen_by_rules(option, work, None))
+
     def holding(
         self, option: Option, work: Workload, plan: PlanFacts | None = None
     ) -> tuple[str, ...]:

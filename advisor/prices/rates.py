@@ -58,6 +58,8 @@ class Rate:
                 raise InputError(
                     f"a quantity of {self.sku} is {value}; give a number of {self.unit} from 0 up"
                 )
+        if len(self.tiers) == 1 and quantity > 0:
+            return [(quantity, self.tiers[0].unit_price_usd)]
         end = after + quantity
         shares = []
         for i, tier in enumerate(self.tiers):
