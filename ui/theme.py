@@ -20,6 +20,9 @@ _BOTH = """
 .st-key-prose table { display: block; overflow-x: auto; }
 @media (min-width: 1200px) { .st-key-prose table { display: table; max-width: none; } }
 .st-key-prose :is(p, li) code { overflow-wrap: anywhere; white-space: normal; }
+/* Streamlit's own greys and hovers stay under 4.5:1 in places. */
+[data-testid="stExpander"] summary, [data-testid="stExpander"] summary * { opacity: 1; }
+[data-testid="stExpander"] summary p { color: var(--quiet, #4b5768); }
 @media (min-width: 641px) {
   [data-testid="stLayoutWrapper"]:has(> .st-key-to-answers) { display: none; }
 }
@@ -38,8 +41,17 @@ _BOTH = """
 }
 """
 
+_LIGHT = """
+[role="radio"]:hover p { color: #0a4fa8; }
+"""
+
 # One primary colour cannot be readable both as a dark background's text and under white text.
 _DARK = """
+:root { --quiet: #a9b4c4; }
+button[kind="tertiary"]:is(:hover, :focus, :active, [aria-expanded="true"]) :is(p, span) {
+  color: #8ab8ff;
+}
+[data-testid="stMultiSelect"] span[title] { color: #0b1220; }
 [data-testid="stBaseButton-primary"] :is(p, span) { color: #0b1220; }
 .st-key-verdict-managed .st-key-verdict { --verdict: #6aa6ff; }
 .st-key-verdict-self-hosted .st-key-verdict { --verdict: #2dd4bf; }
@@ -53,4 +65,4 @@ def is_dark() -> bool:
 
 def apply() -> None:
     """Add the style to the page."""
-    st.html(f"<style>{_BOTH}{_DARK if is_dark() else ''}</style>")
+    st.html(f"<style>{_BOTH}{_DARK if is_dark() else _LIGHT}</style>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -34,8 +35,35 @@ def test_axe_finds_nothing_of_ours(app: str, chromium: Browser, scheme: str) -> 
         settle(page)
         if found := violations(page):
             said[path] = found
+    open_page(page, app)
+    for state, reach in {"questions and popover open": _open, "step by step": _step}.items():
+        reach(page)
+        page.wait_for_timeout(600)  # what opens fades in
+        settle(page)
+        if found := violations(page):
+            said[state] = found
     context.close()
     assert said == {}
+
+
+def _open(page: Page) -> None:
+    """More detail with chips in it, and a popover beside it."""
+    page.locator(".st-key-more-placement summary").click()
+    page.locator(".st-key-placement-clouds").scroll_into_view_if_needed()
+    settle(page)
+    page.get_by_role("button", name=re.compile("Decision record$")).click()
+    expect(page.get_by_role("textbox", name="Decision-makers")).to_be_visible()
+
+
+def _step(page: Page) -> None:
+    """One topic at a time, and a figure that is opened."""
+    page.keyboard.press("Escape")
+    page.get_by_role("radio", name="Step by step").click()
+    expect(page.get_by_text("Step 1 of 7")).to_be_visible()
+    settle(page)
+    people = page.locator(".st-key-figure-people")
+    people.get_by_role("button", name="How it comes about").click()
+    expect(page.get_by_role("spinbutton", name="Hours a month to run it")).to_be_visible()
 
 
 def test_the_first_answer_is_reached_and_changed_by_keyboard(app: str, page: Page) -> None:

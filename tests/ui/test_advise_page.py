@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from advisor.presets import presets
 from advisor.requirements import Requirements, dumps, parse
 from ui import advice, jobs, state
-from ui.answers import encode, flatten, to_requirements
+from ui.answers import describe, encode, flatten, to_requirements
 from ui.components import later
 from ui.steps import STEPS
 from ui.workers import Job, WorkerDiedError, Workers
@@ -167,7 +167,9 @@ def test_answers_that_cannot_be_had_together_are_named_with_the_way_out(open_app
     need = to_requirements(app.session_state[state.ANSWERS])
     (conflict, *_) = advice.verdict(need).conflicts
     said = next(e.value for e in app.error if "cannot be had together" in e.value)
-    assert conflict.because in said.replace("\\", "")
+    assert conflict.rules
+    assert f"“{describe('control.hosting')}” is managed" in said.replace("\\", "")
+    assert f"change “{describe('control.host_access')}”" in said.replace("\\", "")
 
 
 def test_what_is_advised_on_is_what_the_questions_say_after_the_run(open_app: Open) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Literal
@@ -25,6 +26,7 @@ _KIND_HELP = {
     "where a provider runs the hosts.",
 }
 _REASONS = 3
+_PATH = re.compile(r"\b[a-z]+\.[a-z0-9_]+\b")  # of a question: control.hosting
 
 
 def card(need: Requirements, answer: Recommendation) -> None:
@@ -125,7 +127,9 @@ def nothing_fits(answer: Recommendation) -> None:
 
 
 def _sentence(text: str) -> str:
-    return f"{text.rstrip('.')}."
+    """With the questions as the page asks them, in place of their names in the file."""
+    asked = _PATH.sub(lambda found: f"“{describe(found[0])}”", text)
+    return f"{asked[:1].upper()}{asked[1:].rstrip('.')}."
 
 
 def ways_out(answer: Recommendation, names: Mapping[str, str]) -> None:
