@@ -46,7 +46,7 @@ class _Asked:
 
 _asked: OrderedDict[tuple[Any, ...], _Asked] = OrderedDict()
 _packs: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
-_lock, _deciding = threading.Lock(), threading.Lock()
+_lock, _packing, _deciding = threading.Lock(), threading.Lock(), threading.Lock()
 
 
 def verdict(need: Requirements, policies: Policies = ()) -> Recommendation:
@@ -120,6 +120,7 @@ def forget() -> None:
         for asked in _asked.values():
             asked.job.stop()
         _asked.clear()
+    with _packing:
         _packs.clear()
     _load.cache_clear()
     _purchase.cache_clear()
@@ -145,7 +146,7 @@ def _packed(key: tuple[str, tuple[Policy, ...], str, Stamp]) -> bytes:
 
     One is computed at a time: side by side all of them would come later, and none sooner.
     """
-    with _lock:
+    with _packing:
         if key in _packs:
             _packs.move_to_end(key)
             return _packs[key]
@@ -156,7 +157,7 @@ def _packed(key: tuple[str, tuple[Policy, ...], str, Stamp]) -> bytes:
         need, policies = key[:2]
         found = recommend(Requirements.model_validate_json(need), policies=policies)
         pack = pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
-        with _lock:
+        with _packing:
             _packs[key] = pack
             while len(_packs) > _VERDICTS:
                 _packs.popitem(last=False)
