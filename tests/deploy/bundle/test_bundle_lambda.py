@@ -4,18 +4,14 @@ runtime API on the loopback."""
 from __future__ import annotations
 
 import json
-import os
-import queue
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.lambda_runtime import Environment
 from deploy.artifact import Artifact
 from deploy.bundle.pack import Bundle, pack
 
@@ -109,70 +105,22 @@ def test_a_direct_invoke_is_answered_without_http(answers: dict[str, Any]) -> No
     assert "has 2 features" in answers["direct wrong"]["raised"]
 
 
-class RuntimeApi(BaseHTTPRequestHandler):
-    """AWS's runtime API as the client sees it: next invocation, response, error."""
-
-    events: queue.Queue[dict[str, Any]]
-    told: queue.Queue[Any]
-
-    def do_GET(self) -> None:
-        body = json.dumps(self.events.get()).encode()
-        self.send_response(200)
-        for name, value in {
-            "Lambda-Runtime-Aws-Request-Id": "r-1", "Lambda-Runtime-Deadline-Ms": "99999999999999",
-            "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:0:function:f",
-            "Content-Type": "application/json", "Content-Length": str(len(body)),
-        }.items():  # fmt: skip
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        self.told.put((self.path, json.loads(body or b"null")))
-        self.send_response(202)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None: ...
-
-
-@pytest.fixture
-def runtime_api() -> Iterator[str]:
-    RuntimeApi.events, RuntimeApi.told = queue.Queue(), queue.Queue()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is built for Linux alone")
-def test_the_image_s_entry_point_serves_an_event(
-    bundle: Bundle, runtime_api: str, tmp_path: Path
-) -> None:
+def test_the_image_s_entry_point_serves_an_event(bundle: Bundle, tmp_path: Path) -> None:
     """`python -m awslambdaric model_server.lambda_handler.handler`, as the image starts it."""
     docker = (bundle.path / "Dockerfile").read_text()
     assert 'ENTRYPOINT ["python", "-m", "awslambdaric"]' in docker
-    env = {
-        "PATH": os.environ["PATH"], "AWS_LAMBDA_RUNTIME_API": runtime_api,
-        "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-        "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_LOG_GROUP_NAME": "g",
-        "AWS_LAMBDA_LOG_STREAM_NAME": "s", "AWS_REGION": "us-east-1",
-        "LAMBDA_TASK_ROOT": str(bundle.path), "_HANDLER": "model_server.lambda_handler.handler",
-    }  # fmt: skip
-    RuntimeApi.events.put(EVENTS["http"])
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "awslambdaric", "model_server.lambda_handler.handler"],
-            cwd=bundle.path, env=env, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    command = [sys.executable, "-m", "awslambdaric", "model_server.lambda_handler.handler"]
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    environment = Environment(command, bundle.path, tmp_path / "log", arn)
     try:
-        path, answer = RuntimeApi.told.get(timeout=60)
+        well, answer = environment.invoke(EVENTS["http"], 60)
+        assert environment.ready_s is not None
+        wrong = environment.invoke({"instances": [[1, 2]]}, 60)
     finally:
-        process.kill()
-        process.wait()
-    assert path.endswith("/r-1/response"), (tmp_path / "log").read_text()
+        environment.stop()
+    assert well, answer
     assert answer["statusCode"] == 200
     assert len(json.loads(answer["body"])["predictions"]) == 2
+    assert wrong[0] is False
+    assert "has 2 features" in wrong[1]["errorMessage"]
