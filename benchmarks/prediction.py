@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -68,6 +69,8 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="at each rate")
     arguments = parser.parse_args()
+    # Ended from outside, it still stops the server that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     began = time.monotonic()
     lines, points, others = [], [], []
     _as_urgent(os.getpid())
