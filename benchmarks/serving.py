@@ -1,6 +1,6 @@
 """This server beside others on the same models, in one run: the tables that docs/serving.md quotes.
 
-python -m benchmarks.serving                 everything, about six minutes after the installs
+python -m benchmarks.serving                 everything, about ten minutes after the installs
 python -m benchmarks.serving --part load     load | batching | start | overload
 python -m benchmarks.serving --only-ours     without the other servers (no installs)
 
@@ -26,7 +26,7 @@ from benchmarks.peers.servers import Server
 
 CONNECTIONS = (1, 4, 32)
 CELL_S = 2
-ROUNDS = 2
+ROUNDS = 3
 BATCH_ROWS = 64
 IMPORTS = {"gb-onnx": "import onnxruntime", "gb-sklearn": "import joblib, sklearn.ensemble"}
 
@@ -41,7 +41,7 @@ def main() -> None:
     print(f"load from {load.tool()}; "
           + ("; ".join(venvs.versions(n) for n in names) or "no other servers"))  # fmt: skip
     parts: dict[str, Callable[[Path, list[str], int], None]] = {
-        "start": start, "load": side_by_side, "batching": batching, "overload": beyond,
+        "start": start, "load": side_by_side, "batching": batching, "overload": overloaded,
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="serving-") as made:
         folder = Path(made)
@@ -52,22 +52,31 @@ def main() -> None:
 
 
 def start(folder: Path, names: list[str], rounds: int) -> None:
-    """Spawn to first prediction, alone, bytecode compiled; memory after a hundred predictions."""
+    """Spawn to first prediction, alone, bytecode compiled; memory after a hundred predictions.
+
+    Each round imports the model library in a bare Python first and then starts every server.
+    """
     print("\nStart to the first prediction (median), the same beyond importing the model library, "
           "and memory (PSS)\n")  # fmt: skip
     print("| model | server | start s | beyond the import s | memory MB |\n|---|---|---|---|---|")
     for model, code in IMPORTS.items():
-        library = statistics.median(_import_s(code) for _ in range(rounds + 1))
-        for server in _all(model, folder, names):
-            times, memory = [], 0.0
-            for _ in range(rounds):
+        every = _all(model, folder, names)
+        took: dict[str, list[float]] = {s.name: [] for s in every}
+        beyond: dict[str, list[float]] = {s.name: [] for s in every}
+        memory: dict[str, float] = {}
+        _import_s(code)  # the first one reads from the disk
+        for _ in range(rounds):
+            library = _import_s(code)
+            for server in every:
                 with _running(server, folder) as one:
-                    times.append(one.start_s)
+                    took[server.name].append(one.start_s)
+                    beyond[server.name].append(one.start_s - library)
                     for _ in range(100):
                         servers.ask(server, one.port)
-                    memory = one.pss_mb()
-            took = statistics.median(times)
-            print(f"| {model} | {server.name} | {took:.2f} | {took - library:.2f} | {memory:.0f} |",
+                    memory[server.name] = one.pss_mb()
+        for name, times in took.items():
+            print(f"| {model} | {name} | {statistics.median(times):.2f} | "
+                  f"{statistics.median(beyond[name]):.2f} | {memory[name]:.0f} |",
                   flush=True)  # fmt: skip
 
 
@@ -118,7 +127,7 @@ def batching(folder: Path, names: list[str], rounds: int) -> None:
               flush=True)  # fmt: skip
 
 
-def beyond(folder: Path, names: list[str], rounds: int) -> None:
+def overloaded(folder: Path, names: list[str], rounds: int) -> None:
     """More connections than the queue holds: who is served, how fast, and who is told to wait."""
     print("\nforest-sklearn without batching, 200 connections, queue of 32\n\n"
           "| server | served/s | p50 ms | p99 ms | refused (429) with Retry-After |\n"

@@ -332,6 +332,137 @@ def endless_hash(folder: Path, canary: str) -> Path:
     return dump(folder / "model.pkl", body)
 
 
+def pickle_in_pickle(folder: Path, canary: str) -> Path:
+    """The harm lies in bytes that the outer pickle asks to unpickle."""
+    inner = pickle.dumps(Calls(os.system, touch(canary)))
+    return dump(folder / "model.pkl", by_name("_pickle", "loads", inner))
+
+
+def archive_in_archive(folder: Path, canary: str) -> Path:
+    """gzip of gzip of a pickle: a reader that unpacks once sees no pickle."""
+    inner = gzip.compress(pickle.dumps(Calls(os.system, touch(canary))))
+    return dump(folder / "model.joblib", gzip.compress(inner))
+
+
+def deep_nesting(folder: Path, canary: str) -> Path:
+    """A list in a list, thirty thousand times: too deep for a reader that recurses."""
+    return dump(folder / "model.pkl", b"\x80\x04" + b"]" * 30_000 + b"a" * 29_999 + b".")
+
+
+def doubling_memo(folder: Path, canary: str) -> Path:
+    """Forty lists, each holding the one before twice, then a name that runs commands."""
+    body = b"\x80\x04]\x94" + b"".join(
+        b"](h" + bytes([i]) + b"h" + bytes([i]) + b"e\x94" for i in range(40)
+    )
+    return dump(folder / "model.pkl", body + by_name("os", "system", touch(canary))[2:])
+
+
+def endless_text(folder: Path, canary: str) -> Path:
+    """A text that says it has 2**60 characters."""
+    return dump(folder / "model.pkl", b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"x" * 50)
+
+
+def huge_frame(folder: Path, canary: str) -> Path:
+    """A frame header that promises far more than the file holds."""
+    return dump(folder / "model.pkl", b"\x80\x04\x95" + struct.pack("<Q", 1 << 50) + b"N.")
+
+
+def huge_array_header(folder: Path, canary: str) -> Path:
+    """joblib's array header claims a shape of 2**50 numbers."""
+    import joblib
+    import numpy as np
+
+    path = folder / "model.joblib"
+    joblib.dump(np.arange(7.0), path)
+    data = path.read_bytes()
+    claimed = b"\x8a\x07" + (1 << 50).to_bytes(7, "little") + b"\x85"
+    assert data.count(b"K\x07\x85") == 1
+    # the frame grows with its content
+    at = data.index(b"\x95") + 1
+    longer = struct.pack("<Q", struct.unpack("<Q", data[at : at + 8])[0] + len(claimed) - 3)
+    data = data[:at] + longer + data[at + 8 :]
+    return dump(path, data.replace(b"K\x07\x85", claimed))
+
+
+def skops_header(folder: Path, canary: str) -> Path:
+    """An array in a skops file whose header is 3 MB of blanks."""
+    path = folder / "model.skops"
+    node = {"__module__": "numpy", "__class__": "ndarray", "__loader__": "NdArrayNode",
+            "type": "numpy", "file": "a.npy", "protocol": 2, "_skops_version": "0.16"}  # fmt: skip
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("schema.json", json.dumps(node))
+        blank = b" " * 3_000_000
+        out.writestr("a.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", len(blank)) + blank)
+    return path
+
+
+def skops_huge_schema(folder: Path, canary: str) -> Path:
+    """A schema that nests a hundred thousand levels deep."""
+    path = folder / "model.skops"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("schema.json", '{"content":' * 100_000 + "1" + "}" * 100_000)
+    return path
+
+
+def zip_twins(folder: Path, canary: str) -> Path:
+    """Two schemas of one name: a scanner may read one and the loader the other."""
+    import warnings
+
+    path = folder / "model.skops"
+    harm = json.dumps({**_SYSTEM, "__loader__": "FunctionNode", "protocol": 2,
+                       "_skops_version": "0.16"})  # fmt: skip
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as out:
+        warnings.simplefilter("ignore")
+        out.writestr("schema.json", harm)
+        out.writestr("schema.json", "{}")
+    return path
+
+
+def _onnx(path: Path, nodes: list[Any], weights: list[Any], **more: Any) -> Path:
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])], weights,
+    )  # fmt: skip
+    path.write_bytes(helper.make_model(graph, **more).SerializeToString())
+    return path
+
+
+def onnx_branch_external(folder: Path, canary: str) -> Path:
+    """The other file is named within a branch of the graph."""
+    from onnx import TensorProto, helper
+
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1, 1])
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="/etc/passwd")
+    out = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
+    branch = helper.make_graph([helper.make_node("Identity", ["w"], ["b"])], "in", [], out,
+                               [weights])  # fmt: skip
+    truth = helper.make_tensor("t", TensorProto.BOOL, [], [True])
+    nodes = [helper.make_node("If", ["t"], ["c"], then_branch=branch, else_branch=branch),
+             helper.make_node("MatMul", ["x", "c"], ["y"])]  # fmt: skip
+    return _onnx(folder / "model.onnx", nodes, [truth])
+
+
+def onnx_own_operator(folder: Path, canary: str) -> Path:
+    """An operator of a library that the loader would have to bring along."""
+    from onnx import helper
+
+    nodes = [helper.make_node("Run", ["x"], ["y"], domain="evil.ops", command=touch(canary))]
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("evil.ops", 1)]
+    return _onnx(folder / "model.onnx", nodes, [], opset_imports=imports)
+
+
+def onnx_huge_tensor(folder: Path, canary: str) -> Path:
+    """A constant of 2**62 values, of which the file holds none."""
+    from onnx import TensorProto, helper
+
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1 << 31, 1 << 31])
+    return _onnx(folder / "model.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], [weights])
+
+
 _SYSTEM = {"__module__": "os", "__class__": "system"}
 CORPUS: dict[str, Builder] = {
     "os.system": _plain(lambda c: Calls(os.system, touch(c))),
@@ -365,6 +496,31 @@ CORPUS: dict[str, Builder] = {
     ),
     "sklearn datasets": _plain(lambda c: by_name("sklearn.datasets", "load_files", "/etc")),
     "pandas reader": _plain(lambda c: by_name("pandas", "read_pickle", c)),
+    "marshal": _plain(lambda c: by_name("marshal", "loads", b"\xe3")),
+    "code object": _plain(lambda c: by_name("types", "CodeType", 0)),
+    "native library": _plain(lambda c: by_name("ctypes", "CDLL", "libc.so.6")),
+    "numpy native library": _plain(
+        lambda c: by_name("numpy.ctypeslib", "load_library", "libc.so.6", "/lib")
+    ),
+    "cProfile.run": _plain(lambda c: by_name("cProfile", "run", code(c))),
+    "terminal": _plain(lambda c: by_name("pty", "spawn", ["touch", c])),
+    "network": _plain(lambda c: by_name("urllib.request", "urlopen", "http://127.0.0.1:9/")),
+    "remove files": _plain(lambda c: by_name("shutil", "rmtree", "/tmp/none-of-ours")),
+    "cloudpickle": _plain(lambda c: by_name("cloudpickle.cloudpickle", "_make_function", 1)),
+    "torch.load": _plain(lambda c: by_name("torch.serialization", "load", c)),
+    "pickle in pickle": pickle_in_pickle,
+    "archive in archive": archive_in_archive,
+    "deep nesting": deep_nesting,
+    "doubling memo": doubling_memo,
+    "endless text": endless_text,
+    "huge frame": huge_frame,
+    "huge array header": huge_array_header,
+    "skops huge header": skops_header,
+    "skops deep schema": skops_huge_schema,
+    "skops twins": zip_twins,
+    "onnx external data in a branch": onnx_branch_external,
+    "onnx own operator": onnx_own_operator,
+    "onnx huge tensor": onnx_huge_tensor,
     "joblib plain": _joblib(0),
     "joblib zlib": _joblib(3),
     "joblib gzip": _joblib(("gzip", 3)),

@@ -63,6 +63,7 @@ def serve() -> int:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here asks where a request came from
             timeout_keep_alive=settings.keep_alive,
             timeout_graceful_shutdown=settings.drain,
         )

@@ -104,6 +104,7 @@ class Engine:
         self.queue_size = self._default_queue() if queue_size is None else queue_size
         self._max_rows = max_batch_rows
         self._inline_only = inline_only
+        self._quick_rows = self._most_rows_inline()
         self._jobs: deque[_Job] = deque()
         self._busy = 0
         self._woken = False
@@ -137,11 +138,13 @@ class Engine:
         """
         if self.batching or self._jobs or self._busy or not self._inline(batch.rows):
             return None
-        call = self._call([], batch, method)
-        self._record(call)
-        if call.output is None:
-            raise _as_request_error(call.error)
-        return call.output
+        started = time.perf_counter()
+        try:
+            return self.model.predict(batch, method)
+        except Exception as error:
+            raise _as_request_error(error) from error
+        finally:
+            self._record(batch.rows, time.perf_counter() - started)
 
     def is_quick(self, batch: Batch) -> bool:
         """True when the batch will run on the event loop, so that nobody needs to watch it."""
@@ -163,8 +166,15 @@ class Engine:
         return self._inline(1)
 
     def _inline(self, rows: int) -> bool:
-        known_quick = self.speed.measured and self.speed.of(rows) <= INLINE_SECONDS
-        return self._inline_only or known_quick
+        return rows <= self._quick_rows
+
+    def _most_rows_inline(self) -> float:
+        """Rows that the model answers within INLINE_SECONDS."""
+        if self._inline_only:
+            return math.inf
+        if not self.speed.measured or self.speed.one_row > INLINE_SECONDS:
+            return 0
+        return 1 + (INLINE_SECONDS - self.speed.one_row) / max(self.speed.each_row, 1e-12)
 
     def _default_queue(self) -> int:
         row = self.speed.one_row / max(self.speed.gain if self.batching else 1.0, 1.0)
@@ -257,16 +267,16 @@ class Engine:
             wrong = error
         return _Call(jobs, batch.rows, output, wrong, time.perf_counter() - started)
 
-    def _record(self, call: _Call) -> None:
+    def _record(self, rows: int, seconds: float) -> None:
         if not self.speed.measured:  # nobody knew a row to warm up with: learn from this one
-            each = call.seconds / call.rows
-            self.speed = Speed(each, each, 1.0, True)
-        self._metrics.predict_seconds.observe(call.seconds)
-        self._metrics.batch_rows.observe(call.rows)
+            self.speed = Speed(seconds / rows, seconds / rows, 1.0, True)
+            self._quick_rows = self._most_rows_inline()
+        self._metrics.predict_seconds.observe(seconds)
+        self._metrics.batch_rows.observe(rows)
 
     def _finish(self, calls: list[_Call]) -> None:
         for call in calls:
-            self._record(call)
+            self._record(call.rows, call.seconds)
             at = 0
             for job in call.jobs:
                 end = at + job.batch.rows

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import forests
 from .errors import ModelError, RequestError
 from .signature import Signature
 from .values import Batch, Method, Output
@@ -42,6 +43,7 @@ class SklearnModel:
         self._classes = _class_list(estimator) if hasattr(estimator, "predict_proba") else None
         self._keys = [str(c) for c in self._classes.tolist()] if self._classes is not None else None
         kind = type(self._final).__name__
+        self._direct = forests.direct(self._final)
         self._one_call = kind in LABEL_FROM_PROBABILITY
         self._score_call = kind in LABEL_FROM_SCORE
 
@@ -58,7 +60,8 @@ class SklearnModel:
             return Output(self._values(rows))
         if method == "predict":
             return Output(self._values(rows))
-        probabilities = np.asarray(self._final.predict_proba(rows))
+        ask = self._direct or self._final.predict_proba
+        probabilities = np.asarray(ask(rows))
         if method == "predict_proba":
             return Output(None, probabilities)
         if self._one_call or (self._score_call and _decided(probabilities, self._classes)):
@@ -68,6 +71,8 @@ class SklearnModel:
         return Output(labels, probabilities, self._keys)
 
     def _values(self, rows: Any) -> Any:
+        if self._direct is not None and self._classes is None:
+            return np.asarray(self._direct(rows))
         if hasattr(self._final, "predict"):
             return np.asarray(self._final.predict(rows))
         out = self._final.transform(rows)

@@ -6,6 +6,8 @@ prediction time, so a crafted index could read memory that is not the model's.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from .errors import RefusedModelError
@@ -15,6 +17,27 @@ _PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), type)
 
 def check(model: Any) -> None:
     """Walk everything that the model holds. Raises RefusedModelError at the first thing wrong."""
+    for item in _parts(model):
+        _check_one(item)
+
+
+def fill_new_parameters(model: Any) -> None:
+    """Give estimators of an older scikit-learn the parameters that did not exist then.
+
+    Each gets its default, which is what the older version did. Without them scikit-learn fails at
+    the first prediction ("object has no attribute ...").
+    """
+    for item in _parts(model):
+        if not type(item).__module__.startswith("sklearn.") or not hasattr(item, "get_params"):
+            continue
+        for name, parameter in inspect.signature(type(item).__init__).parameters.items():
+            known = parameter.default is not inspect.Parameter.empty
+            if known and name not in item.__dict__:
+                setattr(item, name, parameter.default)
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """Every object within the model that is no plain value and no container, once."""
     import numpy as np
 
     seen: set[int] = set()
@@ -34,7 +57,7 @@ def check(model: Any) -> None:
             if item.dtype.hasobject and item.dtype.names is None:
                 todo.extend(item.ravel().tolist())
         else:
-            _check_one(item)
+            yield item
             todo.extend(getattr(item, "__dict__", {}).values())
 
 

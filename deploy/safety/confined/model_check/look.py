@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from model_server import loaders, safe_pickle, safe_skops
-from model_server.errors import ModelError, RefusedModelError
+from model_server.errors import ModelError, RefusedModelError, RequestError
+from model_server.payload import Decoder
 from model_server.signature import Signature
+from model_server.sklearn_model import SklearnModel
 from model_server.unpack import open_stream
 
 from . import describe, formats
@@ -57,6 +59,9 @@ def run(payload: dict[str, Any]) -> dict[str, Any]:
         return {"refused": True, "message": str(refused), "findings": [*findings, str(refused)]}
     except ModelError as wrong:
         return {"refused": False, "message": str(wrong), "findings": findings}
+    except RecursionError:
+        deep = "the file nests far deeper than a saved model does; check where it came from"
+        return {"refused": True, "message": deep, "findings": [*findings, deep]}
     return {
         "format": formats.by_name(name, found),
         "findings": findings,
@@ -87,6 +92,7 @@ def _skops(path: Path, findings: list[str]) -> dict[str, Any]:
 def _estimator(form: str, path: Path, roots: set[str]) -> dict[str, Any]:
     model = loaders.load_object(form, path)
     signature = describe.sklearn_signature(model)
+    _try_out(model, signature)
     roots &= set(PACKAGES)
     roots |= {"sklearn", "numpy", "scipy", "joblib"}
     if signature.get("needs_frame"):
@@ -96,6 +102,26 @@ def _estimator(form: str, path: Path, roots: set[str]) -> dict[str, Any]:
         "signature": signature,
         "libraries": _versions(roots),
     }
+
+
+def _try_out(model: Any, signature: dict[str, Any]) -> None:
+    """One prediction of the example row: an older model may load and then lack what it needs."""
+    if signature.get("example") is None:
+        return
+    told = Signature.of(signature)
+    try:
+        row = Decoder(told).batch([told.example])
+    except RequestError:  # the example is a guess; the server says so too when it warms up
+        return
+    try:
+        SklearnModel(model, told).predict(row, "default")
+    except (AttributeError, NotImplementedError) as broken:
+        raise ModelError(
+            f"the model loads and cannot predict with the scikit-learn installed here ({broken}); "
+            "save it again with this version, or install the one that it was saved with"
+        ) from broken
+    except (RequestError, ValueError, TypeError, KeyError, IndexError):
+        return  # what the example lacks is no fault of the model
 
 
 def _onnx(path: Path, findings: list[str]) -> dict[str, Any]:
