@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from advisor.catalog.schema import Option
+from advisor.certainty import certainty
 from advisor.prices import shelf
 from advisor.prices.status import PriceStatus, dated
 from advisor.recommendation import PurchaseChoice, Ranked, Recommendation
@@ -174,13 +175,10 @@ def coverage(rows: Sequence[RegionCoverage]) -> str:
 
 def _verdict(need: Requirements, answer: Recommendation) -> list[str]:
     best = answer.ranking[0]
-    sure = f"best in {answer.confidence:.0%} of redraws"
-    if answer.close_call:
-        runner = f" with {answer.ranking[1].name}" if len(answer.ranking) > 1 else ""
-        sure = f"a close call{runner}; {sure}"
     out = [
         f"{best.kind.upper()}: {best.name}",
-        f"  {size_of(best)} in {best.region}, {best.purchase}; {sure}",
+        f"  {size_of(best)} in {best.region}, {best.purchase}",
+        f"  {certainty(answer)}",
         f"  cloud bill {money_range(best)} a month + people's time "
         f"{usd(best.people_monthly_usd)} ({best.people.monthly_hours.expected:.1f} h a month, "
         "assumed)",

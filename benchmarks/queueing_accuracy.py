@@ -32,6 +32,7 @@ def main() -> None:
 def percentiles(servers: tuple[int, ...], loads: tuple[float, ...]) -> None:
     """p95 and p99 of M/G/c: this product's formula and plain M/M/c against simulation."""
     errors: dict[str, list[tuple[float, float, float]]] = {}
+    places: dict[str, list[tuple[float, float, str]]] = {}
     print("Error of p95 in %, plain M/M/c / this product\n")
     print("| service | c | " + " | ".join(f"rho {rho}" for rho in loads) + " |")
     print("|---|---|" + "---|" * len(loads))
@@ -41,10 +42,12 @@ def percentiles(servers: tuple[int, ...], loads: tuple[float, ...]) -> None:
             for rho in loads:
                 seen = responses(kind, c, rho, seed=c, **enough(rho, cv * cv))
                 p95, p99 = np.quantile(seen, [0.95, 0.99])
+                noise = _standard_error(seen) / p95 * 100
                 ours = _error(response_percentile_ms(95, c * rho, 1000, cv, c) / 1000, p95)
                 ours99 = _error(response_percentile_ms(99, c * rho, 1000, cv, c) / 1000, p99)
                 plain = _error(_exponential_p95(c, rho), p95)
                 errors.setdefault(kind, []).append((ours, plain, ours99))
+                places.setdefault(kind, []).append((ours, noise, f"c = {c}, rho = {rho}"))
                 cells.append(f"{plain:+.0f} / {ours:+.1f}")
             print(f"| {kind} | {c} | " + " | ".join(cells) + " |", flush=True)
     print("\n| service times | p95: median, largest | p95 by M/M/c | p99: median, largest |")
@@ -61,6 +64,21 @@ def percentiles(servers: tuple[int, ...], loads: tuple[float, ...]) -> None:
             f"| {label} | {middle[0]:.1f}, {largest[0]:.1f} % | {middle[1]:.0f}, "
             f"{largest[1]:.0f} % | {middle[2]:.1f}, {largest[2]:.1f} % |"
         )
+    print("\nThe worst p95 of each, with the standard error of the simulation and its place:\n")
+    for kind, found in places.items():
+        off, noise, place = max(found, key=lambda cell: abs(cell[0]))
+        print(f"- {kind}: {off:+.1f} ± {noise:.1f} % at {place}")
+    every = sorted(noise for found in places.values() for _off, noise, _place in found)
+    print(
+        f"\nStandard error of the simulated p95: median {every[len(every) // 2]:.2f} %, "
+        f"largest {every[-1]:.2f} %"
+    )
+
+
+def _standard_error(seen: np.ndarray, groups: int = 20) -> float:
+    """Of p95: the queues are independent, so are groups of them. `seen`: (customers, queues)."""
+    each = [np.quantile(part, 0.95) for part in np.array_split(seen, groups, axis=1)]
+    return float(np.std(each, ddof=1) / math.sqrt(groups))
 
 
 def _error(predicted: float, seen: float) -> float:

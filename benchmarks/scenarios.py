@@ -3,9 +3,10 @@
 python -m benchmarks.scenarios           the table, about a minute
 python -m benchmarks.scenarios --quick   without the other readings of what a text leaves open
 
-A case is a choice that somebody published: tests/data/expert_cases.yaml (the yardstick),
-tests/data/further_cases.yaml (made to try the advisor on what it was not built around) and
-tests/data/held_out_cases.yaml (written when the scales and rules were final).
+A case is a choice and who would make it. Those of tests/data/expert_cases.yaml (the yardstick) are
+published; further_cases.yaml (to try the advisor on what it was not built around), held_out_cases.yaml
+and fresh_cases.yaml (both written when the scales and rules were final) were made from published
+guidance and limits, and a few of the last are judgement.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from advisor.whatif import with_answer
 from advisor.workload import Workload, resolve
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-FILES = ("expert_cases.yaml", "further_cases.yaml", "held_out_cases.yaml")
+FILES = ("expert_cases.yaml", "further_cases.yaml", "held_out_cases.yaml", "fresh_cases.yaml")
 SPREAD = 0.5
 HOURS = np.linspace(1 - SPREAD, 1 + SPREAD, 11)
 DRAWS = 2000

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
+from advisor.certainty import headline
 from advisor.plain_text import one_line
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
@@ -172,8 +173,7 @@ def _speed(need: Requirements, answer: Recommendation, best: Ranked) -> str:
 
 
 def _sure(need: Requirements, answer: Recommendation, best: Ranked) -> str:
-    said = f"best in {fmt.percent(answer.confidence)} of draws"
-    return f"close call, {said}" if answer.close_call else said
+    return headline(answer)
 
 
 def _runner_up(need: Requirements, answer: Recommendation, best: Ranked) -> str:

@@ -19,8 +19,8 @@ from advisor.prices.book import PriceBook
 from advisor.recommendation import Ranked, Reason, Recommendation, Result
 from advisor.record.words import (
     answer_value,
-    certainty,
     expected_response,
+    how_sure,
     money_range,
     problem,
     size_of,
@@ -142,7 +142,7 @@ def _outcome(answer: Recommendation, best: Ranked | None) -> str:
     if best is None:
         return "No option fits the requirements."
     because = "; ".join(r.because for r in best.reasons if r.points >= 0) or _strongest(best)
-    return f"Chosen option: “{best.name}” ({best.kind}), because {because}. {certainty(answer)}"
+    return f"Chosen option: “{best.name}” ({best.kind}), because {because}. {how_sure(answer)}"
 
 
 def _strongest(best: Ranked) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from advisor.certainty import certainty
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
 
@@ -87,14 +88,10 @@ def problem(need: Requirements) -> str:
     )
 
 
-def certainty(answer: Recommendation) -> str:
+def how_sure(answer: Recommendation) -> str:
     """How sure the first place is, and who comes second."""
-    sure = (
-        "It is a close call"
-        if answer.close_call
-        else f"It was best in {answer.confidence:.0%} of redraws of the uncertain inputs"
-    )
+    sure = certainty(answer)
     if len(answer.ranking) < 2:
         return f"{sure}."
     second = answer.ranking[1]
-    return f"{sure}; the runner-up is {second.name} at {usd(second.total_monthly_usd)} a month."
+    return f"{sure}. The runner-up is {second.name} at {usd(second.total_monthly_usd)} a month."

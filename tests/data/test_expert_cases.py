@@ -9,8 +9,8 @@ from advisor.recommend import recommend
 from benchmarks.scenarios import Case, cases, held
 
 EXPERTS, FURTHER = cases("expert_cases.yaml"), cases("further_cases.yaml")
-HELD_OUT = cases("held_out_cases.yaml")
-EVERY = (*EXPERTS, *FURTHER, *HELD_OUT)
+HELD_OUT, FRESH = cases("held_out_cases.yaml"), cases("fresh_cases.yaml")
+EVERY = (*EXPERTS, *FURTHER, *HELD_OUT, *FRESH)
 MAY_DIFFER = 2
 
 
@@ -40,7 +40,9 @@ def test_the_answer_is_the_experts_or_has_its_reason(
 
 
 @pytest.mark.parametrize(
-    "every", [EXPERTS, FURTHER, HELD_OUT], ids=["experts", "further", "held out"]
+    "every",
+    [EXPERTS, FURTHER, HELD_OUT, FRESH],
+    ids=["experts", "further", "held out", "fresh"],
 )
 def test_few_may_differ(every: tuple[Case, ...]) -> None:
     assert sum(bool(case.differs) for case in every) <= MAY_DIFFER

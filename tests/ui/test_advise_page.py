@@ -397,9 +397,9 @@ def test_a_close_call_names_both(open_app: Open, monkeypatch: pytest.MonkeyPatch
     close = sample.recommendation().model_copy(update={"close_call": True, "confidence": 0.52})
     monkeypatch.setattr(advice, "verdict", lambda need, policies=(): close)
     app = open_app()
-    said = next(m.value for m in app.markdown if "Close call between" in m.value)
-    assert "Sagemaker realtime" in said
+    said = next(m.value for m in app.markdown if "Read both" in m.value)
     assert "Ecs fargate" in said
+    assert "on points" in said
     assert "52 %" in said
 
 

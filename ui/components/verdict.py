@@ -11,6 +11,7 @@ import streamlit as st
 
 from advisor import explain
 from advisor.arguments import reasons_for, strongest_against
+from advisor.certainty import certainty, headline
 from advisor.recommendation import Ranked, Recommendation, Relaxation
 from advisor.requirements import Mode, Requirements
 from ui import format as fmt
@@ -52,21 +53,17 @@ def confidence(answer: Recommendation) -> None:
         "Uncertain inputs (service time, volume, hours of people's time) and your priorities were "
         f"redrawn a few thousand times; this option came out first in {share} of the draws."
     )
+    said = headline(answer)
+    label = said[0].upper() + said[1:]
     if answer.close_call:
-        st.badge("Close call", color="orange", icon=":material/balance:", help=draws)
+        st.badge(label, color="orange", icon=":material/balance:", help=draws)
         return
-    st.badge(f"Best in {share} of draws", color="gray", help=draws)
+    st.badge(label, color="gray", help=draws)
 
 
 def close_call(answer: Recommendation) -> str:
     """Between which two it is close, and by how much: for st.markdown."""
-    first, second = answer.ranking[:2]
-    apart = (first.score - second.score) / first.score if first.score > 0 else 0.0
-    return fmt.escape(
-        f"Close call between {first.name} and {second.name}: the first is best in "
-        f"{fmt.percent(answer.confidence)} of draws, and their scores are {fmt.percent(apart)} "
-        "apart. Read both before you decide."
-    )
+    return fmt.escape(f"{certainty(answer)}. Read both before you decide.")
 
 
 def figures(need: Requirements, ranked: Ranked) -> None:
