@@ -19,6 +19,7 @@ from deploy.targets.batch import BatchTarget
 from deploy.targets.ec2 import Ec2Target
 from deploy.targets.ecs import EcsTarget
 from deploy.targets.lambda_api import LambdaTarget
+from deploy.targets.sagemaker import SageMakerTarget
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow]
 
@@ -29,6 +30,11 @@ NIGHTLY: dict[str, Any] = {
 BUSY: dict[str, Any] = {"traffic": {"requests_per_month": 400_000_000, "pattern": "business-hours"}}
 READY: dict[str, Any] = BUSY | {"service": {"cold_starts_ok": False}}
 READY["traffic"] = BUSY["traffic"] | {"requests_per_month": 40_000_000}
+QUEUED: dict[str, Any] = {
+    "model": {"service_time_ms": 4000},
+    "traffic": {"mode": "async", "requests_per_month": 2_000_000},
+    "service": {"p95_ms": None, "deadline_h": 1},
+}
 TARGETS: dict[str, tuple[type[StackTarget], dict[str, Any]]] = {
     "ecs-fargate": (EcsTarget, BUSY),
     "ecs-ec2": (EcsTarget, BUSY),
@@ -36,6 +42,8 @@ TARGETS: dict[str, tuple[type[StackTarget], dict[str, Any]]] = {
     "aws-batch": (BatchTarget, NIGHTLY),
     "lambda-url": (LambdaTarget, READY),
     "lambda-apigateway": (LambdaTarget, READY),
+    "sagemaker-serverless": (SageMakerTarget, READY),
+    "sagemaker-async": (SageMakerTarget, QUEUED),
 }
 CALLS = (
     "codebuild.StartBuild", "cloudformation.ExecuteChangeSet", "cloudformation.DescribeStacks",

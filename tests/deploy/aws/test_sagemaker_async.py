@@ -30,6 +30,7 @@ def target(emulator: Emulator) -> SageMakerTarget:
     return SageMakerTarget(AwsSettings(poll_seconds=QUICK))
 
 
+@pytest.mark.slow
 def test_a_queue_from_nothing_to_answers_and_gone(
     target: SageMakerTarget, emulator: Emulator, onnx_model: Path, tmp_path: Path
 ) -> None:
