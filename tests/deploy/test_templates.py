@@ -210,6 +210,7 @@ USED_BY_FUNCTIONS = {
 FAMILIES = {"lambda.yaml": ("Function", ("FunctionPolicy",))}
 OF_CONTAINERS = ("Container", ("ContainerNetworkPolicy", "ContainerPolicy", "ContainerIamPolicy"))
 OWN_TAGS = {"mda:managed-by", "mda:owner"}
+UPDATABLE_TAGS = {"mda:owner", "mda:scenario", "mda:expires-on"}
 DEPLOYMENT_TAGS = OWN_TAGS | {"mda:deployment", "mda:scenario", "mda:expires-on"}
 UNTAGGED = {"AWS::IAM::ManagedPolicy"}  # the registry has no tags for them in a template
 KEEPS_DATA = {"AWS::S3::Bucket", "AWS::ECR::Repository", "AWS::Logs::LogGroup"}
@@ -377,7 +378,22 @@ def test_what_can_be_tagged_is_tagged(template: Template) -> None:
         if taggable:
             tags = resource["Properties"].get("Tags", [])
             found = set(tags) if isinstance(tags, dict) else {tag["Key"] for tag in tags}
-            assert wanted <= found, logical_id
+            fixed = "/properties/Tags" in schema.get("createOnlyProperties", [])
+            assert (wanted - UPDATABLE_TAGS if fixed else wanted) <= found, logical_id
+
+
+def test_another_hour_or_owner_replaces_nothing(template: Template) -> None:
+    """Tags that can only be set once, and those of which a machine is made, name no parameter that
+    an update changes."""
+    for logical_id, resource in template.content["Resources"].items():
+        kind, properties = resource["Type"], resource["Properties"]
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+        if "/properties/Tags" in schema.get("createOnlyProperties", []):
+            said = json.dumps(properties.get("Tags", {}))
+            for parameter in ("ExpiresOn", "Owner", "Scenario"):
+                assert parameter not in said, (logical_id, parameter)
+        for made in ("LaunchTemplateData", "ComputeResources"):
+            assert "ExpiresOn" not in json.dumps(properties.get(made, {})), logical_id
 
 
 def test_what_holds_data_says_what_happens_to_it(template: Template) -> None:
