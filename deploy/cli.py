@@ -1,4 +1,4 @@
-"""The terminal: plan, apply, status, predict, destroy, list, loadtest.
+"""The terminal: plan, discard, apply, status, predict, destroy, list, loadtest, selftest.
 
 Exit codes: 0 done; 2 the input is wrong (one line on stderr); 3 nothing fits; 1 anything else.
 """
@@ -8,25 +8,28 @@ from __future__ import annotations
 import argparse
 import json
 import mimetypes
-import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
-from pydantic import BaseModel, ValidationError
+from typing import Literal
 
 from advisor import terminal
 from advisor.errors import DeployError, InputError
 from advisor.terminal import FAILED, OK
 from deploy import loadtest_cli, measure_cli
+from deploy.asking import (
+    agreed,
+    print_json,
+    print_table,
+    read_plan,
+    user,
+    with_format,
+    write_plan,
+)
 from deploy.expiry import left, lifetime
-from deploy.files import write_atomically
-from deploy.target import PLAN_VERSION, Plan
+from deploy.target import Plan
 
-MAX_PLAN_BYTES = 5_000_000
 OTHER_RUNS_LIMIT_S = 600
 COLUMNS = ("NAME", "OPTION", "TARGET", "STATE", "ENDPOINT")
 
@@ -66,18 +69,22 @@ def _parser() -> argparse.ArgumentParser:
         help='a trial: the account takes it down by itself, after "45m", "4h", "2d"; or "never"',
     )
     plan.add_argument("--policies", nargs="+", default=[], metavar="FILE", type=Path)
-    _with_format(plan)
+    with_format(plan)
     plan.set_defaults(run=_plan)
+
+    discard = commands.add_parser("discard", help="take away what planning wrote, unapplied")
+    discard.add_argument("plan", type=Path, metavar="PLAN")
+    discard.set_defaults(run=_discard)
 
     apply = commands.add_parser("apply", help="carry out a plan and prove it with a prediction")
     apply.add_argument("plan", type=Path, metavar="PLAN")
     apply.add_argument("--yes", action="store_true", help="do not ask")
-    _with_format(apply)
+    with_format(apply)
     apply.set_defaults(run=_apply)
 
     status = commands.add_parser("status", help="what is really there")
     status.add_argument("name", metavar="NAME")
-    _with_format(status)
+    with_format(status)
     status.set_defaults(run=_status)
 
     predict = commands.add_parser("predict", help="one request to the endpoint")
@@ -89,12 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     destroy = commands.add_parser("destroy", help="remove everything of a deployment")
     destroy.add_argument("name", metavar="NAME")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
-    _with_format(destroy)
+    with_format(destroy)
     destroy.set_defaults(run=_destroy)
 
     listed = commands.add_parser("list", help="the deployments there are")
     listed.add_argument("--all", action="store_true", help="also those that are gone")
-    _with_format(listed)
+    with_format(listed)
     listed.set_defaults(run=_list)
     loadtest_cli.add_commands(commands)
     return parser
@@ -110,15 +117,15 @@ def _plan(arguments: argparse.Namespace) -> int:
         load(arguments.requirements),
         name=arguments.name,
         public=arguments.public,
-        owner=_user(),
+        owner=user(),
         policies=arguments.policies,
         settings={} if arguments.port is None else {"port": arguments.port},
         expires_in=_expires_in(arguments.expires_in),
         warn=lambda said: print(f"deploy: {said}", file=sys.stderr),
     )
-    _write(arguments.out, plan)
+    write_plan(arguments.out, plan)
     if arguments.format == "json":
-        _print_json(plan)
+        print_json(plan)
         return OK
     print(_in_words(plan))
     print(f"\nThe plan is in {arguments.out}. Carry it out: python -m deploy apply {arguments.out}")
@@ -133,11 +140,23 @@ def _apply(arguments: argparse.Namespace) -> int:
     from deploy import runs
     from deploy.run_steps import check_not_stale
 
-    plan = _read(arguments.plan)
+    plan = read_plan(arguments.plan)
     check_not_stale(plan)
-    if not arguments.yes and not _agreed(_in_words(plan), f"Apply {plan.name}?"):
+    if not arguments.yes and not agreed(_in_words(plan), f"Apply {plan.name}?"):
         return FAILED
-    return _carry_out(lambda: runs.start_apply(plan, by=_user()), arguments.format)
+    return _carry_out(lambda: runs.start_apply(plan, by=user()), arguments.format)
+
+
+def _discard(arguments: argparse.Namespace) -> int:
+    from deploy.registry import target
+
+    plan = read_plan(arguments.plan)
+    gone = target(plan.target).discard(plan)
+    for what in gone:
+        print(f"Removed {what}")
+    if not gone:
+        print(f"Nothing that planning {plan.name} wrote is there; nothing was changed")
+    return OK
 
 
 def _destroy(arguments: argparse.Namespace) -> int:
@@ -150,9 +169,9 @@ def _destroy(arguments: argparse.Namespace) -> int:
         f"Account     {plan.account}\nRegion      {plan.region}\n"
         + "".join(f"Removes     {r.kind} {r.name}\n" for r in plan.resources)
     )
-    if not arguments.yes and not _agreed(what.rstrip(), f"Destroy {plan.name}?"):
+    if not arguments.yes and not agreed(what.rstrip(), f"Destroy {plan.name}?"):
         return FAILED
-    return _carry_out(lambda: runs.start_destroy(plan.name, by=_user()), arguments.format)
+    return _carry_out(lambda: runs.start_destroy(plan.name, by=user()), arguments.format)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -162,7 +181,7 @@ def _status(arguments: argparse.Namespace) -> int:
     plan = runs.deployment(arguments.name).plan
     status = target(plan.target).status(plan)
     if arguments.format == "json":
-        _print_json(status)
+        print_json(status)
         return OK
     print(f"{status.name}: {status.state} — {status.message}")
     if status.expires_at is not None:
@@ -197,17 +216,13 @@ def _list(arguments: argparse.Namespace) -> int:
 
     found = runs.deployments(destroyed=arguments.all)
     if arguments.format == "json":
-        _print_json(found)
+        print_json(found)
         return OK
     if not found:
         print("There are no deployments. Make one: python -m deploy plan --help")
         return OK
     rows = [COLUMNS, *((d.name, d.option, d.target, d.state, d.endpoint or "-") for d in found)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    for row in rows:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+    print_table(rows)
     return OK
 
 
@@ -232,7 +247,7 @@ def _carry_out(begin: Callable[[], str], output: str) -> int:
     finally:
         runs.shutdown(finish_s)
     if output == "json":
-        _print_json(run)
+        print_json(run)
     if run.error is not None:
         raise _RunFailedError(run.error, run.exit_code or FAILED)
     if output != "json" and run.kind == "apply":
@@ -258,17 +273,6 @@ def _show_endpoint(name: str) -> None:
     if "curl" in status.snippets:
         print(status.snippets["curl"])
     print(f"Take it down: python -m deploy destroy {name}")
-
-
-def _agreed(what: str, question: str) -> bool:
-    """Show it and ask. Raises InputError when there is nobody to ask."""
-    print(what)
-    if not sys.stdin.isatty():
-        raise InputError("nobody is there to agree (input is not a terminal); pass --yes to go on")
-    agreed = input(f"\n{question} [y/N] ").strip().lower() in ("y", "yes")
-    if not agreed:
-        print("Nothing was changed.")
-    return agreed
 
 
 def _in_words(plan: Plan) -> str:
@@ -304,59 +308,3 @@ def _until(plan: Plan) -> str:
     if plan.expires_at is None:
         return "it is destroyed"
     return f"{plan.expires_at:%Y-%m-%d %H:%M} UTC ({left(plan.expires_at)}), by itself"
-
-
-def _write(path: Path, plan: Plan) -> None:
-    try:
-        write_atomically(path, plan.model_dump_json(indent=2) + "\n")
-    except OSError as error:
-        raise InputError(
-            f"cannot write the plan to {path}: {error.strerror}; name a file that can be written"
-        ) from None
-
-
-def _read(path: Path) -> Plan:
-    """A plan from a JSON or YAML file. Raises InputError."""
-    try:
-        if path.stat().st_size > MAX_PLAN_BYTES:
-            raise InputError(f"{path} has {path.stat().st_size:,} bytes; that is no plan")
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror}; name a file that `plan` wrote"
-        ) from None
-    except (UnicodeDecodeError, RecursionError, yaml.YAMLError):
-        raise InputError(
-            f"{path} is neither JSON nor YAML; name a file that `plan` wrote"
-        ) from None
-    try:
-        plan = Plan.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "it"
-        raise InputError(
-            f"{path} is not a plan: {where}: {first['msg']}; make one with python -m deploy plan"
-        ) from None
-    if plan.plan_version != PLAN_VERSION:
-        raise InputError(
-            f"{path} has plan_version {plan.plan_version}, this product reads {PLAN_VERSION}; "
-            "plan again"
-        )
-    return plan
-
-
-def _print_json(data: BaseModel | Sequence[BaseModel]) -> None:
-    plain: Any = (
-        data.model_dump(mode="json")
-        if isinstance(data, BaseModel)
-        else [one.model_dump(mode="json") for one in data]
-    )
-    print(json.dumps(plain, indent=2, ensure_ascii=False))
-
-
-def _with_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-
-
-def _user() -> str:
-    return os.environ.get("USER", "")

@@ -151,6 +151,12 @@ class Target(abc.ABC):
         """What apply would do. Creates nothing that bills. Raises PreflightError on a blocking
         finding, naming all of them."""
 
+    def discard(self, plan: Plan) -> list[str]:
+        """Take away what planning wrote into an account, of a plan that nobody applies; what went.
+
+        Fine to repeat; touches nothing that runs. Here planning writes nothing."""
+        return []
+
     @abc.abstractmethod
     def apply(self, plan: Plan, emit: Emit) -> Status:
         """Carry out the plan. Idempotent: a second apply of the same plan finds what is there.

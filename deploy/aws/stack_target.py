@@ -228,15 +228,18 @@ class StackTarget(Target):
             emit(Event(step="destroy", level="done", message=done))
         return DestroyReport(name=plan.name, removed=removed, kept=kept, left_behind=left)
 
-    def discard(self, plan: Plan) -> None:
+    def discard(self, plan: Plan) -> list[str]:
         """Take away the change sets of a plan that nobody applies, and the empty stacks of them."""
+        check_name(plan.name)
         stacks = Stacks(self._aws(plan.region))
-        for stack, arn in (
-            (stack_name(plan.name), plan.parameters["change_set"]),
-            (STACK_NAME, plan.parameters["bootstrap_change_set"]),
-        ):
-            if arn is not None:
-                stacks.drop(stack, arn)
+        return [
+            f"the change set of the stack {stack}"
+            for stack, arn in (
+                (stack_name(plan.name), plan.parameters.get("change_set")),
+                (STACK_NAME, plan.parameters.get("bootstrap_change_set")),
+            )
+            if arn is not None and stacks.drop(stack, arn)
+        ]
 
     def _completed(self, request: PlanRequest, bundle_hash: str, stacks: Stacks) -> Wanted:
         """What is wanted, and which image of the version before is kept for going back to it."""

@@ -159,18 +159,21 @@ class Stacks:
                 self._client.cancel_update_stack(StackName=stack.id)
         self._follow(stack.id, emit, before_last_operation(self._events(stack.id)), begun=True)
 
-    def drop(self, stack: str, change_set: str) -> None:
-        """Delete a change set that nobody wants, and the empty stack that it was made under."""
+    def drop(self, stack: str, change_set: str) -> bool:
+        """Delete a change set that nobody wants, and the empty stack that it was made under.
+
+        False when it is gone already, or was executed."""
         try:
             described = self._describe(stack, change_set)
         except DeployError as error:
             if "does not exist" in message_of(error):
-                return
+                return False
             raise
         if described["ExecutionStatus"].startswith("EXECUTE_"):
-            return  # history by now
+            return False  # history by now
         under = self.find(described["StackId"])
         self._forget(stack, described["ChangeSetId"], under is not None and under.is_review)
+        return True
 
     def delete(self, name: str, emit: Emit) -> bool:
         """Delete a stack and prove it gone; False when there was none.

@@ -106,6 +106,8 @@ def test_the_whole_way(
         assert told in planned.stdout
     assert json.loads(out.read_text())["target"] == "local"
 
+    dropped = deploy("discard", out)  # planning for this machine writes nothing
+    assert (dropped.returncode, "nothing was changed" in dropped.stdout) == (0, True)
     asked = deploy("apply", out)
     assert "--yes" in one_line(asked, 2)
     assert "$0.00" in asked.stdout  # shown before asking
@@ -253,6 +255,7 @@ def test_files_that_are_not_what_they_should_be(
         deploy(*plan_arguments("docker-host", onnx_model, requirements_file, nowhere)), 2
     )
     assert "cannot read" in one_line(deploy("apply", out, "--yes"), 2)
+    assert "cannot read" in one_line(deploy("discard", out), 2)
     out.write_text("{")
     assert "neither JSON nor YAML" in one_line(deploy("apply", out, "--yes"), 2)
     out.write_text("name: only")

@@ -15,10 +15,9 @@ from advisor.recommendation import Ranked
 from advisor.requirements import Requirements
 from deploy import runs
 from deploy.artifact import Artifact
-from deploy.aws.stack_target import StackTarget
 from deploy.registry import target
 from deploy.requests import PlanRequest, suggest_name
-from deploy.target import Plan
+from deploy.target import Plan, Target
 from ui import advice, guard, nav, state
 from ui import format as fmt
 from ui.answers import decode, to_requirements
@@ -169,7 +168,7 @@ def _make(request: Callable[[], PlanRequest], to: str, wanted: tuple[object, ...
 def _discard(plan: Plan) -> None:
     """Where planning wrote something into an account: a way to take that away again."""
     there = target(plan.target)
-    if not (plan.writes_at_plan_time and isinstance(there, StackTarget)):
+    if not plan.writes_at_plan_time:
         return
     st.button(
         "Discard this plan",
@@ -180,7 +179,7 @@ def _discard(plan: Plan) -> None:
     )
 
 
-def _take_away(there: StackTarget, plan: Plan) -> None:
+def _take_away(there: Target, plan: Plan) -> None:
     try:
         guard.require()
         there.discard(plan)

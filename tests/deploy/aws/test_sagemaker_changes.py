@@ -17,6 +17,7 @@ from advisor.errors import (
     RunCancelledError,
     StalePlanError,
 )
+from deploy.aws.bootstrap import STACK_NAME
 from deploy.aws.session import AwsSettings
 from deploy.target import Event, Plan
 from deploy.targets.sagemaker import SageMakerTarget
@@ -281,7 +282,8 @@ def test_a_plan_nobody_wants_is_taken_away_whole(
     target: SageMakerTarget, emulator: Emulator, onnx_model: Path
 ) -> None:
     plan = target.plan(asked(onnx_model))
-    target.discard(plan)
+    assert target.discard(plan) == [f"the change set of the stack {STACK_NAME}"]
+    assert target.discard(plan) == []
     assert nothing_is_left(emulator)
     with pytest.raises(StalePlanError):
         target.apply(plan, Log())

@@ -177,9 +177,9 @@ def test_applying_an_old_plan_never_deletes_a_stack_that_stands(
 
 def test_dropping_a_plan_takes_its_review_stack_away(stacks: Stacks, emulator: Emulator) -> None:
     change_set = prepared(stacks)
-    stacks.drop("mda-test", change_set.arn)
+    assert stacks.drop("mda-test", change_set.arn)
     assert emulator.state()["stacks"] == {}
-    stacks.drop("mda-test", change_set.arn)  # again is fine
+    assert not stacks.drop("mda-test", change_set.arn)  # again is fine
     with pytest.raises(StalePlanError, match="gone"):
         stacks.read("mda-test", change_set.arn, creates=True)
 
