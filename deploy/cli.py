@@ -17,7 +17,7 @@ from typing import Literal
 from advisor import terminal
 from advisor.errors import DeployError, InputError
 from advisor.terminal import FAILED, OK
-from deploy import loadtest_cli, measure_cli
+from deploy import loadtest_cli, measure_cli, selftest_cli
 from deploy.asking import (
     agreed,
     print_json,
@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     with_format(listed)
     listed.set_defaults(run=_list)
     loadtest_cli.add_commands(commands)
+    selftest_cli.add_commands(commands)
     return parser
 
 

@@ -1,33 +1,47 @@
-"""python -m deploy.aws: the commands that a real account is tried with."""
+"""The commands that a real account is tried with: `selftest`, and what is bootstrapped there."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from emulator.client import REGION, Emulator
 
 from deploy.aws.__main__ import main
+from deploy.cli import main as deploy
 
 pytestmark = pytest.mark.emulator
 
+SELFTEST = ["selftest", "--target", "sagemaker-realtime", "--region", REGION]
 
-def test_smoke_status_and_remove(
-    emulator: Emulator, onnx_model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+
+def test_selftest_status_and_remove(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--region", REGION]) == 0
     assert "the first apply makes the stack" in capsys.readouterr().out
-    assert main(["smoke", "--region", REGION, str(onnx_model), "--yes"]) == 0
+    assert deploy([*SELFTEST, "--yes"]) == 0
     told = capsys.readouterr().out
-    assert "create AWS::SageMaker::Endpoint mda-smoke-test" in told
-    assert "Prediction in" in told
+    assert "# Self-test of sagemaker-realtime: passed" in told
+    for verb in ("apply", "predict", "destroy"):
+        assert f"| {verb} | yes |" in told
     assert "Left behind: nothing" in told
+    assert emulator.state()["schedules"] == {}
     assert main(["status", "--region", REGION]) == 0
     assert "model-deployment-advisor: current" in capsys.readouterr().out
     assert main(["remove", "--region", REGION, "--yes"]) == 0
     assert emulator.state()["stacks"] == {}
     assert main(["remove", "--region", REGION, "--yes"]) == 0
     assert capsys.readouterr().out.endswith("There was nothing to remove\n")
+
+
+@pytest.mark.slow
+def test_a_selftest_that_fails_takes_down_what_it_made(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emulator.fault("create AWS::SageMaker::Endpoint", "", "Insufficient capacity")
+    assert deploy([*SELFTEST, "--yes"]) == 1
+    told = capsys.readouterr().out
+    assert "# Self-test of sagemaker-realtime: FAILED" in told
+    assert "Insufficient capacity" in told
+    assert "| destroy | yes |" in told
+    assert "Left behind: nothing" in told
 
 
 def test_errors_are_one_line_and_no_traceback(
@@ -40,9 +54,13 @@ def test_errors_are_one_line_and_no_traceback(
     assert "no AWS credentials" in told
 
 
-def test_saying_no_takes_the_plan_away(
-    emulator: Emulator, onnx_model: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("more", "told"), [([], "pass --yes"), (["--yes", "--max-usd", "0"], "--max-usd is 0.00")]
+)
+def test_refusing_takes_the_plan_away(
+    more: list[str], told: str, emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("builtins.input", lambda _: "n")
-    assert main(["smoke", "--region", REGION, str(onnx_model)]) == 1
+    assert deploy([*SELFTEST, *more]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert told in line
     assert emulator.state()["stacks"] == {}
