@@ -10,12 +10,12 @@ import json
 import mimetypes
 import sys
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from advisor import terminal
-from advisor.errors import DeployError, InputError
+from advisor.errors import AdvisorError, DeployError, InputError
 from advisor.terminal import FAILED, OK
 from deploy import loadtest_cli, measure_cli, selftest_cli
 from deploy.asking import (
@@ -28,10 +28,11 @@ from deploy.asking import (
     write_plan,
 )
 from deploy.expiry import left, lifetime
+from deploy.run_models import Deployment
 from deploy.target import Plan
 
 OTHER_RUNS_LIMIT_S = 600
-COLUMNS = ("NAME", "OPTION", "TARGET", "STATE", "ENDPOINT")
+COLUMNS = ("NAME", "OPTION", "TARGET", "STATE", "EXPIRY", "ENDPOINT")
 
 
 class _RunFailedError(DeployError):
@@ -94,13 +95,20 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     destroy = commands.add_parser("destroy", help="remove everything of a deployment")
-    destroy.add_argument("name", metavar="NAME")
+    which = destroy.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", metavar="NAME", nargs="?")
+    which.add_argument("--all", action="store_true", help="every deployment")
+    destroy.add_argument("--region", help="also what of ours stands there and is not kept here")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     with_format(destroy)
     destroy.set_defaults(run=_destroy)
 
     listed = commands.add_parser("list", help="the deployments there are")
     listed.add_argument("--all", action="store_true", help="also those that are gone")
+    listed.add_argument(
+        "--account", action="store_true", help="what stands in the account, whoever made it"
+    )
+    listed.add_argument("--region", help="of the account")
     with_format(listed)
     listed.set_defaults(run=_list)
     loadtest_cli.add_commands(commands)
@@ -161,8 +169,22 @@ def _discard(arguments: argparse.Namespace) -> int:
 
 
 def _destroy(arguments: argparse.Namespace) -> int:
-    from deploy import runs
+    from deploy import account_cli, runs
 
+    if arguments.all:
+        return account_cli.destroy_all(
+            arguments.region,
+            yes=arguments.yes,
+            destroy_recorded=lambda name: _carry_out(
+                lambda: runs.start_destroy(name, by=user()), arguments.format
+            ),
+        )
+    region = arguments.region
+    here = {(d.name, d.plan.region) for d in runs.deployments(destroyed=True)}
+    if region and (arguments.name, region) not in here:
+        return account_cli.destroy_unrecorded(
+            arguments.name, region, yes=arguments.yes, output=arguments.format
+        )
     found = runs.deployment(arguments.name)
     plan = found.plan
     what = (
@@ -213,18 +235,43 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from deploy import runs
+    from deploy import account_cli, runs
 
-    found = runs.deployments(destroyed=arguments.all)
+    if arguments.account:
+        return account_cli.list_account(arguments.region, arguments.format)
+    if arguments.region:
+        raise InputError("--region goes with --account; the list kept here has every region")
+    found = [_as_it_is(d) for d in runs.deployments(destroyed=True)]
+    found = [d for d in found if arguments.all or d.state != "destroyed"]
     if arguments.format == "json":
         print_json(found)
         return OK
     if not found:
         print("There are no deployments. Make one: python -m deploy plan --help")
         return OK
-    rows = [COLUMNS, *((d.name, d.option, d.target, d.state, d.endpoint or "-") for d in found)]
-    print_table(rows)
+    rows = [(d.name, d.option, d.target, d.state, _expiry(d), d.endpoint or "-") for d in found]
+    print_table([COLUMNS, *rows])
     return OK
+
+
+def _as_it_is(found: Deployment) -> Deployment:
+    """The platform's word for a trial whose hour has passed: nobody here took it down."""
+    from deploy.registry import target
+
+    ends = found.plan.expires_at
+    if found.state == "destroyed" or ends is None or ends > datetime.now(UTC):
+        return found
+    try:
+        state = target(found.target).status(found.plan).state
+    except AdvisorError as error:
+        print(f"deploy: {found.name}: {error}", file=sys.stderr)
+        state = "unknown"
+    return found.model_copy(update={"state": state})
+
+
+def _expiry(found: Deployment) -> str:
+    ends = found.plan.expires_at
+    return "-" if ends is None or found.state == "destroyed" else left(ends)
 
 
 def _carry_out(begin: Callable[[], str], output: str) -> int:

@@ -26,6 +26,7 @@ class Stack:
     outputs: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
 
     @property
     def image_tag(self) -> str:
@@ -128,6 +129,7 @@ def stack_of(raw: dict[str, Any]) -> Stack:
         parameters={
             p["ParameterKey"]: p.get("ParameterValue", "") for p in raw.get("Parameters", [])
         },
+        created_at=raw.get("CreationTime"),
     )
 
 

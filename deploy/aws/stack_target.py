@@ -178,7 +178,7 @@ class StackTarget(Target):
         stack = stacks.find(stack_name(plan.name))
         if stack is None:
             return self._status(plan, Seen("destroyed", _gone(plan)))
-        state = _state_of(stack)
+        state = state_of(stack)
         if state != "running":
             said = stack.status.lower().replace("_", " ")
             reason = f": {stack.reason}" if stack.reason else ""
@@ -331,7 +331,8 @@ def _sentence(finding: Finding) -> str:
     return f"{finding.message}; {finding.fix}" if finding.fix else finding.message
 
 
-def _state_of(stack: Stack) -> State:
+def state_of(stack: Stack) -> State:
+    """What CloudFormation's status means for the deployment."""
     if stack.is_review:
         return "planned"
     if stack.status == "DELETE_IN_PROGRESS":
