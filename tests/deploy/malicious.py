@@ -362,6 +362,17 @@ def endless_text(folder: Path, canary: str) -> Path:
     return dump(folder / "model.pkl", b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"x" * 50)
 
 
+def endless_text_packed(folder: Path, canary: str) -> Path:
+    """The same text in a gzip file, whose unpacked length nobody knows beforehand."""
+    data = b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"x" * 50
+    return dump(folder / "model.joblib", gzip.compress(data))
+
+
+def endless_bytearray(folder: Path, canary: str) -> Path:
+    """A bytearray that says it has 2**60 bytes: Python's unpickler makes room for them first."""
+    return dump(folder / "model.pkl", b"\x80\x05\x96" + struct.pack("<Q", 1 << 60) + b"x" * 50)
+
+
 def huge_frame(folder: Path, canary: str) -> Path:
     """A frame header that promises far more than the file holds."""
     return dump(folder / "model.pkl", b"\x80\x04\x95" + struct.pack("<Q", 1 << 50) + b"N.")
@@ -513,6 +524,8 @@ CORPUS: dict[str, Builder] = {
     "deep nesting": deep_nesting,
     "doubling memo": doubling_memo,
     "endless text": endless_text,
+    "endless text packed": endless_text_packed,
+    "endless bytearray": endless_bytearray,
     "huge frame": huge_frame,
     "huge array header": huge_array_header,
     "skops huge header": skops_header,

@@ -19,7 +19,8 @@ from deploy.safety.confine import Limits
 # Refused as damaged, or as something else than they claim, before anything could be asked for.
 NOT_UNSAFE = {
     "renamed to .onnx", "archive in archive", "huge array header", "skops huge header",
-    "skops deep schema", "onnx own operator", "onnx huge tensor",
+    "skops deep schema", "onnx own operator", "onnx huge tensor", "endless text",
+    "endless text packed", "endless bytearray", "huge frame",
 }  # fmt: skip
 
 
@@ -53,8 +54,9 @@ def test_a_hostile_file_is_refused_and_nothing_of_it_runs(name: str, look: Look)
     refused, acted = look(name)
     assert not acted
     assert refused is not None
-    assert re.match(r"(loading )?model\.\w+ ", str(refused))
+    assert re.match(r"model\.\w+ ", str(refused))
     assert "Traceback" not in str(refused)
+    assert "\n" not in str(refused)
     assert len(str(refused)) < 600
     if name not in NOT_UNSAFE:
         assert isinstance(refused, UnsafeArtifactError), refused
@@ -84,6 +86,10 @@ def test_the_canary_would_sing(tmp_path: Path) -> None:
         ("lightgbm wild tree", "points outside of itself"),
         ("tree out of bounds", "points outside of its"),
         ("reads files", "input='content'"),
+        ("endless text", "cut short (it claims 1152921504606846976 bytes where 50 are left)"),
+        ("endless text packed", "cut short (it claims 1152921504606846976 bytes where 50"),
+        ("endless bytearray", "cut short (it claims 1152921504606846976 bytes where 50 are left)"),
+        ("huge frame", "cut short (it claims 1125899906842624 bytes where 2 are left)"),
         ("lying dtype", "do not fit its shape"),
     ],
 )

@@ -140,6 +140,8 @@ class App:
             if method == "POST" and (path in self._posts or path == self._infer):
                 output, request, rows = None, None, None
                 body = await self._body(receive, length)
+                if self.service.engine is not None:
+                    self.service.engine.check_room()
                 if path == self._infer:
                     request, own_id = kserve.decode(body, self._decoder())
                     rows = request.batch.rows

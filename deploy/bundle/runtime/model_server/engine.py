@@ -106,29 +106,40 @@ class Engine:
         self._inline_only = inline_only
         self._quick_rows = self._most_rows_inline()
         self._jobs: deque[_Job] = deque()
+        self._rows_waiting = 0  # in all of them; summing them up at every refusal would be slow
         self._busy = 0
         self._woken = False
         self._pool: ThreadPoolExecutor | None = None
 
     def submit(self, batch: Batch, method: Method) -> asyncio.Future[Output]:
         """Queue a batch. Raises RequestError 429 when the queue is full; cancel to give up."""
-        if len(self._jobs) >= self.queue_size + max(self.workers - self._busy, 0):
-            self._metrics.refused += 1
-            wait = max(1, math.ceil(self._backlog_seconds()))
-            raise RequestError(
-                429, "busy",
-                f"all workers are busy and {len(self._jobs)} requests wait already; "
-                f"try again in {wait} s",
-                {"retry-after": str(wait)},
-            )  # fmt: skip
+        self.check_room()
         loop = asyncio.get_running_loop()
         job = _Job(batch, method, loop.create_future())
         self._jobs.append(job)
+        self._rows_waiting += batch.rows
         self._metrics.waiting = len(self._jobs)
         if not self._woken:
             self._woken = True
             loop.call_soon(self._next)
         return job.future
+
+    def check_room(self) -> None:
+        """Raise RequestError 429 when the queue is full.
+
+        Asked before a request is read as well: under overload a refusal has to cost less than an
+        answer, or the refused take the processor from the served.
+        """
+        if len(self._jobs) < self.queue_size + max(self.workers - self._busy, 0):
+            return
+        self._metrics.refused += 1
+        wait = max(1, math.ceil(self._backlog_seconds()))
+        raise RequestError(
+            429, "busy",
+            f"all workers are busy and {len(self._jobs)} requests wait already; "
+            f"try again in {wait} s",
+            {"retry-after": str(wait)},
+        )  # fmt: skip
 
     def now(self, batch: Batch, method: Method) -> Output | None:
         """The answer at once, when nothing waits or runs and the call is short; else None.
@@ -182,9 +193,8 @@ class Engine:
         return min(max(fits, QUEUE_BOUNDS[0]), QUEUE_BOUNDS[1])
 
     def _backlog_seconds(self) -> float:
-        rows = sum(job.batch.rows for job in self._jobs)
         row = self.speed.one_row / (self.speed.gain if self.batching else 1.0)
-        return rows * row / self.workers
+        return self._rows_waiting * row / self.workers
 
     def _next(self) -> None:
         """Give the first of the queue to a free worker; one batch a turn of the loop."""
@@ -209,14 +219,14 @@ class Engine:
         self._drop_cancelled()
         if not self._jobs:
             return []
-        first = self._jobs.popleft()
+        first = self._pop()
         taken, rows = [first], first.batch.rows
         free = max(self.workers - self._busy, 1)
         share = math.ceil((len(self._jobs) + 1) / free)
         while self.batching and self._jobs and len(taken) < share:
             job = self._jobs[0]
             if job.future.cancelled():
-                self._jobs.popleft()
+                self._pop()
                 continue
             if (
                 job.method != first.method
@@ -225,15 +235,20 @@ class Engine:
                 or not _stackable(first.batch, job.batch)
             ):
                 break
-            taken.append(self._jobs.popleft())
+            taken.append(self._pop())
             rows += job.batch.rows
         self._metrics.waiting = len(self._jobs)
         return taken
 
     def _drop_cancelled(self) -> None:
         while self._jobs and self._jobs[0].future.cancelled():
-            self._jobs.popleft()
+            self._pop()
         self._metrics.waiting = len(self._jobs)
+
+    def _pop(self) -> _Job:
+        job = self._jobs.popleft()
+        self._rows_waiting -= job.batch.rows
+        return job
 
     def _on_thread(self, jobs: list[_Job]) -> None:
         if self._pool is None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """What a library said, on one line and not longer than `limit` characters."""
+    return " ".join(str(error).split())[:limit]
+
+
 class ModelError(Exception):
     """The model cannot be loaded or run here; the sentence says why and what to do."""
 

@@ -20,8 +20,8 @@ from typing import IO, Any, ClassVar, Protocol
 
 from . import rebuild
 from .allowlist import NotAllowedError, Use, explain, resolve, use_of
-from .errors import ModelError, RefusedModelError
-from .unpack import open_stream
+from .errors import ModelError, RefusedModelError, one_line
+from .unpack import open_stream, read_claimed
 
 WRAPPER = "NumpyArrayWrapper"
 # Protocols up to 2 keep the names that Python 2 had.
@@ -84,6 +84,7 @@ class Walker(pickle._Unpickler):
 
     def __init__(self, stream: IO[bytes], names: Names, *, stored_elsewhere: bool = False) -> None:
         super().__init__(stream)
+        self._file_read = lambda size: read_claimed(stream, size)  # of super(), for every length
         self.stream = stream
         self.names = names
         self.stored_elsewhere = stored_elsewhere
@@ -97,6 +98,10 @@ class Walker(pickle._Unpickler):
         if self.stored_elsewhere:  # torch keeps tensors beside the pickle
             return StandIn("storage", "storage")
         raise ModelError("the pickle refers to data outside the file; save the whole model in it")
+
+    def _bytearray8(self) -> None:
+        size = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(size)))
 
     def _reduce(self) -> None:
         args = self.stack.pop()
@@ -158,6 +163,7 @@ class Walker(pickle._Unpickler):
 
     import collections as _c
 
+    dispatch[pickle.BYTEARRAY8[0]] = _bytearray8
     dispatch[pickle.REDUCE[0]] = _reduce
     dispatch[pickle.NEWOBJ[0]] = _newobj
     dispatch[pickle.NEWOBJ_EX[0]] = _newobj_ex
@@ -279,7 +285,7 @@ def _run(walker: Walker, path: Path) -> Any:
             ImportError, RecursionError) as broken:  # fmt: skip
         raise ModelError(
             f"{path.name} does not load as a saved model ({type(broken).__name__}: "
-            f"{str(broken)[:200]}); save it again, with the library versions installed here"
+            f"{one_line(broken)}); save it again, with the library versions installed here"
         ) from broken
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .allowlist import NotAllowedError, Use, resolve, use_of
-from .errors import ModelError, RefusedModelError
+from .errors import ModelError, RefusedModelError, one_line
 
 # What each kind of node may name: data of skops' own making (no use), or these uses.
 DATA_NODES = frozenset(
@@ -66,12 +66,13 @@ def load(path: Path) -> Any:
     try:
         return skops.io.load(path, trusted=trusted)
     except UntrustedTypesFoundException as untrusted:
-        raise RefusedModelError(f"skops does not trust the file: {untrusted}") from untrusted
+        raise RefusedModelError(f"skops does not trust the file: {one_line(untrusted)}") from untrusted
     except (TypeError, KeyError, ValueError, AttributeError, ImportError, IndexError,
             zipfile.BadZipFile, RecursionError) as broken:  # fmt: skip
+        # The first sentence tells; what follows may advise to trust the file.
+        why = one_line(broken).split(". ")[0]
         raise ModelError(
-            f"{path.name} does not load as a skops model ({type(broken).__name__}: "
-            f"{str(broken)[:200]}); save it again with the versions installed here"
+            f"{path.name} does not load as a skops model ({type(broken).__name__}: {why}); save it again with the versions installed here"
         ) from broken
 
 

@@ -1,4 +1,4 @@
-"""Reads compressed joblib files, with a limit on how much they may unpack to."""
+"""Reads model files, compressed or not, without believing how long they say they are."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ COMPRESSED = {b"\x78": "zlib", b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00": 
 # A model that unpacks to more than this many times its file, and to over 250 MB, is a bomb.
 MAX_RATIO = 200
 FREE_UNPACKED = 250_000_000
+STEP = 1 << 20  # bytes that are asked for without knowing whether they are there
 
 
 def compression(head: bytes) -> str | None:
@@ -45,6 +46,29 @@ def open_stream(path: Path) -> IO[bytes]:
     else:
         inner = io.BufferedReader(_Zlib(raw))
     return io.BufferedReader(_Limited(inner, max(FREE_UNPACKED, MAX_RATIO * size)), 1 << 16)
+
+
+def read_claimed(stream: IO[bytes], size: int) -> bytes:
+    """`size` bytes of the stream; room is made for what is there, not for what the file claims.
+
+    Raises EOFError when fewer are left, but for a single byte: it is then empty, as at any end.
+    """
+    if size <= STEP:
+        data = stream.read(size)
+    elif stream.seekable():
+        here = stream.tell()
+        left = stream.seek(0, io.SEEK_END) - here
+        stream.seek(here)
+        data = stream.read(min(size, left))
+    else:  # only unpacking tells how much there is
+        parts, missing = [], size
+        while missing and (part := stream.read(min(missing, STEP))):
+            parts.append(part)
+            missing -= len(part)
+        data = b"".join(parts)
+    if len(data) < size and size > 1:
+        raise EOFError(f"it claims {size} bytes where {len(data)} are left")
+    return data
 
 
 class _Zlib(io.RawIOBase):
