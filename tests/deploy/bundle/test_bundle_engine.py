@@ -177,8 +177,11 @@ def test_the_queue_refuses_what_it_cannot_hold() -> None:
             queue.submit(row(3), "default")
         assert refused.value.status == 429
         assert int(refused.value.headers["retry-after"]) == 2
+        with pytest.raises(RequestError, match="2 requests wait already; try again in 2 s"):
+            queue.check_room()
         model.gate.set()
         await asyncio.gather(*held)
+        queue.check_room()
         queue.submit(row(4), "default").cancel()
         queue.close()
 

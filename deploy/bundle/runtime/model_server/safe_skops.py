@@ -66,7 +66,9 @@ def load(path: Path) -> Any:
     try:
         return skops.io.load(path, trusted=trusted)
     except UntrustedTypesFoundException as untrusted:
-        raise RefusedModelError(f"skops does not trust the file: {one_line(untrusted)}") from untrusted
+        raise RefusedModelError(
+            f"skops does not trust the file: {one_line(untrusted)}"
+        ) from untrusted
     except (TypeError, KeyError, ValueError, AttributeError, ImportError, IndexError,
             zipfile.BadZipFile, RecursionError) as broken:  # fmt: skip
         # The first sentence tells; what follows may advise to trust the file.
