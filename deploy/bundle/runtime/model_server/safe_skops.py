@@ -74,7 +74,8 @@ def load(path: Path) -> Any:
         # The first sentence tells; what follows may advise to trust the file.
         why = one_line(broken).split(". ")[0]
         raise ModelError(
-            f"{path.name} does not load as a skops model ({type(broken).__name__}: {why}); save it again with the versions installed here"
+            f"{path.name} does not load as a skops model ({type(broken).__name__}: {why}); "
+            "save it again with the versions installed here"
         ) from broken
 
 
