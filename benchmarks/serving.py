@@ -1,10 +1,11 @@
-"""This server beside others on the same models, in one run: the tables that docs/serving.md quotes.
+"""This server beside others on the same models, in one run: the tables that docs/bundle.md quotes.
 
-python -m benchmarks.serving                 everything, about ten minutes after the installs
+python -m benchmarks.serving                 everything, about four minutes after the installs
+python -m benchmarks.serving --write         and put the tables into docs/bundle.md
 python -m benchmarks.serving --part load     load | batching | start | overload
 python -m benchmarks.serving --only-ours     without the other servers (no installs)
 
-One worker each. Cells are two seconds each and go round the servers, so that whatever else the
+One worker each. Cells are a second each and go round the servers, so that whatever else the
 machine does hits all of them alike; the lean app is the yardstick of each round.
 """
 
@@ -19,16 +20,44 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers import load, models, overload, servers, venvs
 from benchmarks.peers.servers import Server
 
 CONNECTIONS = (1, 4, 32)
-CELL_S = 2
-ROUNDS = 3
+CELL_S = 1
+OVERLOAD_S = 4.0
+ROUNDS = 2
+OURS, LEAN = "this bundle", "lean Starlette app"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "bundle.md"
+BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
 BATCH_ROWS = 64
 IMPORTS = {"gb-onnx": "import onnxruntime", "gb-sklearn": "import joblib, sklearn.ensemble"}
+
+
+@dataclass
+class Report:
+    """What is printed, kept for the docs, and which of the aims were met."""
+
+    lines: list[str] = field(default_factory=list)
+    aims: list[tuple[str, str, bool]] = field(default_factory=list)
+
+    def say(self, text: str = "") -> None:
+        print(text, flush=True)
+        self.lines.append(text)
+
+    def aim(self, what: str, found: str, met: bool) -> None:
+        self.aims.append((what, found, met))
+
+    def table(self, *columns: str) -> None:
+        self.say()
+        self.row(*columns)
+        self.row(*["---"] * len(columns))
+
+    def row(self, *cells: str) -> None:
+        self.say(f"| {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -36,11 +65,15 @@ def main() -> None:
     parser.add_argument("--part", choices=["load", "batching", "start", "overload"])
     parser.add_argument("--only-ours", action="store_true", help="without the other servers")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/bundle.md")
     asked = parser.parse_args()
+    if asked.write and (asked.part or asked.only_ours):
+        parser.error("--write needs the whole run: leave out --part and --only-ours")
     names = [] if asked.only_ours else _installed()
-    print(f"load from {load.tool()}; "
-          + ("; ".join(venvs.versions(n) for n in names) or "no other servers"))  # fmt: skip
-    parts: dict[str, Callable[[Path, list[str], int], None]] = {
+    report = Report()
+    report.say(f"Load from {load.tool()}; "
+               + ("; ".join(venvs.versions(n) for n in names) or "no other servers") + ".")  # fmt: skip
+    parts: dict[str, Callable[[Report, Path, list[str], int], None]] = {
         "start": start, "load": side_by_side, "batching": batching, "overload": overloaded,
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="serving-") as made:
@@ -48,26 +81,34 @@ def main() -> None:
         models.make(folder)
         for name, part in parts.items():
             if asked.part in (None, name):
-                part(folder, names, asked.rounds)
+                part(report, folder, names, asked.rounds)
+    report.table("aim", "found in this run", "")
+    for what, found, met in report.aims:
+        report.row(what, found, "met" if met else "**missed**")
+    if asked.write:
+        _write(report.lines)
 
 
-def start(folder: Path, names: list[str], rounds: int) -> None:
+def start(report: Report, folder: Path, names: list[str], rounds: int) -> None:
     """Spawn to first prediction, alone, bytecode compiled; memory after a hundred predictions.
 
-    Each round imports the model library in a bare Python first and then starts every server.
+    Each round imports the model library in a bare Python first. The others, which take seconds,
+    are started once.
     """
-    print("\nStart to the first prediction (median), the same beyond importing the model library, "
-          "and memory (PSS)\n")  # fmt: skip
-    print("| model | server | start s | beyond the import s | memory MB |\n|---|---|---|---|---|")
+    report.say("\nStart to the first prediction, the same beyond importing the model library "
+               "(medians), and memory (PSS):")  # fmt: skip
+    report.table("model", "server", "start s", "beyond the import s", "memory MB")
     for model, code in IMPORTS.items():
         every = _all(model, folder, names)
         took: dict[str, list[float]] = {s.name: [] for s in every}
         beyond: dict[str, list[float]] = {s.name: [] for s in every}
         memory: dict[str, float] = {}
         _import_s(code)  # the first one reads from the disk
-        for _ in range(rounds):
+        for number in range(rounds + 1):
             library = _import_s(code)
             for server in every:
+                if number and server.name not in (OURS, LEAN):
+                    continue
                 with _running(server, folder) as one:
                     took[server.name].append(one.start_s)
                     beyond[server.name].append(one.start_s - library)
@@ -75,71 +116,132 @@ def start(folder: Path, names: list[str], rounds: int) -> None:
                         servers.ask(server, one.port)
                     memory[server.name] = one.pss_mb()
         for name, times in took.items():
-            print(f"| {model} | {name} | {statistics.median(times):.2f} | "
-                  f"{statistics.median(beyond[name]):.2f} | {memory[name]:.0f} |",
-                  flush=True)  # fmt: skip
+            report.row(model, name, f"{statistics.median(times):.2f}",
+                       f"{statistics.median(beyond[name]):.2f}", f"{memory[name]:.0f}")  # fmt: skip
+        more = statistics.median(beyond[OURS])
+        report.aim(f"{model}: ready within 0.5 s of the import", f"{more:.2f} s", more <= 0.5)
+        if model == "gb-onnx":
+            ready = statistics.median(took[OURS])
+            report.aim("gb-onnx: ready in 1 s and 100 MB", f"{ready:.2f} s, {memory[OURS]:.0f} MB",
+                       ready <= 1 and memory[OURS] <= 100)  # fmt: skip
 
 
-def side_by_side(folder: Path, names: list[str], rounds: int) -> None:
+def side_by_side(report: Report, folder: Path, names: list[str], rounds: int) -> None:
     """Requests a second and latency, one row a request, at 1, 4 and 32 connections."""
     for model in ("gb-onnx", "gb-sklearn"):
         bare_ms = _bare_ms(model, folder)
-        print(f"\n{model}: one row a request; the bare call of the model takes {bare_ms:.3f} ms\n")
-        print("| connections | server | requests/s | to the lean app | p50 ms | p99 ms | bad |\n"
-              "|---|---|---|---|---|---|---|")  # fmt: skip
+        report.say(f"\n{model}, one row a request; the bare call of the model takes "
+                   f"{bare_ms:.3f} ms. Requests/s as ratios to the lean app, then p50 / p99 in "
+                   "ms:")  # fmt: skip
+        found: dict[str, dict[int, list[load.Load]]] = {}
         with contextlib.ExitStack() as stack:
             started = [stack.enter_context(_running(s, folder)) for s in _all(model, folder, names)]
             for one in started:
                 load.run(one, 4, 1, folder)
+                found[one.server.name] = {c: [] for c in CONNECTIONS}
             for connections in CONNECTIONS:
-                cells: dict[str, list[load.Load]] = {one.server.name: [] for one in started}
                 for _ in range(rounds):
                     for one in started:
-                        cells[one.server.name].append(load.run(one, connections, CELL_S, folder))
-                yard = [cell.per_s for cell in cells["lean Starlette app"]]
-                for name, found in cells.items():
-                    ratio = statistics.median(c.per_s / y for c, y in zip(found, yard, strict=True))
-                    print(f"| {connections} | {name} | {_mid(found, 'per_s'):.0f} | {ratio:.2f} | "
-                          f"{_mid(found, 'p50_ms'):.2f} | {_mid(found, 'p99_ms'):.1f} | "
-                          f"{sum(c.bad for c in found)} |", flush=True)  # fmt: skip
+                        cell = load.run(one, connections, CELL_S, folder)
+                        found[one.server.name][connections].append(cell)
+        report.table("server", *(f"{c} connection{'s' * (c > 1)}" for c in CONNECTIONS))
+        for name, by in found.items():
+            report.row(name, *(_cell(by[c], found[LEAN][c]) for c in CONNECTIONS))
+        _load_aims(report, model, found, bare_ms)
 
 
-def batching(folder: Path, names: list[str], rounds: int) -> None:
+def _cell(cells: list[load.Load], lean: list[load.Load]) -> str:
+    bad = sum(c.bad for c in cells)
+    return (f"{_ratio(cells, lean):.2f}: {_mid(cells, 'p50_ms'):.2f} / "
+            f"{_mid(cells, 'p99_ms'):.1f}" + (f" ({bad} bad)" if bad else ""))  # fmt: skip
+
+
+def _ratio(cells: list[load.Load], others: list[load.Load]) -> float:
+    pairs = zip(cells, others, strict=True)
+    return statistics.median(c.per_s / max(o.per_s, 1e-9) for c, o in pairs)
+
+
+def _load_aims(report: Report, model: str, found: dict[str, dict[int, list[load.Load]]],
+               bare_ms: float) -> None:  # fmt: skip
+    ours = found[OURS]
+    added = _mid(ours[1], "p50_ms") - bare_ms
+    report.aim(f"{model}: at most 0.25 ms added at p50, 1 connection", f"{added:.2f} ms",
+               added <= 0.25)  # fmt: skip
+    least = {c: _ratio(ours[c], found[LEAN][c]) for c in CONNECTIONS}
+    worst = min(least, key=lambda c: least[c])
+    report.aim(f"{model}: at least 0.85 of the lean app", f"{least[worst]:.2f} at {worst}",
+               least[worst] >= 0.85)  # fmt: skip
+    others = [name for name in found if name not in (OURS, LEAN)]
+    slower = [f"{n} at {c}: {what}" for n in others for c in CONNECTIONS
+              for what, behind in (
+                  ("requests/s", _ratio(ours[c], found[n][c]) < 1),
+                  ("p50", _mid(ours[c], "p50_ms") > _mid(found[n][c], "p50_ms")),
+                  ("p99", _mid(ours[c], "p99_ms") > _mid(found[n][c], "p99_ms")),
+              ) if behind]  # fmt: skip
+    if others:
+        report.aim(f"{model}: ahead of each server", "; ".join(slower) or "everywhere", not slower)
+
+
+def batching(report: Report, folder: Path, names: list[str], rounds: int) -> None:
     """A forest of 200 trees at 32 connections, each server with and without its batching."""
     model = "forest-sklearn"
-    print("\nforest-sklearn, 32 connections: what batching gains\n\n"
-          "| server | requests/s alone | batched | gain | p50 ms | p99 ms |\n"
-          "|---|---|---|---|---|---|")  # fmt: skip
+    report.say("\nA forest of 200 trees, 32 connections, and what batching gains:")
+    report.table("server", "requests/s alone", "batched", "gain", "p50 ms", "p99 ms")
     pairs: list[tuple[Server, Server]] = [
         (servers.ours(model, folder, MAX_BATCH_ROWS="1"), servers.ours(model, folder)),
         *((servers.peer(n, model, folder), servers.peer(n, model, folder, BATCH_ROWS))
           for n in names if n != "mlflow"),
     ]  # fmt: skip
+    rates: dict[str, tuple[float, float]] = {}
     for alone, batched in pairs:
         found = []
         for server in (alone, batched):
             with _running(server, folder) as one:
-                load.run(one, 32, 2, folder)
-                found.append([load.run(one, 32, 2 * CELL_S, folder) for _ in range(rounds)])
+                load.run(one, 32, 1, folder)
+                found.append([load.run(one, 32, CELL_S, folder) for _ in range(rounds)])
         plain, shared = (_mid(cells, "per_s") for cells in found)
-        print(f"| {batched.name} | {plain:.0f} | {shared:.0f} | {shared / plain:.1f} | "
-              f"{_mid(found[1], 'p50_ms'):.0f} | {_mid(found[1], 'p99_ms'):.0f} |",
-              flush=True)  # fmt: skip
+        rates[batched.name] = plain, shared
+        report.row(batched.name, f"{plain:.0f}", f"{shared:.0f}", f"{shared / max(plain, 1e-9):.1f}",
+                   f"{_mid(found[1], 'p50_ms'):.0f}", f"{_mid(found[1], 'p99_ms'):.0f}")  # fmt: skip
+    plain, shared = rates.pop(OURS)
+    report.aim("forest: batching gains 8 times", f"{shared / plain:.1f}", shared >= 8 * plain)
+    if rates:
+        best = max(rates, key=lambda n: rates[n][1])
+        times = shared / max(rates[best][1], 1e-9)
+        report.aim("forest: 1.5 times the best other's batched rate", f"{times:.1f} ({best})",
+                   times >= 1.5)  # fmt: skip
 
 
-def overloaded(folder: Path, names: list[str], rounds: int) -> None:
+def overloaded(report: Report, folder: Path, names: list[str], rounds: int) -> None:
     """More connections than the queue holds: who is served, how fast, and who is told to wait."""
-    print("\nforest-sklearn without batching, 200 connections, queue of 32\n\n"
-          "| server | served/s | p50 ms | p99 ms | refused (429) with Retry-After |\n"
-          "|---|---|---|---|---|")  # fmt: skip
+    report.say("\nThe same forest, 200 connections, queue of 32:")
+    report.table("server", "served/s", "p50 ms", "p99 ms", "refused (429) with Retry-After")
     model = "forest-sklearn"
-    for server in (servers.ours(model, folder, MAX_BATCH_ROWS="1", QUEUE_SIZE="32"),
-                   servers.lean(model, folder)):  # fmt: skip
+    served = {}
+    for name, server in {
+        "this bundle, batching off": servers.ours(
+            model, folder, MAX_BATCH_ROWS="1", QUEUE_SIZE="32"
+        ),
+        OURS: servers.ours(model, folder, QUEUE_SIZE="32"),
+        LEAN: servers.lean(model, folder),
+    }.items():
         with _running(server, folder) as one:
-            found = asyncio.run(overload.run(one, 200, 8.0))
-        print(f"| {server.name} | {found.served_per_s:.0f} | {found.p50_ms:.0f} | "
-              f"{found.p99_ms:.0f} | {found.refused} ({found.told} told when) |",
-              flush=True)  # fmt: skip
+            found = asyncio.run(overload.run(one, 200, OVERLOAD_S))
+        served[name] = found.served_per_s
+        report.row(name, f"{found.served_per_s:.0f}", f"{found.p50_ms:.0f}", f"{found.p99_ms:.0f}",
+                   f"{found.refused} ({found.told} told when)")  # fmt: skip
+    report.aim("overload: serves no less than the lean app", f"{served[OURS] / served[LEAN]:.1f}",
+               served[OURS] >= served[LEAN])  # fmt: skip
+
+
+def _write(lines: list[str]) -> None:
+    text = DOCS.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise SystemExit(f"{DOCS} has lost its marks {BEGIN} and {END}")
+    body = "\n".join(lines).strip()
+    DOCS.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", "utf-8")
 
 
 def _installed() -> list[str]:

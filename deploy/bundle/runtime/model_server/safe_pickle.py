@@ -100,8 +100,8 @@ class Walker(pickle._Unpickler):
         raise ModelError("the pickle refers to data outside the file; save the whole model in it")
 
     def _bytearray8(self) -> None:
-        size = int.from_bytes(self.read(8), "little")
-        self.append(bytearray(self.read(size)))
+        size = int.from_bytes(self._unframer.read(8), "little")
+        self.stack.append(bytearray(self._unframer.read(size)))
 
     def _reduce(self) -> None:
         args = self.stack.pop()
