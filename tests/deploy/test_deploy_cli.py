@@ -275,3 +275,20 @@ def test_an_unknown_deployment(
 def test_a_wrong_command_is_one_line(deploy: Deploy, advisor_home: Path) -> None:
     assert "--help" in one_line(deploy("weigh", "x"), 2)
     assert "PLAN" in one_line(deploy("apply"), 2)
+
+
+def test_a_trial_whose_hour_has_passed_is_asked_for(
+    deploy: Deploy, plan_file: Path, advisor_home: Path
+) -> None:
+    """Nobody here took it down, so what the runs know is not the truth any more."""
+    over = json.loads(plan_file.read_text()) | {"expires_at": "2026-01-01T00:00:00Z"}
+    plan_file.write_text(json.dumps(over))
+    assert deploy("apply", plan_file, "--yes").returncode == 0
+    listed = deploy("list").stdout
+    assert "EXPIRY" in listed
+    assert "running  expired" in listed
+    [server] = local_process.strays(advisor_home.resolve())
+    server.kill()
+    [found] = json.loads(deploy("list", "--format", "json").stdout)
+    assert found["state"] not in ("running", "destroyed")
+    assert deploy("destroy", "weighted-sum", "--yes").returncode == 0
