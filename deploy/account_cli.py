@@ -23,16 +23,21 @@ COLUMNS = (
 UNKNOWN = "-"
 
 
-def list_account(region: str | None, output: str) -> int:
+def list_account(region: str | None, output: str, *, drift: bool) -> int:
     """`list --account`: every deployment in the account and region, whoever made it."""
     aws = _aws(region)
-    found = _standing(aws)
+    found = _standing(aws, drift=drift)
     if output == "json":
         print_json(found)
     elif not found:
         print(f"Nothing of this tool stands in account {aws.account}, {aws.region}")
     else:
         print_table([COLUMNS, *map(_row, found)])
+        for one in found:
+            for what in one.drift or []:
+                print(f"{one.name} differs from its template: {what}")
+            if one.drift == []:
+                print(f"{one.name} is as its template says")
         print("\nUSD so far: by the estimate and the hours up; the bill itself is the account's.")
     return OK
 
@@ -129,7 +134,7 @@ def _prove(aws: Aws, recorded: dict[str, Plan], others: list[Standing]) -> list[
     return []
 
 
-def _standing(aws: Aws) -> list[Standing]:
+def _standing(aws: Aws, *, drift: bool = False) -> list[Standing]:
     from deploy import runs
     from deploy.aws.account import standing
 
@@ -138,7 +143,7 @@ def _standing(aws: Aws) -> list[Standing]:
         for found in runs.deployments()
         if (found.plan.account, found.plan.region) == (aws.account, aws.region)
     }
-    return standing(aws, here)
+    return standing(aws, here, drift=drift)
 
 
 def _aws(region: str | None) -> Aws:

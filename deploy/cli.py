@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "--account", action="store_true", help="what stands in the account, whoever made it"
     )
     listed.add_argument("--region", help="of the account")
+    listed.add_argument("--drift", action="store_true", help="what was changed there by hand")
     with_format(listed)
     listed.set_defaults(run=_list)
     loadtest_cli.add_commands(commands)
@@ -238,9 +239,11 @@ def _list(arguments: argparse.Namespace) -> int:
     from deploy import account_cli, runs
 
     if arguments.account:
-        return account_cli.list_account(arguments.region, arguments.format)
-    if arguments.region:
-        raise InputError("--region goes with --account; the list kept here has every region")
+        return account_cli.list_account(arguments.region, arguments.format, drift=arguments.drift)
+    if arguments.region or arguments.drift:
+        raise InputError(
+            "--region and --drift go with --account; the list kept here is of all regions"
+        )
     found = [_as_it_is(d) for d in runs.deployments(destroyed=True)]
     found = [d for d in found if arguments.all or d.state != "destroyed"]
     if arguments.format == "json":

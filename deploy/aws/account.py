@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.errors import DeployError, InputError, PreflightError
 from deploy.aws.bootstrap import MANAGED_BY, PREFIX, BootstrapStack
+from deploy.aws.drift import drifted
 from deploy.aws.session import Aws, told
 from deploy.aws.stack_models import Stack
 from deploy.aws.stack_target import StackTarget, state_of
@@ -53,16 +54,17 @@ class Standing(BaseModel):
     requests_last_hour: float | None
     errors_last_hour: float | None
     recorded_here: bool
+    drift: list[str] | None  # None where nobody asked, or where the stack does not rest
 
 
-def standing(aws: Aws, recorded: Mapping[str, Plan]) -> list[Standing]:
+def standing(aws: Aws, recorded: Mapping[str, Plan], *, drift: bool = False) -> list[Standing]:
     """Every deployment of the account and region, also those that somebody else made.
 
-    `recorded` are the plans kept here of this account and region, by name. Raises PreflightError,
-    DeployError.
+    `recorded` are the plans kept here of this account and region, by name. With `drift` it blocks
+    until CloudFormation has compared each stack. Raises PreflightError, DeployError.
     """
     stacks, now = Stacks(aws), datetime.now(UTC)
-    return [_standing(stack, stacks, recorded, now) for stack in own_stacks(stacks)]
+    return [_standing(stack, stacks, recorded, now, drift) for stack in own_stacks(stacks)]
 
 
 def own_stacks(stacks: Stacks) -> list[Stack]:
@@ -137,7 +139,7 @@ def still_tagged(aws: Aws, proven: Mapping[str, StackTarget]) -> list[str]:
 
 
 def _standing(
-    stack: Stack, stacks: Stacks, recorded: Mapping[str, Plan], now: datetime
+    stack: Stack, stacks: Stacks, recorded: Mapping[str, Plan], now: datetime, drift: bool
 ) -> Standing:
     name = stack.name.removeprefix(PREFIX)
     plan = recorded.get(name)
@@ -145,6 +147,7 @@ def _standing(
     created = stack.created_at or now
     hours = max((now - created) / HOUR, 0.0)
     monthly = _monthly(stack, plan)
+    rests = state_of(stack) == "running" and not stack.is_busy
     asked, failed = _last_hour(stack, held, stacks.aws, now)
     return Standing(
         name=name,
@@ -161,6 +164,7 @@ def _standing(
         requests_last_hour=asked,
         errors_last_hour=failed,
         recorded_here=plan is not None,
+        drift=drifted(stack, stacks.aws) if drift and rests else None,
     )
 
 

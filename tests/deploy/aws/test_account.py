@@ -37,15 +37,22 @@ def test_somebody_elses_deployment_is_seen_and_taken_down(
             }
         ],
     )
-    account = ["list", "--account", "--region", REGION]
+    client("logs").put_retention_policy(
+        logGroupName="/aws/sagemaker/Endpoints/mda-fraud", retentionInDays=365
+    )
+    account = ["list", "--account", "--region", REGION, "--drift"]
     assert main([*account, "--format", "json"]) == 0
     [seen] = json.loads(capsys.readouterr().out)
     assert (seen["name"], seen["target"], seen["state"]) == ("fraud", "sagemaker", "running")
     assert (seen["owner"], seen["recorded_here"], seen["expires_at"]) == ("ada", False, None)
     assert (seen["requests_last_hour"], seen["errors_last_hour"]) == (7, 0)
     assert 0 <= seen["hours_up"] < 1
+    [changed] = seen["drift"]
+    assert changed == "AWS::Logs::LogGroup /aws/sagemaker/Endpoints/mda-fraud (modified)"
     assert main(account) == 0
-    assert "fraud  sagemaker  running  ada" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "fraud  sagemaker  running  ada" in told
+    assert f"fraud differs from its template: {changed}" in told
 
     assert main(["destroy", "fraud", "--region", REGION]) == 2
     assert "--yes" in capsys.readouterr().err
@@ -74,7 +81,7 @@ def test_one_by_name_goes_as_wholly(
     ("arguments", "told"),
     [
         (["list", "--account"], "--region us-east-1"),
-        (["list", "--region", REGION], "goes with --account"),
+        (["list", "--region", REGION], "go with --account"),
         (["destroy"], "--help"),
         (["destroy", "x", "--all"], "--help"),
         (["destroy", "Od d", "--region", REGION], "'od-d'"),
