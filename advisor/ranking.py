@@ -60,37 +60,22 @@ def cost_floor_usd(work: Workload) -> float:
 
 def utilities(measures: Measures, work: Workload) -> dict[str, float]:
     """Utility of each criterion, 0 to 1."""
-    scale = _scale(work)
-    slack, short = measures.headroom, max(0.0, scale.control_asked - measures.control)
-    usd = max(measures.total_usd.expected, scale.floor_usd) / scale.floor_usd
-    hours = max(measures.people_hours.expected, scale.best_hours) / scale.best_hours
-    row = (
-        1 - math.log2(usd) / SCALES["cost"]["doublings"],
-        0.0 if slack < 0 else scale.kept + (1 - scale.kept) * slack / scale.reserve,
-        1 - short * SCALES["control"]["shortfall_factor"],
-        1 - math.log(hours) / scale.hours_range,
-        1 - SCALES["launch"]["share"] * (measures.launch_weeks / work.need.team.weeks_to_launch),
-        measures.portability,
-        1 - scale.moves * (1 - measures.elasticity),
-        measures.resilience,
-    )
-    return {n: float(min(max(u, 0.0), 1.0)) for n, u in zip(CRITERIA, row, strict=True)}
+    return dict(zip(CRITERIA, _row(measures, work), strict=True))
 
 
-def scores(measured: Sequence[Measures], work: Workload) -> list[float]:
-    """The scores of many options: what `contributions` sum to."""
-    return [
-        sum(contributions(m, utilities(m, work), work.need.priorities).values()) for m in measured
-    ]
+def score(measures: Measures, work: Workload) -> float:
+    """What `contributions` sum to, to the last digit."""
+    shares = _scale(work).shares
+    parts = [share * u for share, u in zip(shares, _row(measures, work), strict=True)]
+    return float(sum((*parts, SCALES["rules"]["point_weight"] * measures.points)))
 
 
 def contributions(
     measures: Measures, utility: Mapping[str, float], priorities: Priorities
 ) -> dict[str, float]:
     """What each criterion adds to the score; they sum to it. Rules stand beside the criteria."""
-    weights = {name: getattr(priorities, name) for name in CRITERIA}
-    whole = sum(weights.values())
-    out = {name: weights[name] / whole * utility[name] for name in CRITERIA}
+    shares = zip(CRITERIA, _shares(priorities), strict=True)
+    out = {name: share * utility[name] for name, share in shares}
     out[RULES] = SCALES["rules"]["point_weight"] * measures.points
     return out
 
@@ -150,6 +135,25 @@ def headroom(work: Workload, p95_ms: float | None, finish_h: float | None) -> fl
     return 0.0
 
 
+def _row(measures: Measures, work: Workload) -> list[float]:
+    """Utilities in the order of the criteria."""
+    scale = _scale(work)
+    slack, short = measures.headroom, max(0.0, scale.control_asked - measures.control)
+    usd = max(measures.total_usd.expected, scale.floor_usd) / scale.floor_usd
+    hours = max(measures.people_hours.expected, scale.best_hours) / scale.best_hours
+    row = (
+        1 - math.log2(usd) / SCALES["cost"]["doublings"],
+        0.0 if slack < 0 else scale.kept + (1 - scale.kept) * slack / scale.reserve,
+        1 - short * SCALES["control"]["shortfall_factor"],
+        1 - math.log(hours) / scale.hours_range,
+        1 - SCALES["launch"]["share"] * (measures.launch_weeks / work.need.team.weeks_to_launch),
+        measures.portability,
+        1 - scale.moves * (1 - measures.elasticity),
+        measures.resilience,
+    )
+    return [float(min(max(u, 0.0), 1.0)) for u in row]
+
+
 class _Scale(NamedTuple):
     """What utilities are reckoned with for a workload, whatever the option."""
 
@@ -160,6 +164,7 @@ class _Scale(NamedTuple):
     reserve: float
     control_asked: float
     moves: float  # how far traffic moves; a steady stream has no use for elasticity
+    shares: tuple[float, ...]  # of each criterion in the score, in their order
 
 
 def _scale(work: Workload) -> _Scale:
@@ -175,8 +180,15 @@ def _scale(work: Workload) -> _Scale:
             reserve=SCALES["latency"]["reserve"],
             control_asked=SCALES["control"]["asked"][work.need.control.level.value],
             moves=min(1.0, math.log(max(work.peak_to_mean, 1.0)) / full),
+            shares=_shares(work.need.priorities),
         )
     return found
+
+
+def _shares(priorities: Priorities) -> tuple[float, ...]:
+    weights = [getattr(priorities, name) for name in CRITERIA]
+    whole = sum(weights)
+    return tuple(weight / whole for weight in weights)
 
 
 def _utilities(

@@ -19,7 +19,7 @@ from advisor.prices.status import stale_note
 from advisor.ranking import (
     contributions,
     is_close,
-    scores,
+    score,
     stability,
     utilities,
 )  # fmt: skip
@@ -139,7 +139,7 @@ class Standing:
                 break
             plan = self.of(option_id).plan
             if plan is not None:
-                mine = (-_score(plan, self.work), option_id)
+                mine = (-score(plan.measures, self.work), option_id)
                 best = mine if best is None else min(best, mine)
         return best[1] if best else None
 
@@ -158,10 +158,10 @@ class Standing:
             for option_id, option in load_options().items()
             if not self._rules.rules_out(option, self.work)
         )
-        ideal = [measures for measures in every if measures is not None]
         most = [
-            (math.inf if measures.option == self._hint else score, measures.option)
-            for measures, score in zip(ideal, scores(ideal, self.work), strict=True)
+            (math.inf if best.option == self._hint else score(best, self.work), best.option)
+            for best in every
+            if best is not None
         ]
         return sorted(most, key=lambda pair: (-pair[0], pair[1]))
 
@@ -193,11 +193,6 @@ def winner(
 
 # Scores this near are told apart by their ids, so neither is left out for the other.
 WHISKER = 1e-9
-
-
-def _score(plan: Plan, work: Workload) -> float:
-    utility = utilities(plan.measures, work)
-    return sum(contributions(plan.measures, utility, work.need.priorities).values())
 
 
 def _ranked(plan: Plan, work: Workload, share: float) -> Ranked:

@@ -51,9 +51,9 @@ class FunctionKind:
 
 @dataclass(frozen=True, eq=False)
 class FunctionKinds:
-    """All sizes with room for the model, and of them those that may be the cheapest."""
+    """Of all sizes with room for the model, those that may be the quickest or the cheapest."""
 
-    every: tuple[FunctionKind, ...]
+    unlike: tuple[FunctionKind, ...]  # the first of each speed: the others answer just as quickly
     quick: tuple[FunctionKind, ...]  # keep the target when warm
     distinct: tuple[
         FunctionKind, ...
@@ -83,7 +83,10 @@ def _kinds(option: Option, work: Workload, listed: PriceList) -> FunctionKinds:
         left_ms = service.p95_ms - overhead_ms(option, work)
         longest_ms = left_ms / _warm_percentile(service.percentile, cv) * (1 + 1e-6)
     quick = tuple(kind for kind in every if kind.service_ms <= longest_ms)
-    return FunctionKinds(every, quick, tuple(_distinct(quick)))
+    unlike: dict[tuple[str, float, float], FunctionKind] = {}
+    for kind in every:
+        unlike.setdefault((kind.arch, kind.service_ms, kind.init_s), kind)
+    return FunctionKinds(tuple(unlike.values()), quick, tuple(_distinct(quick)))
 
 
 def _kind(

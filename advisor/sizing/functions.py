@@ -154,12 +154,12 @@ def _chosen(
     kinds, ready = function_kinds(option, work, listed, book), keeps_ready(option, work)
     if offers is None:
         found = _cheapest([Function(option, work, kind, ready) for kind in kinds.distinct])
-        return found or _nearest([Function(option, work, kind, ready) for kind in kinds.every])
+        return found or _nearest([Function(option, work, kind, ready) for kind in kinds.unlike])
 
     def bought(some: Sequence[FunctionKind]) -> list[Function]:
         return [Function(option, work, k, ready, offers[k.arch]) for k in some if k.arch in offers]
 
-    return _cheapest(bought(kinds.quick)) or _nearest(bought(kinds.every))
+    return _cheapest(bought(kinds.quick)) or _nearest(bought(kinds.unlike))
 
 
 def _cheapest(tried: Sequence[Function]) -> Function | None:

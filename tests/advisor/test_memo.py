@@ -11,7 +11,8 @@ from advisor.consider import Considered, consider, regions_by_cloud
 from advisor.errors import RequirementsError, UnknownPriceError
 from advisor.memo import Memo, forgetting
 from advisor.prices import load_book
-from advisor.ranking import contributions, scores, utilities
+from advisor.ranking import contributions, utilities
+from advisor.ranking import score as quick_score
 from advisor.recommend import Standing, promise
 from advisor.requirements import Requirements, parse
 from advisor.rules import RuleSet, load_rules
@@ -96,7 +97,8 @@ def check_walk(walk: list[Requirements]) -> None:
             best = promise(found.option, work, rules)
             if found.plan is not None:
                 assert best is not None
-                assert scores([best], work)[0] >= score(found, work) - 1e-9, option_id
+                assert quick_score(best, work) >= score(found, work) - 1e-9, option_id
+                assert quick_score(found.plan.measures, work) == score(found, work), option_id
         hinted = Standing(need, rules, book, hint="eks")
         assert hinted.winner == quick.winner
 
