@@ -27,9 +27,9 @@ def findings(request: PlanRequest, aws: Aws, stacks: Stacks) -> list[Finding]:
         ("sagemaker", "SageMaker"),
         lambda: [
             name(request, stacks, lambda: endpoint_name(request.name, aws)),
-            _machine(request, aws),
+            machine(request, aws, "ProductionVariantInstanceType"),
             _quota(request, aws),
-            *_network(request, aws),
+            *network(request, aws, "sagemaker.runtime"),
             *_canary(request),
         ],
     )
@@ -61,29 +61,25 @@ def endpoint_name(deployment: str, aws: Aws) -> Finding:
     return bad("name", f"an endpoint {endpoint} exists outside any stack of this tool", "rename")
 
 
-def _machine(request: PlanRequest, aws: Aws) -> Finding:
-    """Price lists name machines that the API does not take; the API's own list decides."""
-    machine = request.ranked.machine
-    shape = aws.client("sagemaker").meta.service_model.shape_for("ProductionVariantInstanceType")
-    if machine not in shape.enum:
-        family = machine.rpartition(".")[0]
+def machine(request: PlanRequest, aws: Aws, shape_name: str) -> Finding:
+    """Price lists name machines that the API does not take; the API's own list, the shape of that
+    name in its model, decides."""
+    wanted = request.ranked.machine
+    shape = aws.client("sagemaker").meta.service_model.shape_for(shape_name)
+    if wanted not in shape.enum:
+        family = wanted.rpartition(".")[0]
         others = ", ".join(name for name in shape.enum if name.startswith(f"{family}."))
         return bad(
             "machine",
-            f"the SageMaker API, as the installed botocore knows it, takes no {machine}",
+            f"the SageMaker API, as the installed botocore knows it, takes no {wanted}",
             f"it takes {others or 'other families'}; or upgrade boto3 if it is new",
         )
-    return good("machine", f"the SageMaker API takes {machine}")
+    return good("machine", f"the SageMaker API takes {wanted}")
 
 
-def _quota(request: PlanRequest, aws: Aws) -> Finding:
-    machine, wanted = request.ranked.machine, request.ranked.replicas.max
-    unit = f"× {machine} for endpoints"
-    return quota("sagemaker", QUOTA_OF_ENDPOINTS.format(machine=machine), wanted, unit, aws)
-
-
-def _network(request: PlanRequest, aws: Aws) -> list[Finding]:
-    """What "private network" means here, and whether the account has it."""
+def network(request: PlanRequest, aws: Aws, service: str) -> list[Finding]:
+    """What "private network" means here, and whether the account has it; callers in the VPC reach
+    the `service` through an interface endpoint."""
     given = settings_of(request, aws.settings)
     private = request.need.control.private_network
     if bool(given.subnet_ids) != bool(given.security_group_ids):
@@ -108,11 +104,17 @@ def _network(request: PlanRequest, aws: Aws) -> list[Finding]:
             good(
                 "network",
                 f"the containers get addresses in {', '.join(given.subnet_ids)} only",
-                f"callers need an interface endpoint for com.amazonaws.{aws.region}"
-                ".sagemaker.runtime in their VPC",
+                f"callers need an interface endpoint for com.amazonaws.{aws.region}.{service} in "
+                "their VPC",
             )
         ]
     return [good("network", "the containers reach nothing: network isolation is on")]
+
+
+def _quota(request: PlanRequest, aws: Aws) -> Finding:
+    machine, wanted = request.ranked.machine, request.ranked.replicas.max
+    unit = f"× {machine} for endpoints"
+    return quota("sagemaker", QUOTA_OF_ENDPOINTS.format(machine=machine), wanted, unit, aws)
 
 
 def _canary(request: PlanRequest) -> list[Finding]:

@@ -70,7 +70,7 @@ def run_once(stack: Stack, deployment: str, body: bytes, content_type: str, aws:
     Raises InputError for rows that are neither JSON, JSON lines nor CSV, DeployError with the
     job's own last words.
     """
-    name, rows = _rows(body, content_type)
+    name, rows = rows_of(body, content_type)
     bucket = stack.outputs["BucketName"]
     prefix = f"jobs/{deployment}/ask-{uuid.uuid4().hex[:12]}"
     place = f"s3://{bucket}/{prefix}"
@@ -168,7 +168,7 @@ def forget_older(stack: Stack, aws: Aws) -> list[str]:
     return [f"job definition {name}:{revision}" for revision in found[:-1]]
 
 
-def _rows(body: bytes, content_type: str) -> tuple[str, bytes]:
+def rows_of(body: bytes, content_type: str) -> tuple[str, bytes]:
     """A file's name and content for the batch command."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "text/csv":
@@ -199,7 +199,7 @@ def _succeeded(job: str, stack: Stack, aws: Aws) -> None:
         if status == "FAILED":
             container = found[0].get("container", {})
             why = container.get("reason") or found[0].get("statusReason", "no reason was given")
-            words = _last_words(stack.outputs["LogGroup"], container.get("logStreamName"), aws)
+            words = last_words(stack.outputs["LogGroup"], container.get("logStreamName"), aws)
             raise DeployError(f"the job failed: {why}{f': {words}' if words else ''}")
         time.sleep(aws.settings.poll_seconds)
     with told("end the job"):
@@ -210,7 +210,7 @@ def _succeeded(job: str, stack: Stack, aws: Aws) -> None:
     )
 
 
-def _last_words(group: str, stream: str | None, aws: Aws) -> str:
+def last_words(group: str, stream: str | None, aws: Aws) -> str:
     if not stream:
         return ""
     try:

@@ -15,11 +15,14 @@ from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.stack_models import Stack
 from deploy.aws.stack_target import Seen, StackTarget
 from deploy.aws.stacks import Stacks
+from deploy.aws.transform import Transform
 from deploy.aws.wanted import Wanted
 from deploy.requests import PlanRequest
 from deploy.target import Emit, Finding, Plan, Prediction
 
-KINDS: dict[str, Kind] = {kind.variant: kind for kind in (Realtime(), Serverless(), Asynchronous())}
+KINDS: dict[str, Kind] = {
+    kind.variant: kind for kind in (Realtime(), Serverless(), Asynchronous(), Transform())
+}
 
 
 class SageMakerTarget(StackTarget):

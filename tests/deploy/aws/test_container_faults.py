@@ -44,6 +44,7 @@ TARGETS: dict[str, tuple[type[StackTarget], dict[str, Any]]] = {
     "lambda-apigateway": (LambdaTarget, READY),
     "sagemaker-serverless": (SageMakerTarget, READY),
     "sagemaker-async": (SageMakerTarget, QUEUED),
+    "sagemaker-batch": (SageMakerTarget, NIGHTLY),
 }
 CALLS = (
     "codebuild.StartBuild", "cloudformation.ExecuteChangeSet", "cloudformation.DescribeStacks",

@@ -1,12 +1,14 @@
-"""A clock that a test moves: one-time schedules fire, as their own role, and do what they say.
+"""A clock that a test moves: schedules fire, as their own role, and do what they say.
 
-MiniStack keeps schedules and knows no universal target. Here the one that is used is called for
+MiniStack keeps schedules and knows no universal target. Here the ones that are used are called for
 real: a session of the schedule's role, signed, so that the role's policy decides.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import secrets
 import time
 from datetime import datetime
 from typing import Any
@@ -18,6 +20,8 @@ from ministack.core.responses import get_region
 from ministack.services import cloudformation, iam, scheduler
 
 DELETE_STACK = "arn:aws:scheduler:::aws-sdk:cloudformation:deleteStack"
+START_TRANSFORM = "arn:aws:scheduler:::aws-sdk:sagemaker:createTransformJob"
+DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 LIMIT_S = 60.0
 
 
@@ -42,35 +46,47 @@ def advance(endpoint: str, to: str) -> list[str]:
     """Fire every schedule that is due at that ISO time; the names of those that did."""
     now, fired = datetime.fromisoformat(to), []
     for key, schedule in list(scheduler._schedules.items()):
-        if _at(schedule["ScheduleExpression"]) > now.replace(tzinfo=None):
+        if not _due(schedule["ScheduleExpression"], now.replace(tzinfo=None)):
             continue
         _call(endpoint, schedule["Target"])
         fired.append(schedule["Name"])
-        if schedule["ActionAfterCompletion"] == "DELETE":
+        if schedule.get("ActionAfterCompletion") == "DELETE":
             del scheduler._schedules[key]
     return fired
 
 
-def _at(expression: str) -> datetime:
-    return datetime.fromisoformat(expression.removeprefix("at(").removesuffix(")"))
+def _due(expression: str, now: datetime) -> bool:
+    """Once from its hour on, or in the very hour of a cron expression of days of the week."""
+    if expression.startswith("at("):
+        return datetime.fromisoformat(expression[3:-1]) <= now
+    found = re.fullmatch(r"cron\(0 (\d+) \? \* ([A-Z]{3})(?:-([A-Z]{3}))? \*\)", expression)
+    if found is None:
+        raise ValueError(f"Invalid Schedule Expression {expression}.")
+    hour, first, last = found.groups()
+    days = range(DAYS.index(first), DAYS.index(last or first) + 1)
+    return now.hour == int(hour) and (now.weekday() + 1) % len(DAYS) in days
 
 
 def _call(endpoint: str, target: dict[str, Any]) -> None:
-    if target["Arn"] != DELETE_STACK:
+    if target["Arn"] not in (DELETE_STACK, START_TRANSFORM):
         raise ValueError(f"the target {target['Arn']} is not emulated")
     role = iam._roles[target["RoleArn"].rpartition("/")[2]]
     if "scheduler.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
         raise ValueError(f"EventBridge Scheduler may not assume {target['RoleArn']}")
     session = session_of(target["RoleArn"])
     client = botocore.session.get_session().create_client(
-        "cloudformation",
+        target["Arn"].split(":")[-2],
         region_name=get_region(),
         endpoint_url=endpoint,
         aws_access_key_id=session["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=session["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=session["AWS_SESSION_TOKEN"],
     )
-    given = json.loads(target["Input"])
+    execution = secrets.token_hex(8)
+    given = json.loads(target["Input"].replace("<aws.scheduler.execution-id>", execution))
+    if target["Arn"] == START_TRANSFORM:
+        client.create_transform_job(**given)
+        return
     client.delete_stack(**given)
     until = time.monotonic() + LIMIT_S
     while _status(given["StackName"]) == "DELETE_IN_PROGRESS" and time.monotonic() < until:

@@ -159,6 +159,7 @@ class Gateway:
             self.services.quotas, self.services.invocations = {}, []
             lambda_svc._ACCOUNT_CONCURRENCY_CAP = 0
             self.services.tasks.clear()
+            self.services.transforms.clear()
             await asyncio.to_thread(self.world.reset)
             await asyncio.to_thread(ministack._reset_all_state)
         elif path != "/_emulator/state":

@@ -1,4 +1,4 @@
-"""SageMaker's work on files: requests of asynchronous endpoints, and transform jobs.
+"""SageMaker's work on files: requests of asynchronous endpoints.
 
 Files are read and written under the execution role's own policy, as the service does.
 """
@@ -20,19 +20,24 @@ from ministack.core.responses import get_region
 Answer = tuple[int, dict[str, str], bytes]
 
 
+def client_of(role_arn: str, service: str, endpoint: str) -> Any:
+    """A client with a session of the role, so that the role's policy decides."""
+    keys = session_of(role_arn)
+    return botocore.session.get_session().create_client(
+        service,
+        region_name=get_region(),
+        endpoint_url=endpoint,
+        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=keys["AWS_SESSION_TOKEN"],
+    )
+
+
 class Files:
     """Objects in S3 as a role of the account may see them."""
 
     def __init__(self, endpoint: str, role_arn: str) -> None:
-        keys = session_of(role_arn)
-        self._client = botocore.session.get_session().create_client(
-            "s3",
-            region_name=get_region(),
-            endpoint_url=endpoint,
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-            aws_session_token=keys["AWS_SESSION_TOKEN"],
-        )
+        self._client = client_of(role_arn, "s3", endpoint)
 
     def read(self, location: str) -> bytes:
         bucket, key = _split(location)

@@ -19,6 +19,7 @@ from functions import arn_of, codedeploy_application
 from ministack.core.responses import get_account_id, get_region
 from resources import CONFIG, ENDPOINT, MODEL, POLICY, TARGET, Resource, World
 from sagemaker_work import WorkCalls
+from transform_jobs import TransformCalls
 
 TARGETS = {
     "SageMaker": "sagemaker",
@@ -58,7 +59,7 @@ class ServiceError(Exception):
         self.code, self.message, self.status = code, message, status
 
 
-class Services(WorkCalls, EcsCalls):
+class Services(WorkCalls, TransformCalls, EcsCalls):
     """Answers from the state that CloudFormation left."""
 
     def __init__(self, world: World) -> None:
@@ -76,6 +77,10 @@ class Services(WorkCalls, EcsCalls):
         """What IAM checks the call against."""
         if operation in ("DescribeEndpoint", "InvokeEndpoint", "InvokeEndpointAsync"):
             return self._arn(f"endpoint/{given['EndpointName'].lower()}")
+        if operation in ("CreateTransformJob", "DescribeTransformJob", "StopTransformJob"):
+            return self._arn(f"transform-job/{given['TransformJobName'].lower()}")
+        if operation == "DescribeModel":
+            return self._arn(f"model/{given['ModelName'].lower()}")
         if operation == "GetApplication":
             return arn_of("codedeploy", "application", given["applicationName"])
         if service == "ecs":
@@ -178,6 +183,19 @@ class Services(WorkCalls, EcsCalls):
             {"ModelName": m.name, "ModelArn": m.arn, "CreationTime": _time(m.created_at)}
             for m in self._named(MODEL, given)
         ]}  # fmt: skip
+
+    def _DescribeModel(self, given: dict[str, Any]) -> dict[str, Any]:
+        name = given["ModelName"]
+        model = self.world.get(MODEL, name)
+        if model is None:
+            arn = self._arn(f"model/{name}")
+            raise ServiceError("ValidationException", f'Could not find model "{arn}".')
+        return {
+            "ModelName": model.name, "ModelArn": model.arn,
+            "PrimaryContainer": model.properties["PrimaryContainer"],
+            "ExecutionRoleArn": model.properties["ExecutionRoleArn"],
+            "CreationTime": _time(model.created_at),
+        }  # fmt: skip
 
     def _DescribeScalableTargets(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"ScalableTargets": [
