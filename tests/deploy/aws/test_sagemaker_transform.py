@@ -146,6 +146,5 @@ def described(name: str) -> dict[str, Any]:
 
 
 def streams() -> list[Any]:
-    """Of the operator's own credentials."""
     out: list[Any] = client("logs").describe_log_streams(logGroupName=JOB_LOGS)["logStreams"]
     return out

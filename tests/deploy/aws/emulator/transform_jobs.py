@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import re
@@ -143,10 +144,8 @@ class TransformCalls:
             return
         logs = client_of(role, "logs", self.endpoint)
         stream = f"{job.given['TransformJobName']}/i-0123456789abcdef0/data-log"
-        try:
+        with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_group(logGroupName=GROUP)
-        except logs.exceptions.ResourceAlreadyExistsException:
-            pass
         logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
         now = round(time.time() * 1000)
         events = [{"timestamp": now, "message": line} for line in job.lines]
