@@ -39,6 +39,14 @@ def main() -> int:
             "pip can reach a package index, then run: python tools/emulator_venv.py"
         )
 
+    if arguments.all:
+        scanner = subprocess.run([sys.executable, "tools/scanner_venv.py"], cwd=ROOT, check=False)
+        if scanner.returncode != 0:
+            not_run.append(
+                "the security scanner of the templates: its virtual environment could not be made. "
+                "Check that pip can reach a package index, then run: python tools/scanner_venv.py"
+            )
+
     if importlib.util.find_spec("torch") is None:
         not_run.append(
             "PyTorch's tests: it is an extra. Install it: .venv/bin/python -m pip install torch"
