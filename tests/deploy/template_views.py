@@ -18,6 +18,7 @@ OWN = {
     "CpuAlarmPercent": "170",
     "FormerImageTag": "bundle-0123456789ab",
     "KmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555",
+    "Nightly": "cron(0 3 * * ? *)",
     "Purchase": "spot",
     "ReadyAtFirst": "1",
     "ReadyByClock": "true",
