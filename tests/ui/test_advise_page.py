@@ -11,6 +11,7 @@ import pytest
 import sample
 import streamlit as st
 from here import Here
+from looking import look_into
 from streamlit.testing.v1 import AppTest
 
 from advisor.presets import presets
@@ -39,12 +40,6 @@ def look_at(app: AppTest, *sections: str) -> AppTest:
     """Open the "more detail" of these sections."""
     for section in sections:
         app.session_state[f"more {section}"] = True
-    return app.run()
-
-
-def look_into(app: AppTest, place: str) -> AppTest:
-    """Open a popover or an expander: what is in it is drawn only then."""
-    app.session_state[place] = True
     return app.run()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from looking import look_into
 from streamlit.testing.v1 import AppTest
 
 from advisor import record, scenario
@@ -146,7 +147,7 @@ def test_files_become_scenarios_and_bad_ones_are_said(open_app: Open) -> None:
 
 
 def test_answers_are_kept_changed_and_saved_from_the_advise_page(open_app: Open) -> None:
-    app = open_app()
+    app = look_into(open_app(), "popover scenarios")
     app.text_input(key="scenario_name").set_value("Ours").run()
     press(app, "Keep as a new scenario")
     assert "scenario.1" in app.query_params
@@ -166,6 +167,7 @@ def test_answers_are_kept_changed_and_saved_from_the_advise_page(open_app: Open)
 def test_a_refresh_finds_the_scenarios_again_on_any_page(open_app: Open) -> None:
     app = open_app({**link("Now"), "service.p95_ms": "70"})
     assert app.number_input(key="service.p95_ms").value == 70
+    look_into(app, "popover scenarios")
     assert any(b.label == "Open Now" for b in app.button)
     assert not [w for w in app.warning if "scenario" in w.value]
 

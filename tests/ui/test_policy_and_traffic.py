@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from here import Here
+from looking import look_into
 from streamlit.testing.v1 import AppTest
 
 from advisor.recommend import recommend
@@ -51,12 +52,6 @@ def upload(app: AppTest, key: str, name: str, content: bytes, kind: str) -> AppT
     app.file_uploader(key=key).upload(name, content, kind).run()
     assert not app.exception
     return app
-
-
-def look_into(app: AppTest, place: str) -> AppTest:
-    """Open a popover or an expander: what is in it is drawn only then."""
-    app.session_state[place] = True
-    return app.run()
 
 
 def test_a_policy_holds_for_its_session_alone_and_says_its_effect(open_app: Open) -> None:

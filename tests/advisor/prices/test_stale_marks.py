@@ -21,8 +21,6 @@ from advisor.whatif import VolumeSweep
 from advisor.whatif import text as whatif_text
 
 DAY = date(2026, 11, 22)
-OLD = (datetime.now(UTC).date() - timedelta(days=91)).isoformat()
-LIMIT = (datetime.now(UTC).date() - timedelta(days=90)).isoformat()
 
 
 @pytest.mark.parametrize(
@@ -48,6 +46,16 @@ def test_the_sentence_of_a_bill() -> None:
     assert status.stale_note(["2026-11-01", ""], DAY) == ""
 
 
+def days_ago(days: int) -> str:
+    """Asked for in each test: a run may last over midnight."""
+    return (datetime.now(UTC).date() - timedelta(days=days)).isoformat()
+
+
+@pytest.fixture
+def old() -> str:
+    return days_ago(91)
+
+
 @pytest.fixture(scope="module")
 def asked() -> tuple[Requirements, Recommendation]:
     need = preset("fraud-detection").requirements
@@ -69,13 +77,15 @@ def redated(answer: Recommendation, *as_ofs: str) -> Recommendation:
     return answer.model_copy(update={"ranking": ranking, "prices_as_of": as_ofs[0]})
 
 
-def test_the_text_marks_lines_and_the_whole(asked: tuple[Requirements, Recommendation]) -> None:
+def test_the_text_marks_lines_and_the_whole(
+    asked: tuple[Requirements, Recommendation], old: str
+) -> None:
     need, answer = asked
-    said = report.text(need, redated(answer, OLD, "undated"))
-    assert f"[{OLD}: STALE, 91 days old]" in said
+    said = report.text(need, redated(answer, old, "undated"))
+    assert f"[{old}: STALE, 91 days old]" in said
     assert "[STALE, undated]" in said
-    assert f"Prices as of {OLD}: STALE, 91 days old." in said
-    assert "STALE" not in report.text(need, redated(answer, LIMIT))
+    assert f"Prices as of {old}: STALE, 91 days old." in said
+    assert "STALE" not in report.text(need, redated(answer, days_ago(90)))
 
 
 def test_the_record_marks_lines_as_of_its_own_day(
@@ -95,31 +105,31 @@ def test_the_verdict_warns_of_stale_lines_of_the_winner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[Requirements, Recommendation]
 ) -> None:
     need, _answer = asked
-    monkeypatch.setenv("ADVISOR_PRICES", str(book_dated(tmp_path, OLD)))
+    monkeypatch.setenv("ADVISOR_PRICES", str(book_dated(tmp_path, old)))
     answer = recommend(need, doubt=False)
     note = next(w for w in answer.warnings if "older than 90 days" in w)
     assert note.startswith(f"In the bill of {answer.ranking[0].name}, ")
 
 
 def test_a_priced_bill_of_usage_marks_its_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], old: str
 ) -> None:
-    monkeypatch.setenv("ADVISOR_PRICES", str(book_dated(tmp_path, OLD)))
+    monkeypatch.setenv("ADVISOR_PRICES", str(book_dated(tmp_path, old)))
     usage = tmp_path / "usage.yaml"
     usage.write_text(
         "region: us-east-1\nhours_in_month: 730\nfree_tier: false\n"
         "items:\n  - {service: alb, hours: 730, gb: 10}\n"
     )
     assert cli.main(["price", str(usage)]) == 0
-    assert capsys.readouterr().out.count(f", {OLD}: STALE, 91 days old]") == 2
+    assert capsys.readouterr().out.count(f", {old}: STALE, 91 days old]") == 2
 
 
-def test_what_ifs_mark_the_date_of_their_prices() -> None:
+def test_what_ifs_mark_the_date_of_their_prices(old: str) -> None:
     sweep = VolumeSweep(
         requests_per_month=1000, volumes=(100.0, 1000.0), options=(), winners=(None, None),
-        changes=(), break_even=(), prices_as_of=OLD,
+        changes=(), break_even=(), prices_as_of=old,
     )  # fmt: skip
-    assert f"{OLD}: STALE, 91 days old" in whatif_text.volume(sweep)
+    assert f"{old}: STALE, 91 days old" in whatif_text.volume(sweep)
 
 
 def test_the_age_of_a_bill_is_that_of_its_oldest_price(
@@ -131,9 +141,9 @@ def test_the_age_of_a_bill_is_that_of_its_oldest_price(
 
 
 def test_status_counts_stale_prices_of_each_provider(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], old: str
 ) -> None:
-    monkeypatch.setenv("ADVISOR_PRICES", str(book_dated(tmp_path, OLD)))
+    monkeypatch.setenv("ADVISOR_PRICES", str(book_dated(tmp_path, old)))
     assert cli.main(["prices", "status"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"aws .* stale; mostly", said)
