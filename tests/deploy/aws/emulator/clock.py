@@ -89,10 +89,11 @@ def _call(endpoint: str, target: dict[str, Any]) -> None:
         return
     client.delete_stack(**given)
     until = time.monotonic() + LIMIT_S
-    while _status(given["StackName"]) == "DELETE_IN_PROGRESS" and time.monotonic() < until:
+    # It may not have begun when the call returns: neither is the status before it an end.
+    while not _ended(given["StackName"]) and time.monotonic() < until:
         time.sleep(0.05)
 
 
-def _status(stack_id: str) -> str:
+def _ended(stack_id: str) -> bool:
     found = [s for s in cloudformation._stacks.values() if s["StackId"] == stack_id]
-    return found[0]["StackStatus"] if found else "DELETE_COMPLETE"
+    return not found or found[0]["StackStatus"] in ("DELETE_COMPLETE", "DELETE_FAILED")
