@@ -282,6 +282,7 @@ class Stacks:
         """Emit new events in order, once each, until the stack rests; None when it is deleted."""
         began_at = told_at = time.monotonic()
         for _ in self._ticks():
+            had_begun = begun  # a status read before the opening event is that of the time before
             with told("look at the stack"):
                 stack = stack_of(self._client.describe_stacks(StackName=stack_id)["Stacks"][0])
             fresh = [e for e in self._events(stack_id, seen) if e["EventId"] not in seen]
@@ -293,7 +294,7 @@ class Stacks:
             if stack.status == "DELETE_COMPLETE":
                 return None
             late = time.monotonic() - began_at > LATE_START_S
-            if not stack.is_busy and (begun or late):
+            if not stack.is_busy and (had_begun or late):
                 return stack
             if time.monotonic() - told_at > HEARTBEAT_S:
                 told_at = time.monotonic()
