@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from advisor.catalog.loader import people
 from advisor.catalog.schema import Option
-from advisor.costs import Bill, bill, total
+from advisor.costs import Bill, Line, lines_of, sum_usd, written_out
 from advisor.costs.people import people_time
 from advisor.prices import PriceBook
 from advisor.ranking import SCALES, Measures, headroom
@@ -32,7 +33,7 @@ class Plan:
     option: Option
     region: str
     sized: Sized
-    lines: tuple[CostLine, ...]
+    lines: tuple[CostLine, ...]  # left out where no range was asked for
     monthly_usd: Range
     at_least: bool
     people: PeopleTime
@@ -96,8 +97,8 @@ def ways(option: Option, work: Workload, region: str, book: PriceBook) -> Ways |
 
 def _priced(given: Ways, chosen: Sizable, expected: Sized, ranges: bool) -> Plan:
     option, work, region, book = given.option, given.work, given.region, given.book
-    lines = bill(Bill(option, work, expected, region, book))
-    usd, at_least = total(lines)
+    lines = lines_of(Bill(option, work, expected, region, book))
+    usd, at_least = sum_usd(lines)
     if ranges and isinstance(chosen, Function):
         expected = chosen.explained(expected)
     ends = _ends(option, work, region, book, chosen, expected, usd) if ranges else [usd]
@@ -113,8 +114,8 @@ def _priced(given: Ways, chosen: Sizable, expected: Sized, ranges: bool) -> Plan
     )
     measures = measured(option, work, time, total_usd, expected)
     return Plan(
-        option, region, expected, lines, monthly, at_least, time, total_usd, "", imputed,
-        (), (), measures,
+        option, region, expected, written_out(lines) if ranges else (), monthly, at_least, time,
+        total_usd, "", imputed, (), (), measures,
     )  # fmt: skip
 
 
@@ -176,7 +177,8 @@ def _ends(
             # Beyond what the machine can carry the range ends at what is known.
             out.append(usd)
         else:
-            out.append(total(bill(Bill(option, work, sized, region, book, factors.volume)))[0])
+            lines = lines_of(Bill(option, work, sized, region, book, factors.volume))
+            out.append(sum_usd(lines)[0])
     return out
 
 
@@ -189,12 +191,13 @@ def _imputed_usd(option: Option, chosen: Sizable, sized: Sized) -> float:
     return option.number("imputed_vcpu_hour_usd") * sized.vcpu * sized.replica_hours
 
 
-def _home_usd(lines: tuple[CostLine, ...], book: PriceBook) -> float:
+def _home_usd(lines: Sequence[Line], book: PriceBook) -> float:
     """The lines without a price at the prices of their cloud's default region, for the ranking
     alone: a region is not the cheaper one because nobody published its prices."""
     out = 0.0
     for line in lines:
-        sku = book.skus.get(line.unit) if line.unit_price_usd is None else None
+        sku = book.skus.get(line.unit) if line.tiers is None else None
         if sku is not None:
-            out += book.rate(sku.sku, book.default_region(sku.cloud)).usd(line.quantity)
+            rate = book.rate(sku.sku, book.default_region(sku.cloud))
+            out += rate.usd(float(line.quantity))
     return out

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
-from advisor.costs.load_balancer import lines as balancer_lines
-from advisor.recommendation import CostLine
+from advisor.costs.line import Amount, Line
+from advisor.costs.load_balancer import balanced
 
 BALANCER_ZONES = 2
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     if bill.is_private:
         return []
-    hours = bill.sized.replica_hours
-    if "load_balancer" in bill.option.bill and balancer_lines(bill):
-        hours += BALANCER_ZONES * bill.hours
+    hours: Amount = bill.sized.replica_hours
+    if "load_balancer" in bill.option.bill:
+        hours = hours + BALANCER_ZONES * bill.hours * balanced(bill)
     return bill.line("Public IPv4 addresses", "ipv4.hour", hours)

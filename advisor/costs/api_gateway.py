@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Line
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     traffic = bill.work.need.traffic
     if bill.is_private:
         return bill.line("REST API requests", "apigw.rest_request", bill.requests)

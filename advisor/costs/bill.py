@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
 from advisor.by_identity import ByIdentity
 from advisor.catalog.schema import Option
+from advisor.costs.line import Amount, Line, unknown
 from advisor.errors import CatalogError, UnknownPriceError
 from advisor.prices import PriceBook
 from advisor.recommendation import CostLine
 from advisor.requirements import HOURS_IN_MONTH
 from advisor.sizing.sized import Sized
 from advisor.workload import Workload
-
-UNKNOWN = "unit price unknown"
 
 
 @dataclass(frozen=True)
@@ -45,34 +46,21 @@ class Bill:
     def is_private(self) -> bool:
         return self.work.need.control.private_network
 
-    def line(
-        self, name: str, sku: str, quantity: float, region: str | None = None
-    ) -> list[CostLine]:
-        """Cost lines for a quantity of a price-book sku, one for each price tier it reaches.
+    def line(self, name: str, sku: str, quantity: Amount, region: str | None = None) -> list[Line]:
+        """The line for a quantity of a price-book sku; none for nothing.
 
         A price that the book does not hold gives a line with no unit price, never $0.
         """
-        if quantity <= 0 or not sku:
+        nothing = quantity <= 0
+        if not sku or (nothing.all() if isinstance(nothing, np.ndarray) else nothing):
             return []
         try:
             rate = self.book.rate(sku, region or self.region)
         except UnknownPriceError as error:
             return [unknown(name, quantity, sku, str(error))]
-        parts = rate.split(quantity)
-        return [
-            CostLine(
-                name=name if len(parts) == 1 else f"{name} (tier {i})",
-                quantity=part,
-                unit=rate.unit,
-                unit_price_usd=unit_price,
-                usd=part * unit_price,
-                source=rate.source,
-                as_of=rate.as_of,
-            )
-            for i, (part, unit_price) in enumerate(parts, start=1)
-        ]
+        return [Line(name, quantity, rate.unit, rate.tiers, rate.source, rate.as_of)]
 
-    def bought_lines(self, name: str, sku: str, quantity: float) -> list[CostLine]:
+    def bought_lines(self, name: str, sku: str, quantity: Amount) -> list[Line]:
         """`line`, with the part of `quantity` that is bought at a discount on lines of its own.
 
         `quantity` is in proportion to the plan's replica-hours (gigabyte-seconds for functions).
@@ -83,15 +71,12 @@ class Bill:
         used = sized.gb_seconds if sized.strategy == "functions" else sized.replica_hours
         each = quantity / used if used else 0.0
         lines = [
-            line.model_copy(
-                update={
-                    "unit_price_usd": line.unit_price_usd * bought.share,
-                    "usd": line.usd * bought.share,
-                    "source": f"{1 - bought.share:.1%} off {line.source}; {bought.source}",
-                    "as_of": self.book.oldest((line.as_of, bought.as_of)),
-                }
+            line._replace(
+                share=bought.share,
+                source=f"{1 - bought.share:.1%} off {line.source}; {bought.source}",
+                as_of=self.book.oldest((line.as_of, bought.as_of)),
             )
-            if line.unit_price_usd is not None
+            if line.tiers is not None
             else line
             for line in self.line(f"{name}, {bought.label}", sku, bought.discounted * each)
         ]
@@ -108,8 +93,24 @@ def bill(given: Bill) -> tuple[CostLine, ...]:
 
     Raises CatalogError when the option names a priced thing that does not exist.
     """
+    return written_out(lines_of(given))
+
+
+def written_out(lines: Iterable[Line]) -> tuple[CostLine, ...]:
+    """Raises InputError for a quantity that is none."""
+    return tuple(cost_line for line in lines for cost_line in line.written_out())
+
+
+def sum_usd(lines: Sequence[Line]) -> tuple[float, bool]:
+    """`total` of lines that need not be written out for it."""
+    usd = math.fsum(usd for line in lines for usd in line.usd())
+    return usd, any(line.tiers is None for line in lines)
+
+
+def lines_of(given: Bill) -> list[Line]:
+    """The lines before they are written out. Raises as `bill`."""
     things = _THINGS.get(given.option, lambda option: [_priced_thing(n) for n in option.bill])
-    return tuple(line for lines in things for line in lines(given))
+    return [line for lines in things for line in lines(given)]
 
 
 def total(lines: Iterable[CostLine]) -> tuple[float, bool]:
@@ -118,24 +119,16 @@ def total(lines: Iterable[CostLine]) -> tuple[float, bool]:
     return math.fsum(line.usd for line in lines), any(x.unit_price_usd is None for x in lines)
 
 
-def unknown(name: str, quantity: float, unit: str, source: str) -> CostLine:
-    """A line whose unit price nobody has: shown as such, and the total becomes "at least"."""
-    return CostLine(
-        name=name, quantity=quantity, unit=unit, unit_price_usd=None, usd=0.0,
-        source=f"{UNKNOWN}: {source}", as_of="",
-    )  # fmt: skip
-
-
-_THINGS: ByIdentity[Option, list[Callable[[Bill], list[CostLine]]]] = ByIdentity()
+_THINGS: ByIdentity[Option, list[Callable[[Bill], list[Line]]]] = ByIdentity()
 
 
 @cache
-def _priced_thing(name: str) -> Callable[[Bill], list[CostLine]]:
+def _priced_thing(name: str) -> Callable[[Bill], list[Line]]:
     try:
         module = importlib.import_module(f"advisor.costs.{name}")
     except ModuleNotFoundError:
         raise CatalogError(
             f"an option's bill names {name!r}, but there is no module advisor/costs/{name}.py"
         ) from None
-    lines: Callable[[Bill], list[CostLine]] = module.lines
+    lines: Callable[[Bill], list[Line]] = module.lines
     return lines

@@ -6,11 +6,12 @@ them on demand; as spot, all of them at the spot price.
 
 from __future__ import annotations
 
-from advisor.costs.bill import Bill, unknown
-from advisor.recommendation import CostLine
+from advisor.costs.bill import Bill
+from advisor.costs.line import Amount, Line, unknown
+from advisor.prices.rates import Tier
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     sized, bought = bill.sized, bill.sized.bought
     name = f"{sized.machine} machines"
     if sized.usd_per_hour is None:
@@ -26,23 +27,15 @@ def lines(bill: Bill) -> list[CostLine]:
         return [_line(bill, f"{name}, spot", bought.discounted, sized.usd_per_hour)]
     committed = _line(
         bill, f"{name}, {bought.label}", bought.discounted, sized.usd_per_hour * bought.share
-    ).model_copy(
-        update={
-            "source": f"{1 - bought.share:.1%} off {sized.price_source}; {bought.source}",
-            "as_of": bill.book.oldest((sized.price_as_of, bought.as_of)),
-        }
+    )._replace(
+        source=f"{1 - bought.share:.1%} off {sized.price_source}; {bought.source}",
+        as_of=bill.book.oldest((sized.price_as_of, bought.as_of)),
     )
     above = _line(bill, f"{name}, on demand above it", bought.on_demand, sized.usd_per_hour)
     return [committed, above] if bought.on_demand > 0 else [committed]
 
 
-def _line(bill: Bill, name: str, hours: float, usd_per_hour: float) -> CostLine:
-    return CostLine(
-        name=name,
-        quantity=hours,
-        unit="machine-hour",
-        unit_price_usd=usd_per_hour,
-        usd=hours * usd_per_hour,
-        source=bill.sized.price_source,
-        as_of=bill.sized.price_as_of,
-    )
+def _line(bill: Bill, name: str, hours: Amount, usd_per_hour: float) -> Line:
+    sized = bill.sized
+    tiers = (Tier(0.0, usd_per_hour),)
+    return Line(name, hours, "machine-hour", tiers, sized.price_source, sized.price_as_of)

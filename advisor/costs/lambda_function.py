@@ -7,10 +7,10 @@ kept ready cost by the gigabyte-second whether or not they work, and their work 
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Line
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     sized = bill.sized
     arch, gb = "arm" if sized.arch == "arm64" else "x86", sized.memory_mb / 1024
     return [

@@ -7,15 +7,19 @@ One LCU covers 25 new connections a second, 3,000 active ones a minute and 1 GB 
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Amount, Line
 from advisor.sizing.balancer import from_second, lcu_hours
 
 
-def lines(bill: Bill) -> list[CostLine]:
-    if bill.sized.replicas_max < 2 and from_second(bill.option):
-        return []
+def lines(bill: Bill) -> list[Line]:
+    there = balanced(bill)
     capacity = lcu_hours(bill.option, bill.work, bill.book, bill.volume)
     return [
-        *bill.line("Load balancer", "alb.hour", bill.hours),
-        *bill.line("Load balancer capacity", "alb.lcu_hour", capacity),
+        *bill.line("Load balancer", "alb.hour", bill.hours * there),
+        *bill.line("Load balancer capacity", "alb.lcu_hour", capacity * there),
     ]
+
+
+def balanced(bill: Bill) -> Amount:
+    """1 where there is a load balancer, else 0."""
+    return 1.0 * (bill.sized.replicas_max >= 2) if from_second(bill.option) else 1.0

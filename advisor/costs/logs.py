@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Line
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     gb = bill.requests * bill.option.number("log_kb_per_request") / 1024 / 1024
     months = bill.option.number("log_retention_days") / 30.4
     return [

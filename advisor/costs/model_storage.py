@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Line
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     need = bill.work.need
     gb = need.control.models_per_endpoint * need.model.size_mb / 1024
     gb *= bill.option.number("images_kept")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Line
 from advisor.requirements import Mode
 
 KEPT_MONTHS = 0.25  # a week until a lifecycle rule removes them
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     traffic = bill.work.need.traffic
     gb = bill.requests * (traffic.request_mb + traffic.response_mb) / 1024
     # A batch reads and writes large files; queued requests are an object each.

@@ -5,11 +5,11 @@ A NAT gateway would let machines out to the internet as well; nothing here needs
 
 from __future__ import annotations
 
-from advisor.costs.bill import Bill, unknown
-from advisor.recommendation import CostLine
+from advisor.costs.bill import Bill
+from advisor.costs.line import Line, unknown
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     if not bill.is_private:
         return []
     option, traffic = bill.option, bill.work.need.traffic

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Line
 from advisor.requirements import Mode
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     traffic = bill.work.need.traffic
     if traffic.mode is not Mode.asynchronous:
         return []

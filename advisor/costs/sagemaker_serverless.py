@@ -4,10 +4,10 @@ kept ready."""
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Line
 
 
-def lines(bill: Bill) -> list[CostLine]:
+def lines(bill: Bill) -> list[Line]:
     sized, option = bill.sized, bill.option
     tier = round(sized.memory_mb / 1024)
     return [

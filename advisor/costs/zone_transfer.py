@@ -7,15 +7,14 @@ to a pod on another node is not.
 from __future__ import annotations
 
 from advisor.costs.bill import Bill
-from advisor.recommendation import CostLine
+from advisor.costs.line import Line
 
 DIRECTIONS = 2  # out of one zone and into the other
 
 
-def lines(bill: Bill) -> list[CostLine]:
-    if bill.sized.replicas_max < 2:
-        return []
+def lines(bill: Bill) -> list[Line]:
     traffic = bill.work.need.traffic
     gb = bill.requests * (traffic.request_mb + traffic.response_mb) / 1024
     share = bill.option.number("cross_zone_share")
-    return bill.line("Data between zones", "data_inter_az.gb", gb * share * DIRECTIONS)
+    several = bill.sized.replicas_max >= 2
+    return bill.line("Data between zones", "data_inter_az.gb", gb * share * DIRECTIONS * several)
