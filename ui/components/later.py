@@ -18,7 +18,7 @@ from ui import advice, state
 from ui import format as fmt
 from ui.workers import BusyError
 
-_WHO, _STOPPED = "_who", "_stopped"
+_WHO, _STOPPED, _SHAPES = "_who", "_stopped", "_shapes"
 _IDLE_S = 0.4  # who answers on sooner than that looks at the verdict, not at what would change it
 # A new answer waits at most for a turn; shorter ones would cost more than they give.
 _FIRST_TURN_S, _LONGEST_TURN_S = 0.03, 0.1
@@ -65,6 +65,22 @@ def clear_rest(elements: int) -> None:
     """
     for _ in range(elements):
         st.empty()
+
+
+def begin_shape(place: str, shape: object) -> None:
+    """Before a part of the page is drawn: which of its layouts it has this time."""
+    st.session_state.setdefault(f"{_SHAPES} {place}", set()).add(shape)
+
+
+def clear_other_shapes(place: str, shape: object, elements: int) -> None:
+    """After it was drawn: as `clear_rest`, where another layout stood there before.
+
+    Also one whose run was interrupted. Most runs draw what was there, and clear nothing.
+    """
+    drawn: set[object] = st.session_state.setdefault(f"{_SHAPES} {place}", set())
+    if drawn != {shape}:
+        clear_rest(elements)
+        st.session_state[f"{_SHAPES} {place}"] = {shape}
 
 
 def who() -> str:

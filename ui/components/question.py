@@ -13,6 +13,7 @@ from advisor.requirements import HOURS_IN_WEEK
 from ui import format as fmt
 from ui import state
 from ui.answers import Question, questions, starting_answers
+from ui.turns import TURNS
 
 Choices = Mapping[str, Callable[[], Mapping[str, str]]]  # options that are data, with labels
 
@@ -21,6 +22,7 @@ SEGMENTS_AT_MOST = 4
 
 def ask(question: Question, choices: Choices) -> None:
     """Draw the widget for a question, and keep what it gives."""
+    TURNS.give_way()
     answer = state.answers().get(question.path, question.default)
     if question.kind == "hours":
         _hours(question, answer, choices)

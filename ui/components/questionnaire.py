@@ -156,9 +156,11 @@ def _narrow(question: Question) -> bool:
 
 
 def _row(row: list[Question], choices: Choices) -> None:
-    columns = st.columns(2) if len(row) > 1 else [st.container()]
-    for column, question in zip(columns, row, strict=False):
-        with column:
-            ask(question, choices)
+    if len(row) == 1:
+        ask(row[0], choices)
+    else:
+        for column, question in zip(st.columns(2), row, strict=True):
+            with column:
+                ask(question, choices)
     if any(question.kind == "week" for question in row):
         traffic_file.show()  # below the row: half a column is too narrow for a chart

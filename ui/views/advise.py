@@ -29,11 +29,13 @@ from ui.components import (
     traffic_file,
     verdict,
 )
+from ui.turns import TURNS
 
 TABS = (
     "Ranked", "Cost", "Size and week", "Volume", "Growth", "What would change it",
     "Every number", "Ruled out",
 )  # fmt: skip
+_BEHIND = "behind"
 _MOST_PARTS = 8  # more than the one state of the page has and the other has not
 
 
@@ -47,24 +49,25 @@ class _Advised:
 
 
 def show() -> None:
-    notes = state.read_address()
-    st.title("Where should your model run?", anchor=False)
-    _presets()
-    _notes(notes)
-    with st.container(key="advice"):
-        asked, answered = st.columns([5, 9], gap="medium")
+    with TURNS.first():
+        notes = state.read_address()
+        st.title("Where should your model run?", anchor=False)
+        _presets()
+        _notes(notes)
+        with st.container(key="advice"):
+            asked, answered = st.columns([5, 9], gap="medium")
         # The answers are taken over before their widgets are drawn, so the verdict can come first.
         with answered:
             advised = _advise()
-        with asked, st.container(border=True, key="answers"):
-            st.header("Your model and workload", anchor="answers")
-            questionnaire.show(catalog.choices())
-            team_policies.show()
-        state.write_address()
-        with answered:
-            things = _behind(advised) if advised else []
-        state.remember_widgets()
-        later.fill_in(things)
+    with asked, st.container(border=True, key="answers"):
+        st.header("Your model and workload", anchor="answers")
+        questionnaire.show(catalog.choices())
+        team_policies.show()
+    state.write_address()
+    with answered:
+        things = _behind(advised) if advised else []
+    state.remember_widgets()
+    later.fill_in(things)
     traffic_file.finish()
 
 
@@ -100,23 +103,35 @@ def _advise() -> _Advised | None:
 
 def _behind(advised: _Advised) -> list[later.Later]:
     """All there is below the verdict; returns what is on its way."""
+    TURNS.give_way()
     need, answer = advised.need, advised.answer
+    kinds = {ranked.kind for ranked in answer.ranking}
+    shape = (len(kinds), len(answer.warnings), bool(answer.unpriced))
+    later.begin_shape(_BEHIND, shape)
     if answer.winner is None:
-        return _nothing_fits(advised)
+        things = _nothing_fits(advised)
+    else:
+        things = _what_stands_behind(need, answer, advised.place)
+    later.clear_other_shapes(_BEHIND, shape, _MOST_PARTS)
+    return things
+
+
+def _what_stands_behind(
+    need: Requirements, answer: Recommendation, changes: DeltaGenerator
+) -> list[later.Later]:
+    """The two best side by side, and the tabs."""
     price_age.note(answer.prices_as_of)
     for warning in answer.warnings:
         st.warning(fmt.escape(warning), icon=":material/info:")
     comparison.side_by_side(need, answer)
-    things = _tabs(need, answer, advised.place)
-    later.clear_rest(_MOST_PARTS)
-    return things
+    TURNS.give_way()
+    return _tabs(need, answer, changes)
 
 
 def _nothing_fits(advised: _Advised) -> list[later.Later]:
     names = catalog.names()
     st.subheader("Ruled out", anchor=False)
     details.ruled_out(advised.answer, names)
-    later.clear_rest(_MOST_PARTS)
 
     def draw(found: Recommendation) -> None:
         with advised.place.container():

@@ -1,0 +1,48 @@
+"""Who goes first on the server: the verdict that somebody waits for. Knows no Streamlit.
+
+All sessions share one interpreter. Left to themselves, ten pages that are drawn at once each come
+ten times later; here one verdict is made after the other, and the rest of a page waits for them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Both only bound the courtesy: who waited so long goes on beside the others.
+_LONGEST_TURN_S = 2.0
+_LONGEST_WAIT_S = 0.3
+
+
+class Turns:
+    """One verdict at a time, in the order in which they were asked; all else gives way to them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._next = 0  # the number that the next one draws
+        self._waiting: list[int] = []  # numbers drawn and not finished, the oldest first
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """For the part of a page that somebody waits for; waits for those who came before."""
+        with self._changed:
+            number, self._next = self._next, self._next + 1
+            self._waiting.append(number)
+            self._changed.wait_for(lambda: self._waiting[0] == number, _LONGEST_TURN_S)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._waiting.remove(number)
+                self._changed.notify_all()
+
+    def give_way(self) -> None:
+        """For all other parts: wait while somebody's verdict is being made, a moment at most."""
+        if not self._waiting:
+            return  # without the lock: a look that comes too early or too late does no harm
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, _LONGEST_WAIT_S)
+
+
+TURNS = Turns()
