@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 
 def main(arguments: list[str]) -> int:
@@ -58,6 +58,7 @@ def serve() -> int:
             app,
             host=settings.host,
             port=settings.port,
+            http=_protocol(),
             lifespan="on",
             ws="none",
             log_config=None,
@@ -101,6 +102,17 @@ def health() -> int:
         return 1
     finally:
         connection.close()
+
+
+def _protocol() -> Any:
+    """The short road for predictions where httptools is installed, else what uvicorn has."""
+    try:
+        from .protocol import Protocol
+    except ModuleNotFoundError as missing:
+        if missing.name != "httptools":
+            raise
+        return "auto"
+    return Protocol
 
 
 def _warn_once() -> None:

@@ -18,26 +18,16 @@ import orjson
 
 from . import SERVER_VERSION, kserve
 from .errors import ModelError, RequestError
-from .http_parts import (
-    ENCODE,
-    HTML,
-    JSON,
-    disconnected,
-    encode,
-    pick_headers,
-    too_large,
-    wrong_method,
-)
+from .http_parts import HTML, JSON, disconnected, pick_headers, too_large, wrong_method
 from .payload import Request
-from .service import Service
+from .predictions import Predictions, refusal
+from .service import CLIENT_GONE, Service
 from .values import Output
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-CLIENT_GONE = 499  # nginx's number for a client that left
 
 
 class ClientGoneError(Exception):
@@ -49,6 +39,7 @@ class App:
 
     def __init__(self, service: Service, on_fail: Callable[[ModelError], None] | None = None):
         self.service = service
+        self.predictions = Predictions(service)
         self._on_fail = on_fail
         self._docs: Any = None
         self._loading: threading.Thread | None = None
@@ -69,13 +60,9 @@ class App:
             f"/v2/models/{name}/ready": self._ready,
             "/execution-parameters": self._execution_parameters,
         }
-        self._posts = {"/invocations", "/predict", "/score", f"/v1/models/{name}:predict"}
-        self._infer = f"/v2/models/{name}/infer"
         if settings.health_route:
             self._gets[settings.health_route] = self._ready
             self._open.add(settings.health_route)
-        if settings.predict_route:
-            self._posts.add(settings.predict_route)
 
     @property
     def unfinished(self) -> bool:
@@ -134,25 +121,15 @@ class App:
         extra: dict[str, str] = {}
         kind = JSON
         try:
-            if self._token and path not in self._open:
-                self._authorize(authorization)
+            if path not in self._open:
+                self.authorize(authorization)
             method = scope["method"]
-            if method == "POST" and (path in self._posts or path == self._infer):
-                output, request, rows = None, None, None
+            if method == "POST" and path in self.predictions.paths:
                 body = await self._body(receive, length)
-                if self.service.engine is not None:
-                    self.service.engine.check_room()
-                if path == self._infer:
-                    request, own_id = kserve.decode(body, self._decoder())
-                    rows = request.batch.rows
-                    output = await self._predict(request, receive)
-                    answer = kserve.encode(output, self.service.settings.model_name, own_id)
-                    status, reply = 200, orjson.dumps(answer, option=ENCODE)
-                else:
-                    request = self._decoder().decode(body, content_type)
-                    rows = request.batch.rows
-                    output = await self._predict(request, receive)
-                    status, (reply, kind) = 200, encode(output, request, accept)
+                asked = self.predictions.read(path, body, content_type)
+                rows = asked.request.batch.rows
+                output = await self._predict(asked.request, receive)
+                status, (reply, kind) = 200, self.predictions.encode(asked, output, accept)
             elif path == "/openapi.json" and method in ("GET", "HEAD"):
                 await self._documentation()(scope, receive, send)
                 return
@@ -165,11 +142,8 @@ class App:
                 status, reply, kind = self._get(method, path)
         except RequestError as wrong:
             status, extra, kind = wrong.status, wrong.headers, JSON
-            reply = orjson.dumps(
-                {"error": wrong.message, "code": wrong.code, "request_id": request_id}
-            )
+            reply = refusal(wrong, request_id)
         except ClientGoneError:
-            self.service.metrics.gone += 1
             self._account(scope, CLIENT_GONE, started, rows, request_id)
             return
         sent = [
@@ -190,12 +164,7 @@ class App:
     ) -> None:
         if scope["path"] in self._open or scope["path"] == "/metrics":
             return  # probes come every few seconds and would drown the rest
-        seconds = time.perf_counter() - started
-        self.service.metrics.answered(status, seconds)
-        log = self.service.log
-        if log.access:
-            log.request(asyncio.get_running_loop(), scope["method"], scope["path"], status,
-                        seconds, rows, request_id)  # fmt: skip
+        self.service.answered(scope["method"], scope["path"], status, started, rows, request_id)
 
     async def _body(self, receive: Receive, length: str) -> bytes:
         limit = self.service.settings.max_body
@@ -228,13 +197,6 @@ class App:
             ) from slow  # fmt: skip
         return b"".join(parts)
 
-    def _decoder(self) -> Any:
-        if self.service.decoder is None:
-            raise RequestError(
-                503, "loading", "the model is still being loaded; try again", {"retry-after": "1"}
-            )
-        return self.service.decoder
-
     async def _predict(self, request: Request, receive: Receive) -> Output:
         engine = self.service.engine
         if engine is None:
@@ -266,7 +228,7 @@ class App:
                 raise wrong_method(method, path, "GET")
             status, found = answer()
             return status, orjson.dumps(found), JSON
-        if path in self._posts or path == self._infer:
+        if path in self.predictions.paths:
             raise wrong_method(method, path, "POST")
         shown = unquote(path)[:100]
         if path.startswith(("/v1/models/", "/v2/models/")):
@@ -279,11 +241,12 @@ class App:
             f"there is nothing at {shown}; predictions are at /predict and the docs at /docs",
         )  # fmt: skip
 
-    def _authorize(self, header: bytes) -> None:
+    def authorize(self, header: bytes) -> None:
+        """Raises RequestError 401 when a token is set and `header` does not bring it."""
+        if self._token is None:
+            return
         scheme, _, given = header.partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(
-            given.strip(), self._token or b""
-        ):
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
             raise RequestError(
                 401, "token", "a bearer token is needed: send Authorization: Bearer <token>",
                 {"www-authenticate": "Bearer"},

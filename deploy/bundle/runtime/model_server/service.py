@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from .payload import Decoder
 from .settings import Settings
 from .telemetry import Log, Metrics
 from .values import Batch
+
+CLIENT_GONE = 499  # nginx's number for a client that left
 
 
 class Service:
@@ -30,6 +33,19 @@ class Service:
     @property
     def ready(self) -> bool:
         return self.engine is not None
+
+    def answered(
+        self, method: str, path: str, status: int, started: float, rows: int | None,
+        request_id: str,
+    ) -> None:  # fmt: skip
+        """Count a request that began at `started` (`time.perf_counter`), and log it."""
+        seconds = time.perf_counter() - started
+        if status == CLIENT_GONE:
+            self.metrics.gone += 1
+        self.metrics.answered(status, seconds)
+        if self.log.access:
+            self.log.request(asyncio.get_running_loop(), method, path, status, seconds, rows,
+                             request_id)  # fmt: skip
 
     def load(
         self, *, inline_only: bool = False, find: Callable[[], Located] = locate
