@@ -63,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--out", required=True, type=Path, metavar="PLAN", help="the plan, as JSON")
     plan.add_argument("--name", help="of the deployment; from the model's file name if left out")
     plan.add_argument("--port", type=int, help="on this machine: listen here, not on a free port")
+    plan.add_argument(
+        "--builder",
+        choices=("codebuild", "docker", "podman", "buildah"),
+        help="who builds the image: the account (codebuild, as a rule), or an engine here",
+    )
     plan.add_argument("--public", action="store_true", help="reachable from the internet")
     plan.add_argument(
         "--expires-in",
@@ -129,7 +134,11 @@ def _plan(arguments: argparse.Namespace) -> int:
         public=arguments.public,
         owner=user(),
         policies=arguments.policies,
-        settings={} if arguments.port is None else {"port": arguments.port},
+        settings={
+            name: value
+            for name in ("port", "builder")
+            if (value := getattr(arguments, name)) is not None
+        },
         expires_in=_expires_in(arguments.expires_in),
         warn=lambda said: print(f"deploy: {said}", file=sys.stderr),
     )

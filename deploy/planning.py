@@ -16,7 +16,7 @@ from advisor.requirements import Requirements
 from deploy.artifact import inspect
 from deploy.registry import target_for, targets
 from deploy.requests import PlanRequest, check_name, suggest_name
-from deploy.target import Plan
+from deploy.target import Plan, Target
 
 
 def plan_deployment(
@@ -51,6 +51,7 @@ def plan_deployment(
             f"{option_id} cannot take itself down at an hour, and an expiry was asked for; leave "
             "it out and destroy it by name"
         )
+    _check_builder(option_id, (settings or {}).get("builder"), to)
     name = check_name(name) if name is not None else suggest_name(model.stem)
     artifact = inspect(model)
     if artifact.format != need.model.format.value:
@@ -89,6 +90,12 @@ def _option(option_id: str) -> Option:
             f"{option_id!r} is a target; name an option that is deployed there: {', '.join(there)}"
         )
     return option(option_id)
+
+
+def _check_builder(option_id: str, builder: object, to: Target) -> None:
+    if builder is not None and builder not in to.builders:
+        use = f"use one of {', '.join(to.builders)}" if to.builders else "leave it out"
+        raise InputError(f"{builder!r} builds no image for {option_id}; {use}")
 
 
 def _public_options() -> list[str]:

@@ -141,6 +141,7 @@ class Target(abc.ABC):
     proven_on: str
     can_be_public: bool = False  # may a plan ask that it is reachable from the internet?
     can_expire: bool = False  # may a plan ask for an hour at which it takes itself down?
+    builders: tuple[str, ...] = ()  # who may build a plan's image, the usual one first
 
     @abc.abstractmethod
     def preflight(self, request: Any) -> list[Finding]:

@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from advisor.errors import AdvisorError, DeployError
 from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.session import Aws, code_of, told
+from deploy.images.engines import Architecture as Architecture
 from deploy.target import Emit, Event
-
-Architecture = Literal["x86_64", "arm64"]
 
 # SageMaker and Lambda take a single image in Docker's own manifest format: no index, no OCI.
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

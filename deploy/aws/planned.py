@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from deploy.aws.builders import CODEBUILD, Builder, engine_of
 from deploy.aws.stack_models import Change, ChangeSet
 from deploy.aws.templates import load
 from deploy.aws.wanted import Wanted
@@ -31,6 +32,7 @@ class Prepared:
     own: ChangeSet | None
     is_new_account: bool
     expires_at: datetime | None = None
+    builder: Builder = CODEBUILD
 
     @property
     def unchanged(self) -> bool:
@@ -44,7 +46,7 @@ def planned(target: str, request: PlanRequest, wanted: Wanted, made: Prepared) -
     changes = _changes(wanted, made)
     minutes = 0.0 if made.unchanged else wanted.template.expected_minutes
     grants = wanted.template.grants()
-    resources = [] if made.unchanged else _image(made.bundle_hash)
+    resources = [] if made.unchanged else _image(made)
     if made.bootstrap is not None:
         bootstrap = load("bootstrap.yaml")
         minutes += bootstrap.expected_minutes
@@ -98,6 +100,7 @@ def _parameters(
         "stack": wanted.parameters,
         "tags": wanted.tags,
         "architecture": wanted.architecture,
+        "builder": made.builder,
         "unchanged": made.unchanged,
         "change_set": made.own.arn if made.own else None,
         "change_set_name": made.change_set_name,
@@ -119,18 +122,21 @@ def _writes(made: Prepared) -> list[str]:
     ]
 
 
-def _image(bundle_hash: str) -> list[PlannedResource]:
+def _image(made: Prepared) -> list[PlannedResource]:
+    engine, tag = engine_of(made.builder), image_tag(made.bundle_hash)
     return [
         PlannedResource(
             action="create",
-            kind="AWS::CodeBuild::Build",
-            name=f"one build of {image_tag(bundle_hash)}",
-            detail="billed by the minute, unless the image is there already",
+            kind="AWS::CodeBuild::Build" if engine is None else "build on this machine",
+            name=f"one build of {tag}",
+            detail="billed by the minute, unless the image is there already"
+            if engine is None
+            else f"by {engine.capitalize()}, unless the image is there already",
         ),
         PlannedResource(
             action="create",
             kind="AWS::ECR::Image",
-            name=image_tag(bundle_hash),
+            name=tag,
             detail="the bundle, the model inside, under its hash",
         ),
     ]

@@ -11,14 +11,16 @@ from typing import Protocol
 from advisor.errors import AdvisorError, DeployError, StalePlanError
 from deploy.artifact import inspect
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
+from deploy.aws.builders import CODEBUILD, engine_of
 from deploy.aws.expiry import Schedules
 from deploy.aws.images import Architecture, Images
+from deploy.aws.local_images import build_here
 from deploy.aws.session import Aws
 from deploy.aws.stack_models import ChangeSet, Stack
 from deploy.aws.stacks import Stacks
 from deploy.aws.templates import load
 from deploy.aws.wanted import in_account, stack_name
-from deploy.bundle.pack import archive, image_tag, pack
+from deploy.bundle.pack import Bundle, archive, image_tag, pack
 from deploy.files import sha256_of
 from deploy.target import Emit, Event, Plan
 
@@ -124,10 +126,13 @@ class Rollout:
             self._say("build", f"Image {digest} is in the repository already", "done")
             return digest
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
-            zipped = self._packed(Path(scratch))
+            bundle = self._packed(Path(scratch))
+            arch: Architecture = self._plan.parameters["architecture"]
+            engine = engine_of(self._plan.parameters.get("builder", CODEBUILD))
+            if engine is not None:
+                return build_here(bundle.path, tag, arch, engine, images, self._aws, self._emit)
             self._undo.append(("the uploaded bundle", lambda: images.remove_upload(tag)))
-            upload = images.upload(zipped, tag, self._emit)
-        arch: Architecture = self._plan.parameters["architecture"]
+            upload = images.upload(archive(bundle), tag, self._emit)
         digest = images.build(tag, upload, arch, self._emit)
         images.remove_upload(tag)  # it was needed for this only
         return digest
@@ -137,8 +142,8 @@ class Rollout:
         if tag and not BootstrapStack(self._stacks).runs(tag):
             images.remove_image(tag)
 
-    def _packed(self, scratch: Path) -> Path:
-        """The bundle's archive. Raises StalePlanError when it is not the planned bundle."""
+    def _packed(self, scratch: Path) -> Bundle:
+        """Raises StalePlanError when it is not the planned bundle."""
         self._say("bundle", f"Packing {Path(self._plan.model_path).name} with its server")
         bundle = pack(
             inspect(Path(self._plan.model_path)),
@@ -150,7 +155,7 @@ class Rollout:
                 f"the bundle is now {bundle.hash[:12]} and the plan says "
                 f"{self._plan.bundle_hash[:12]}: the model or this installation changed; plan again"
             )
-        return archive(bundle)
+        return bundle
 
     def _stack(self, bootstrap: Bootstrap, digest: str) -> None:
         change_set = self._change_set(bootstrap)

@@ -50,13 +50,14 @@ class AwsSettings:
     domain: str = ""
     jwt_issuer: str = ""
     jwt_audience: tuple[str, ...] = ()
+    builder: str = ""
     poll_seconds: float = 5.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> AwsSettings:
         """ADVISOR_AWS_ROLE_ARN, _EXTERNAL_ID, _KMS_KEY_ARN, _VPC_ID, _SUBNET_IDS, _SECURITY_GROUP_IDS,
-        _ALARM_TOPIC_ARN, _CERTIFICATE_ARN, _DOMAIN, _JWT_ISSUER, _JWT_AUDIENCE and _POLL_SECONDS;
-        lists are comma-separated. Raises InputError on a wrong one."""
+        _ALARM_TOPIC_ARN, _CERTIFICATE_ARN, _DOMAIN, _JWT_ISSUER, _JWT_AUDIENCE, _BUILDER and
+        _POLL_SECONDS; lists are comma-separated. Raises InputError on a wrong one."""
 
         def given(name: str) -> str:
             return environ.get(f"ADVISOR_AWS_{name}", "").strip()
@@ -91,6 +92,7 @@ class AwsSettings:
             domain=given("DOMAIN"),
             jwt_issuer=given("JWT_ISSUER"),
             jwt_audience=listed("JWT_AUDIENCE"),
+            builder=given("BUILDER"),
             poll_seconds=poll_seconds,
         )
 

@@ -12,6 +12,7 @@ LISTS = ("subnet_ids", "security_group_ids", "jwt_audience")
 ARNS = ("kms_key_arn", "alarm_topic_arn", "certificate_arn")
 TEXTS = ("jwt_issuer", "domain", "vpc_id")
 SETTINGS = ("subnet_ids", "security_group_ids", "kms_key_arn", "alarm_topic_arn")
+BUILDER = "builder"
 PUBLIC_SETTINGS = ("certificate_arn", "domain", "jwt_issuer", "jwt_audience")
 
 
@@ -23,6 +24,7 @@ def settings_of(
     Raises InputError for an unknown or wrong one.
     """
     given = dict(request.settings)
+    given.pop(BUILDER, None)  # every target's, read by builder_of
     unknown = sorted(set(given) - set(allowed))
     if unknown:
         raise InputError(

@@ -20,6 +20,7 @@ from typing import Any
 from advisor.errors import DeployError, InputError, PreflightError
 from deploy import expiry
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
+from deploy.aws.builders import BUILDERS, builder_finding, builder_of, engine_of
 from deploy.aws.expiry import Schedules
 from deploy.aws.findings import prices as age_of_prices
 from deploy.aws.images import Images
@@ -67,6 +68,7 @@ class StackTarget(Target):
     proven_by: Proof = PROVEN_BY
     proven_on = PROVEN_ON
     can_expire = True
+    builders = BUILDERS
     variants: tuple[str, ...] = ()
     listed: tuple[str, ...] = (
         LISTED_BY_NAME  # services whose resources `leftovers` lists: the tag index is late
@@ -116,7 +118,12 @@ class StackTarget(Target):
         """
         self._check_variant(request.ranked.deploy_variant)
         aws = self._aws(request.ranked.region)
-        return [*self.findings(request, aws, Stacks(aws)), age_of_prices(request)]
+        found = self.findings(request, aws, Stacks(aws))
+        builder = builder_of(request, aws.settings)
+        if engine_of(builder) is not None:
+            made_for = self.wanted(request, "", aws.settings).architecture
+            found = [*found, builder_finding(builder, made_for)]
+        return [*found, age_of_prices(request)]
 
     def plan(self, request: PlanRequest) -> Plan:
         """Prepare the change sets; nothing that bills is made, and `discard` takes them away.
@@ -152,9 +159,11 @@ class StackTarget(Target):
                 change_set_name=name,
                 role_arn=self.service_role(there),
             )
+        builder = builder_of(request, aws.settings)
         made = Prepared(
-            packed.hash, findings, aws.account, name, boot_set, own_set, not ready, expires_at
-        )
+            packed.hash, findings, aws.account, name, boot_set, own_set, not ready, expires_at,
+            builder,
+        )  # fmt: skip
         return planned(self.name, request, wanted, made)
 
     def apply(self, plan: Plan, emit: Emit) -> Status:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from deploy.artifact import Artifact
+from deploy.bundle.base_image import OFFICIAL
 
-BASE = "public.ecr.aws/docker/library/python"
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
-IGNORED = "**/__pycache__\n**/*.pyc\n*.zip\n*.part\n"
+IGNORED = "**/__pycache__\n**/*.pyc\n*.zip\n*.part\n.dockerignore\nDockerfile\n"
 # Some platforms start the image as `serve` and nothing else.
 SERVE_SCRIPT = """\
 #!/usr/bin/env python3
@@ -31,8 +31,8 @@ CMD ["model_server.lambda_handler.handler"]
 """
 
 
-def text(artifact: Artifact, variant: str, python_version: str) -> str:
-    """The Dockerfile of a bundle; it needs nothing outside of the bundle's folder.
+def text(artifact: Artifact, variant: str, python_version: str, base: str) -> str:
+    """The Dockerfile of a bundle on the image `base`; it needs nothing outside of the bundle's folder.
 
     One layer for the libraries, so that a new model or server rebuilds in seconds. Bytecode is
     compiled at build time: the server then starts two to three times sooner.
@@ -46,12 +46,14 @@ def text(artifact: Artifact, variant: str, python_version: str) -> str:
         else ""
     )
     return (
-        f"FROM {BASE}:{python_version}-slim\n"
+        f"FROM {base}\n"
+        f"{_same_python(base, python_version)}"
         f"{system}"
         "ENV PYTHONUNBUFFERED=1 PYTHONPATH=/opt/program PIP_DISABLE_PIP_VERSION_CHECK=1\n"
         "WORKDIR /opt/program\n"
         "COPY requirements.txt ./\n"
-        f"RUN pip install --no-cache-dir --compile{index} -r requirements.txt\n"
+        "RUN PIP_PROGRESS_BAR=off PIP_ROOT_USER_ACTION=ignore \\\n"
+        f"    pip install --no-cache-dir --compile{index} -r requirements.txt\n"
         "COPY . ./\n"
         "RUN python -m compileall -q model_server \\\n"
         "    && install -m 0755 serve /usr/local/bin/serve \\\n"
@@ -59,3 +61,16 @@ def text(artifact: Artifact, variant: str, python_version: str) -> str:
         "USER 10001\n"
         f"{_LAMBDA_END if variant == 'lambda' else _HTTP_END}"
     )
+
+
+def _same_python(base: str, python_version: str) -> str:
+    """A mirror is taken at its word but for this: pins and pickles hold for one Python only."""
+    if base.startswith(f"{OFFICIAL}:"):
+        return ""
+    check = f"import sys; sys.exit(sys.version_info[:2] != {_pair(python_version)})"
+    said = f"the base image has no Python {python_version}, which this bundle was packed for"
+    return f"RUN python -c '{check}' || {{ echo '{said}' >&2; exit 1; }}\n"
+
+
+def _pair(python_version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in python_version.split("."))

@@ -15,6 +15,7 @@ from typing import Literal
 from advisor.errors import ArtifactError
 from deploy.artifact import Artifact
 from deploy.bundle import dockerfile
+from deploy.bundle.base_image import base_image
 from deploy.bundle.requirements import pinned
 
 Variant = Literal["http", "batch", "lambda"]
@@ -52,13 +53,14 @@ def pack(artifact: Artifact, into: Path, *, variant: Variant = "http") -> Bundle
     The same artifact and variant give the same hash on machines with the same library versions.
     "batch" is "http" with boto3 for s3:// paths. Raises ArtifactError when the model file changed
     since it was looked at, when a library it was checked with is gone, or when `into` holds other
-    things.
+    things; InputError for a base image (ADVISOR_BASE_IMAGE) that is none.
     """
     into = Path(into)
+    python_version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    base = base_image(python_version)
     _empty(into)
     name = f"model{_ending(artifact)}"
     requirements = _requirements(artifact, variant)
-    python_version = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     _copy_server(into / "model_server", with_lambda=variant == "lambda")
     (into / "model").mkdir()
@@ -71,7 +73,7 @@ def pack(artifact: Artifact, into: Path, *, variant: Variant = "http") -> Bundle
     _write(into / "requirements.txt", "\n".join(requirements) + "\n")
     _write(into / "serve", dockerfile.SERVE_SCRIPT)
     _write(into / ".dockerignore", dockerfile.IGNORED)
-    _write(into / "Dockerfile", dockerfile.text(artifact, variant, python_version))
+    _write(into / "Dockerfile", dockerfile.text(artifact, variant, python_version, base))
     _write(into / "bundle.json", _manifest(artifact, variant, name, python_version))
     for path in into.rglob("*"):
         path.chmod(0o755 if path.is_dir() or path.name == "serve" else 0o644)

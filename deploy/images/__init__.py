@@ -1,0 +1,1 @@
+"""Images built by a container engine of this machine: Docker, Podman or Buildah."""
