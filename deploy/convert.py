@@ -221,17 +221,9 @@ def _missing(name: str, said: str) -> str:
 
 def _proof(found: dict[str, Any]) -> Proof:
     held = converting().tolerance
-    return Proof(
-        rows=found["rows"],
-        rows_given=found["rows_given"],
-        range_from=found["range_from"],
-        kind=found["kind"],
-        worst=found["worst"],
-        typical=found["typical"],
-        rows_beyond=found["rows_beyond"],
-        labels_differ=found["labels_differ"],
-        tolerance=held.probability if found["kind"] == "probability" else held.value,
-    )
+    tolerance = held.probability if found["kind"] == "probability" else held.value
+    told = {name: found[name] for name in Proof.model_fields if name != "tolerance"}
+    return Proof(tolerance=tolerance, **told)
 
 
 def _written(out: Path, data: bytes) -> Artifact:

@@ -10,10 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from advisor.errors import DeployError, InputError
 
 LOCK_POLL_S = 0.1
+Kept = TypeVar("Kept", bound=BaseModel)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -28,6 +32,19 @@ def write_atomically(path: Path, text: str) -> None:
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def read_kept(path: Path, kind: type[Kept], again: str) -> Kept | None:
+    """What was kept as JSON in `path`; None if nothing was.
+
+    `again` is what to do about one of another version ("measure again"): then DeployError.
+    """
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValidationError as old:
+        raise DeployError(f"{path} was written by another version; remove it and {again}") from old
 
 
 @contextmanager

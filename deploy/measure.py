@@ -19,12 +19,11 @@ from typing import Any
 
 import httpx
 import psutil
-from pydantic import ValidationError
 
 from advisor.errors import ArtifactError, DeployError, InputError
 from deploy.artifact import BYTES_IN_MB, Artifact, inspect
 from deploy.bundle.pack import Bundle, pack
-from deploy.files import write_atomically
+from deploy.files import read_kept, write_atomically
 from deploy.home import home
 from deploy.machine_speed import machine_speed, measuring, usable_cores
 from deploy.measurement import BatchPoint, Measurement, ThreadPoint, spread
@@ -118,15 +117,7 @@ def measure(
 
 def known(digest: str) -> Measurement | None:
     """What was last measured of the model with this digest on this machine; None if nothing was."""
-    path = _kept(digest)
-    try:
-        return Measurement.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValidationError as old:
-        raise ArtifactError(
-            f"{path} was written by another version; remove it and measure again"
-        ) from old
+    return read_kept(_kept(digest), Measurement, "measure again")
 
 
 def checked_sample(sample: Path | None) -> Path | None:

@@ -62,11 +62,14 @@ def calibrate(
     workers: int | None,
     cancelled: Callable[[], bool],
     seconds: float | None = None,
+    rate_per_s: float | None = None,
 ) -> tuple[Calibration, Station]:
     """Look at the endpoint one request at a time, then with its workers busy.
 
-    `workers`: as said by the person, over what the server says, over one. Raises InputError when
-    the endpoint refuses the request, DeployError when it does not answer.
+    `workers`: as said by the person, over what the server says, over one. `rate_per_s`: what it is
+    calibrated for, if that is known: a server that independent callers find idle has been so for
+    1 / rate on average, and a longer pause leaves colder caches. Raises InputError when the
+    endpoint refuses the request, DeployError when it does not answer.
     """
     held = settings().calibration
     seconds = held.seconds if seconds is None else seconds
@@ -82,7 +85,10 @@ def calibrate(
         cancelled=cancelled,
     )  # fmt: skip
     before = processor_ms(server.pid)
-    alone = _answers(sender.ask(ask | {"lanes": 1}, limit_s=limit_s, cancelled=cancelled))
+    pause_s = None if rate_per_s is None else 1 / rate_per_s
+    alone = _answers(
+        sender.ask(ask | {"lanes": 1, "pause_s": pause_s}, limit_s=limit_s, cancelled=cancelled)
+    )
     spent = processor_ms(server.pid)
     way_ms = statistics.median(pings) if pings else 0.0
     cpu_alone_ms = _each(before, spent, alone.size)

@@ -8,10 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from advisor.errors import DeployError, InputError
-from deploy.files import write_atomically
+from deploy.files import read_kept, write_atomically
 from deploy.home import home
 from deploy.loadtest.bodies import Bodies, bodies
 from deploy.loadtest.calibrate import Server, calibrate, server_of
@@ -88,7 +86,7 @@ def run(
 ) -> LoadTest:
     """The load test itself; keeps nothing.
 
-    `again_s`: calibrate again, so many seconds, before each share of `utilisation`.
+    `again_s`: calibrate again, so many seconds, before each rate and for it.
     `processors`: where the sender runs; `started` is told its process id.
     """
     notes: list[str] = []
@@ -102,11 +100,12 @@ def run(
             rate = first
             if cancelled():
                 break
-            if again_s is not None and i and not rates:
+            if again_s is not None:
                 calibrated, station = calibrate(
-                    sender, behind, workers=workers, cancelled=cancelled, seconds=again_s
-                )
-                rate = station.rate_at(utilisation[i])
+                    sender, behind, workers=workers, cancelled=cancelled, seconds=again_s,
+                    rate_per_s=first,
+                )  # fmt: skip
+                rate = first if rates else station.rate_at(utilisation[i])
             progress(f"{rate:,.3g} requests a second", 0.2 + 0.8 * i / len(asked))
             points.append(
                 measured(sender, station, calibrated, behind.pid, rate, seconds, percentile,
@@ -176,15 +175,7 @@ def check(
 
 def known_test(name: str) -> LoadTest | None:
     """The last load test of the deployment with this name on this machine, or None."""
-    path = _kept(name)
-    try:
-        return LoadTest.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValidationError as old:
-        raise DeployError(
-            f"{path} was written by another version; remove it and test again"
-        ) from old
+    return read_kept(_kept(name), LoadTest, "test again")
 
 
 def server(road: Road) -> Server:

@@ -33,7 +33,10 @@ from deploy.targets.local import LocalTarget
 HURRIED = settings().model_copy(
     update={"calibration": settings().calibration.model_copy(update={"seconds": 0.3})}
 )
-NEVER = lambda: False  # noqa: E731
+
+
+def never() -> bool:
+    return False
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +87,7 @@ def endpoint(answer: Callable[[int], tuple[float, int]]) -> Iterator[str]:
 def sent(url: str, offsets: list[float]) -> list[tuple[float, float, str]]:
     with Sender(Road(kind="http", shown="here", url=url), [("{}", "application/json")]) as sender:
         job = {"do": "open", "offsets": offsets, "drain_s": 5}
-        found = sender.ask(job, limit_s=60, cancelled=NEVER)
+        found = sender.ask(job, limit_s=60, cancelled=never)
     return [tuple(s) for s in found["seen"]]
 
 
@@ -278,7 +281,7 @@ def test_the_road_of_another_target_is_its_own_predict(
     road = Road(kind="target", shown="tiny", plan=plan)
     with Sender(road, bodies(road, None)) as sender:
         found = sender.ask(
-            {"do": "open", "offsets": [0, 0.1, 0.2], "drain_s": 10}, limit_s=60, cancelled=NEVER
+            {"do": "open", "offsets": [0, 0.1, 0.2], "drain_s": 10}, limit_s=60, cancelled=never
         )
         assert [status for *_, status in found["seen"]] == ["200"] * 3
     assert roads._TargetWay is not None

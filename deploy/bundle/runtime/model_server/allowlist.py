@@ -223,11 +223,6 @@ def explain(module: str, name: str) -> str:
         if name in _BUILTIN_DANGERS:
             return "runs code or reaches any object"
         return "is not a plain data type"
-    if module == "_loss":
-        return (
-            "is how some versions of scikit-learn store a loss function: the model was saved with "
-            "another version than the one here, so save it again"
-        )
     if module in ("__main__", "__mp_main__"):
         return "was defined in the training script, so its code is not in the file"
     root = module.split(".")[0]

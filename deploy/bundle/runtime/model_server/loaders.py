@@ -48,6 +48,7 @@ def load_object(format_: str, path: Path) -> Any:
     found = safe_skops.load(path) if format_ == "skops" else safe_pickle.load(path)
     structure.check(found)
     structure.fill_new_parameters(found)
+    structure.renew_tree_values(found)
     return found
 
 

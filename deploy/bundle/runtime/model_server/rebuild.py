@@ -15,6 +15,7 @@ from typing import IO, Any
 from .errors import ModelError, RefusedModelError
 
 CHUNK = 1 << 24
+LOSSES = "sklearn._loss._loss"
 
 
 def is_dtype(value: Any) -> bool:
@@ -228,6 +229,18 @@ def _tree(n_features: Any, n_classes: Any, n_outputs: Any) -> Any:
     if counts.ndim != 1 or len(counts) != int(n_outputs) or not 0 < int(n_features) < 2**31:
         raise RefusedModelError("the file holds a decision tree whose sizes contradict each other")
     return Tree(int(n_features), counts, int(n_outputs))
+
+
+def old_loss(cls: Any, _checksum: Any = None, state: Any = None) -> Any:
+    """A compiled loss as scikit-learn before 1.6 wrote it: its class, and its numbers if any."""
+    numbers = state if isinstance(state, tuple) else ()
+    if (
+        not isinstance(cls, type)
+        or cls.__module__ not in ("_loss", LOSSES)
+        or not all(isinstance(n, (int, float)) for n in numbers)
+    ):
+        raise RefusedModelError("the file holds a loss function that scikit-learn did not write")
+    return cls(*numbers)
 
 
 def _bounded(kind: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,8 +24,13 @@ from .errors import ModelError, RefusedModelError, one_line
 from .unpack import open_stream, read_claimed
 
 WRAPPER = "NumpyArrayWrapper"
-# Protocols up to 2 keep the names that Python 2 had.
-PYTHON_2_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+RENAMED_MODULES = {
+    # Protocols up to 2 keep the names that Python 2 had.
+    "__builtin__": "builtins",
+    "copy_reg": "copyreg",
+    # Some versions of scikit-learn compiled their losses under a short name.
+    "_loss": rebuild.LOSSES,
+}
 
 
 class Names(Protocol):
@@ -92,7 +97,7 @@ class Walker(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("__builtin__", "xrange"):
             name = "range"
-        return self.names.find(PYTHON_2_MODULES.get(module, module), name)
+        return self.names.find(RENAMED_MODULES.get(module, module), name)
 
     def persistent_load(self, pid: Any) -> Any:
         if self.stored_elsewhere:  # torch keeps tensors beside the pickle
@@ -231,6 +236,9 @@ class LiveNames:
         except ModuleNotFoundError as missing:
             raise ModelError(_missing(module, missing)) from missing
         except (ImportError, AttributeError) as gone:
+            if module == rebuild.LOSSES and name.startswith("__pyx_unpickle_"):
+                self._known[id(rebuild.old_loss)] = (module, name, Use.CALL, rebuild.old_loss)
+                return rebuild.old_loss
             if "failed to map segment" in str(gone):  # how a library without room is reported
                 raise MemoryError(str(gone)) from gone
             raise ModelError(

@@ -34,6 +34,27 @@ def fill_new_parameters(model: Any) -> None:
             known = parameter.default is not inspect.Parameter.empty
             if known and name not in item.__dict__:
                 setattr(item, name, parameter.default)
+        if type(item).__name__ == "SimpleImputer" and "_fit_dtype" in item.__dict__:
+            item.__dict__.setdefault("_fill_dtype", item._fit_dtype)  # since 1.8; the same at fit
+
+
+def renew_tree_values(model: Any) -> None:
+    """Classification trees of scikit-learn before 1.4 hold class counts; the library divided them
+    by their sum at each prediction, and since takes them for shares as they stand. So they are
+    divided here: untouched, a count of 35 would be answered as a probability.
+    """
+    import numpy as np
+
+    for item in _parts(model):
+        tree: Any = getattr(item, "tree_", None)
+        if type(tree).__name__ != "Tree" or getattr(item, "classes_", None) is None:
+            continue
+        values = tree.value  # the tree's own memory
+        sums = values.sum(axis=2, keepdims=True)
+        if np.allclose(sums, 1.0):
+            continue
+        sums[sums == 0] = 1.0
+        values /= sums
 
 
 def _parts(model: Any) -> Iterator[Any]:
