@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from advisor.plain_text import one_line
-from advisor.record.blocks import Block, Bullets, Code, Heading, Paragraph, Table
+from advisor.record.blocks import Bars, Block, Bullets, Code, Heading, Paragraph, Table
 from advisor.record.content import RecordText
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"')\]|`\\]*[^\s<>\"')\]|`\\.,;:]")
@@ -54,6 +54,8 @@ def _block(block: Block) -> str:
         return f"{escape(block.text)}\n"
     if isinstance(block, Bullets):
         return "\n".join(f"* {escape(item)}" for item in block.items) + "\n"
+    if isinstance(block, Bars):
+        return _table(block.table)
     if isinstance(block, Table):
         return _table(block)
     return _code(block)

@@ -10,7 +10,8 @@ from fpdf.enums import Align, TableBordersLayout, TableCellFillMode, WrapMode, X
 from fpdf.fonts import FontFace
 
 from advisor.plain_text import one_line
-from advisor.record.blocks import Block, Bullets, Code, Heading, Paragraph, Table
+from advisor.record import pdf_bars
+from advisor.record.blocks import Bars, Block, Bullets, Code, Heading, Paragraph, Table
 from advisor.record.content import RecordText
 from advisor.record.pdf_fonts import MONO, TEXT, Font, fonts, needs_shaping, written
 
@@ -52,7 +53,7 @@ class _Paper(FPDF):
         self.moment = datetime.combine(said.date, time(), UTC)
         self.held: tuple[Font, ...] = fonts(f"{said.title}{said.deciders}{found}")
         for font in self.held:
-            self.add_font(font.family, font.style, font.path)
+            self.add_font(font.family, font.style, font.path, collection_font_number=font.number)
         others = [f.family for f in self.held if f.family not in (TEXT, MONO)]
         self.set_fallback_fonts([TEXT, *others], exact_match=False)
         self.set_margins(_MARGIN, _MARGIN, _MARGIN)
@@ -82,6 +83,10 @@ class _Paper(FPDF):
             self.ln(1.5)
         elif isinstance(block, Bullets):
             self._bullets(block)
+        elif isinstance(block, Bars):
+            if self.will_page_break(pdf_bars.height(block)):
+                self.add_page()
+            pdf_bars.draw(self, block, self._drawn)
         elif isinstance(block, Table):
             self._table(block)
         else:

@@ -11,7 +11,7 @@ from advisor.catalog.loader import load_options
 from advisor.prices.status import dated
 from advisor.recommendation import Ranked, Recommendation
 from advisor.record.content import RecordText
-from advisor.record.words import unit_price, usd
+from advisor.record.words import money_range, quantity, unit_price, usd
 from advisor.requirements import Requirements, dumps
 
 
@@ -42,12 +42,36 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """One bar: its parts' amounts, and the same in words."""
+
+    name: str
+    values: tuple[float, ...]
+    said: str
+    cells: tuple[str, ...]  # where a table is written instead
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Amounts side by side: a chart where there is paper, else a table."""
+
+    parts: tuple[str, ...]  # what the values of a bar are
+    columns: tuple[str, ...]  # the name and the cells
+    rows: tuple[Bar, ...]
+
+    @property
+    def table(self) -> Table:
+        rows = tuple((row.name, *row.cells) for row in self.rows)
+        return Table(self.columns, rows, right=tuple(range(1, len(self.columns))))
+
+
+@dataclass(frozen=True)
 class Code:
     text: str
     language: Literal["yaml"] = "yaml"
 
 
-Block = Heading | Paragraph | Bullets | Table | Code
+Block = Heading | Paragraph | Bullets | Table | Bars | Code
 
 
 def blocks(need: Requirements, answer: Recommendation, said: RecordText) -> Iterator[Block]:
@@ -77,6 +101,8 @@ def blocks(need: Requirements, answer: Recommendation, said: RecordText) -> Iter
     yield Bullets(said.look_again)
     if answer.ranking:
         yield Heading(2, "Pros and Cons of the Options")
+        yield Paragraph("What each costs a month, in the order of the ranking:")
+        yield _costs(answer)
         for option, ranked in zip(said.options, answer.ranking, strict=True):
             yield Heading(3, option.name)
             yield Paragraph(option.figures)
@@ -95,13 +121,38 @@ def _for_and_against(good: tuple[str, ...], bad: tuple[str, ...]) -> tuple[str, 
     )
 
 
+def _costs(answer: Recommendation) -> Bars:
+    return Bars(
+        parts=("Cloud bill", "People's time"),
+        columns=("Option", "Cloud bill", "People's time", "Together"),
+        rows=tuple(
+            Bar(
+                ranked.name,
+                (ranked.monthly_usd.expected, ranked.people_monthly_usd),
+                f"{_least(ranked)}{usd(ranked.monthly_usd.expected)} + "
+                f"{usd(ranked.people_monthly_usd)} = {usd(ranked.total_monthly_usd)}",
+                (
+                    money_range(ranked),
+                    usd(ranked.people_monthly_usd),
+                    f"{_least(ranked)}{usd(ranked.total_monthly_usd)}",
+                ),
+            )
+            for ranked in answer.ranking
+        ),
+    )
+
+
+def _least(ranked: Ranked) -> str:
+    return "at least " if ranked.at_least else ""
+
+
 def _bill(option: Ranked, today: date) -> Table:
     return Table(
         ("Line", "Quantity", "Unit", "Unit price", "A month", "Price of"),
         tuple(
             (
                 line.name,
-                f"{line.quantity:,.6g}",
+                quantity(line.quantity),
                 line.unit,
                 unit_price(line.unit_price_usd),
                 "unknown" if line.unit_price_usd is None else usd(line.usd),
@@ -110,7 +161,7 @@ def _bill(option: Ranked, today: date) -> Table:
             for line in option.lines
         ),
         right=(1, 3, 4),
-        shares=(32, 14, 16, 15, 10, 13),
+        shares=(26, 12, 14, 13, 9, 26),
     )
 
 

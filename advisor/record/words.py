@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from advisor.certainty import certainty
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
@@ -45,7 +47,21 @@ def expected_response(need: Requirements, option: Ranked) -> str:
 
 def unit_price(price: float | None) -> str:
     """A unit price with all its digits; an unknown one is said to be unknown."""
-    return "unknown" if price is None else f"${price:.10g}"
+    return "unknown" if price is None else f"${_digits(price, 10)}"
+
+
+def quantity(amount: float) -> str:
+    """An amount of something with six digits that count: 20,000,000; 0.0184."""
+    return f"{amount:,.0f}" if abs(amount) >= 1e6 else _digits(amount, 6)
+
+
+def _digits(number: float, count: int) -> str:
+    """So many digits that count, and no power of ten: 0.0000002, 1,234.5."""
+    if number == 0:
+        return "0"
+    behind = max(0, count - 1 - math.floor(math.log10(abs(number))))
+    text = f"{number:,.{behind}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def answer_value(value: object) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from datetime import date
+from pathlib import Path
 
 import jsonschema
 import pytest
+from fontTools.ttLib import TTFont
 from markdown_it import MarkdownIt
 from pypdf import PdfReader
 
@@ -17,7 +20,7 @@ from advisor import record, whatif
 from advisor.presets import presets
 from advisor.recommend import recommend
 from advisor.recommendation import Flip
-from advisor.record import pdf_fonts
+from advisor.record import pdf_fonts, words
 from advisor.requirements import loads, parse
 
 ON = date(2026, 11, 22)
@@ -248,7 +251,9 @@ def test_no_text_breaks_the_pdf(nothing, typed: str) -> None:
     assert reader.pages[0].extract_text()
 
 
-def test_letters_without_a_glyph_are_written_out() -> None:
+def test_letters_without_a_glyph_are_written_out(monkeypatch) -> None:
+    monkeypatch.setattr(pdf_fonts, "_installed", lambda code: None)
+    assert [f.family for f in pdf_fonts.fonts("中 🎉")] == ["text", "text", "mono"]
     held = pdf_fonts.fonts("x")
     assert pdf_fonts.written("Ω → ≈ é ж ש", held) == "Ω → ≈ é ж ש"
     assert pdf_fonts.written("🎉 中文 x", held) == "[party popper] [U+4E2D U+6587] x"
@@ -268,6 +273,64 @@ def test_a_font_of_ones_own_is_used_and_a_bad_one_is_refused(monkeypatch, tmp_pa
     box = "\u2592"  # a shade that the mono font has and the text font lacks
     assert [f.family for f in pdf_fonts.fonts(box)] == ["text", "text", "mono"]
     assert pdf_fonts._own(0, str(own)).letters > {ord(box)}
+
+
+def _a_font_with(tmp_path: Path, letter: str) -> Path:
+    """A font that has one letter that no shipped font has."""
+    shipped = next(f.path for f in pdf_fonts._shipped(False) if f.family == pdf_fonts.MONO)
+    path = tmp_path / "machine.ttf"
+    with TTFont(shipped) as font:
+        for table in font["cmap"].tables:
+            if table.isUnicode() and table.format in (4, 12):
+                table.cmap = {ord(letter): font.getBestCmap()[ord("A")]}
+        font.save(path)
+    return path
+
+
+def test_a_font_of_the_machine_is_used_where_it_has_the_letter(
+    nothing, monkeypatch, tmp_path
+) -> None:
+    path = _a_font_with(tmp_path, "中")
+    asker = tmp_path / "fc-match"  # as fontconfig does, it names a font whether or not it fits
+    asker.write_text(f"#!/bin/sh\nprintf '%s|0' '{path}'\n")
+    asker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    pdf_fonts._installed.cache_clear()
+    try:
+        held = pdf_fonts.fonts("中文")
+        assert pdf_fonts.written("中文", held) == "中[U+6587]"
+        content = record.pdf(*nothing, on=ON, title="中文")
+    finally:
+        pdf_fonts._installed.cache_clear()
+    assert "中[U+6587]" in pdf_text(content)
+
+
+def test_without_fontconfig_letters_are_written_out(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    pdf_fonts._installed.cache_clear()
+    try:
+        assert pdf_fonts.written("文", pdf_fonts.fonts("文")) == "[U+6587]"
+    finally:
+        pdf_fonts._installed.cache_clear()
+
+
+def test_what_options_cost_is_drawn_and_said(fraud, paper) -> None:
+    _, answer = fraud
+    text, table = pdf_text(paper), record.markdown(*fraud)
+    for ranked in answer.ranking:
+        bill, people = record.usd(ranked.monthly_usd.expected), ranked.people_monthly_usd
+        together = record.usd(ranked.total_monthly_usd)
+        assert f"{bill} + {record.usd(people)} = {together}" in text
+        assert re.search(rf"\| {re.escape(ranked.name)} \|.*{re.escape(together)} \|", table)
+
+
+def test_amounts_have_no_powers_of_ten(fraud) -> None:
+    assert not re.search(r"\de[+-]\d", record.markdown(*fraud))
+    assert words.unit_price(2e-7) == "$0.0000002"
+    assert words.unit_price(0.047688) == "$0.047688"
+    assert words.quantity(2e7) == "20,000,000"
+    assert words.quantity(58.59375) == "58.5938"
+    assert words.quantity(0.00001) == "0.00001"
 
 
 def _flat(outline: list) -> list:
