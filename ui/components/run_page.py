@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import streamlit as st
 
 from advisor.errors import AdvisorError, DeploymentNotFoundError
@@ -60,14 +62,20 @@ def manage(deployment: Deployment) -> None:
         return
     st.markdown(_state(status))
     if status.expires_at is not None:
-        hour = f"{left(status.expires_at)}, at {status.expires_at:%Y-%m-%d %H:%M} UTC, by itself"
-        st.markdown(f":orange[:material/timer:] {fmt.escape(hour[:1].upper() + hour[1:])}")
+        _countdown(status.expires_at)
     if status.state == "running":
         endpoint.snippets(status)
         endpoint.call(deployment)
         load_test.show(deployment)
     if deployment.state != "destroyed":
         endpoint.destroy(deployment, show_run=NEXT_RUN)
+
+
+@st.fragment(run_every=20.0)
+def _countdown(at: datetime) -> None:
+    """The time that is left to a trial; it goes on while somebody looks."""
+    said = f"{left(at)}, at {at:%Y-%m-%d %H:%M} UTC, by itself"
+    st.markdown(f":orange[:material/timer:] {fmt.escape(said[:1].upper() + said[1:])}")
 
 
 def _state(status: Status) -> str:
