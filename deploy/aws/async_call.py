@@ -12,6 +12,7 @@ from deploy.aws.jobs import remove_files
 from deploy.aws.session import Aws, code_of, told
 from deploy.aws.stack_models import Stack
 from deploy.aws.stack_target import sample_body
+from deploy.aws.tidy import afterwards
 from deploy.target import Plan, Prediction
 
 LIMIT_S = 1800.0  # an instance may have to start first
@@ -28,7 +29,12 @@ def ask(stack: Stack, deployment: str, body: bytes, content_type: str, aws: Aws)
     number = f"ask-{uuid.uuid4().hex[:12]}"
     key = f"work/{deployment}/in/{number}"
     keys, began = [key], time.monotonic()
-    try:
+
+    def tidy() -> None:
+        for left in keys:
+            remove_files(bucket, left, aws)
+
+    with afterwards(tidy):
         with told(f"upload the request to s3://{bucket}/{key}"):
             aws.client("s3").put_object(
                 Bucket=bucket,
@@ -47,9 +53,6 @@ def ask(stack: Stack, deployment: str, body: bytes, content_type: str, aws: Aws)
         answer, failure = _key(queued["OutputLocation"]), _key(queued["FailureLocation"])
         keys += [answer, failure]
         content, kind = _awaited(bucket, answer, failure, name, aws)
-    finally:
-        for left in keys:
-            remove_files(bucket, left, aws)
     return prediction(content, kind, 200, (time.monotonic() - began) * 1000)
 
 

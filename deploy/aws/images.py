@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,7 @@ class Images:
                 sourceTypeOverride="S3",
                 sourceLocationOverride=f"{self._boot.bucket}/{upload.key}",
                 sourceVersion=upload.version,
+                idempotencyToken=uuid.uuid4().hex,  # one build, also when the request is repeated
                 environmentVariablesOverride=[
                     {"name": "IMAGE_TAG", "value": tag, "type": "PLAINTEXT"}
                 ],

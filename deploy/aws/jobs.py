@@ -15,6 +15,7 @@ from deploy.aws.session import Aws, AwsSettings, code_of, told
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
 from deploy.aws.templates import load
+from deploy.aws.tidy import afterwards
 from deploy.aws.wanted import Wanted, common_parameters, stack_name, stack_tags
 from deploy.requests import PlanRequest
 from deploy.target import Prediction
@@ -72,17 +73,20 @@ def run_once(stack: Stack, deployment: str, body: bytes, content_type: str, aws:
     """
     name, rows = rows_of(body, content_type)
     bucket = stack.outputs["BucketName"]
-    prefix = f"jobs/{deployment}/ask-{uuid.uuid4().hex[:12]}"
+    own = f"ask-{uuid.uuid4().hex[:12]}"
+    prefix, job_name = f"jobs/{deployment}/{own}", f"{deployment}-{own}"
     place = f"s3://{bucket}/{prefix}"
     began = time.monotonic()
-    try:
+    with afterwards(
+        lambda: _end_twins(job_name, stack, aws), lambda: remove_files(bucket, f"{prefix}/", aws)
+    ):
         with told(f"upload the rows to {place}"):
             aws.client("s3").put_object(
                 Bucket=bucket, Key=f"{prefix}/in/{name}", Body=rows, ExpectedBucketOwner=aws.account
             )
         with told(f"submit a job to {stack.outputs['QueueName']}"):
             job = aws.client("batch").submit_job(
-                jobName=f"ask-{deployment}",
+                jobName=job_name,
                 jobQueue=stack.outputs["QueueName"],
                 jobDefinition=stack.outputs["JobDefinition"],
                 parameters={"input": f"{place}/in/", "output": f"{place}/out/"},
@@ -95,8 +99,6 @@ def run_once(stack: Stack, deployment: str, body: bytes, content_type: str, aws:
                 ExpectedBucketOwner=aws.account,
             )
             lines = found["Body"].read().decode().splitlines()
-    finally:
-        remove_files(bucket, f"{prefix}/", aws)
     return Prediction(
         body={"predictions": [json.loads(line) for line in lines]},
         content_type="application/json",
@@ -117,6 +119,20 @@ def stop_jobs(stack: Stack, aws: Aws) -> list[str]:
                 client.terminate_job(jobId=job["jobId"], reason="the deployment is destroyed")
                 ended.append(f"job {job['jobId']}")
     return ended
+
+
+def _end_twins(name: str, stack: Stack, aws: Aws) -> None:
+    """End the jobs of that name that still run: Batch takes no token, so a request whose answer was
+    lost has made one more."""
+    client = aws.client("batch")
+    with told(f"look for the jobs named {name}"):
+        pages = client.get_paginator("list_jobs").paginate(
+            jobQueue=stack.outputs["QueueName"],
+            filters=[{"name": "JOB_NAME", "values": [name]}],
+        )
+        for job in [j for page in pages for j in page["jobSummaryList"]]:
+            if job["status"] not in ENDED:
+                client.terminate_job(jobId=job["jobId"], reason="another of that name answered")
 
 
 def remove_files(bucket: str, prefix: str, aws: Aws) -> int:

@@ -175,9 +175,18 @@ class StackTarget(Target):
         """
         aws = self._aws(plan.region)
         Rollout(plan, aws, Stacks(aws), emit, self).run()
-        status = self.status(plan)
+        try:
+            status = self.status(plan)
+        except DeployError as error:
+            raise DeployError(
+                f"{stack_name(plan.name)} is rolled out and stands, and how it is could not be "
+                f"read: {error}; apply again to finish, or destroy it"
+            ) from error
         if status.state != "running":
-            raise DeployError(f"{plan.name} does not run after all: {status.message}")
+            raise DeployError(
+                f"{plan.name} does not run after all: {status.message}; it stands and may bill: "
+                "apply again, or destroy it"
+            )
         return status
 
     def status(self, plan: Plan) -> Status:

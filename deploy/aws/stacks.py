@@ -7,6 +7,7 @@ finds no corpse; one that failed to update rolls back to the version before and 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,20 +82,18 @@ class Stacks:
                 f"{'destroy it' if before.is_stuck else 'wait until it has finished'}"
             )
         creating = before is None or before.is_review
-        with told(f"prepare the stack {name}"):
-            answer = self._client.create_change_set(
-                StackName=name,
-                ChangeSetName=change_set_name,
-                ChangeSetType="CREATE" if creating else "UPDATE",
-                TemplateBody=template,
-                Parameters=[
-                    {"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()
-                ],
-                Tags=[{"Key": k, "Value": v} for k, v in tags.items()],
-                Capabilities=list(capabilities),
-                **({"RoleARN": role_arn} if role_arn else {}),
-            )
-        arn = answer["Id"]
+        wanted: dict[str, Any] = {
+            "StackName": name,
+            "ChangeSetName": change_set_name,
+            "ChangeSetType": "CREATE" if creating else "UPDATE",
+            "TemplateBody": template,
+            "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+            "Tags": [{"Key": k, "Value": v} for k, v in tags.items()],
+            "Capabilities": list(capabilities),
+            "ClientToken": change_set_name,
+            **({"RoleARN": role_arn} if role_arn else {}),
+        }
+        arn = self._created(wanted)
         try:
             described = self._settled(name, arn)
         except DeployError:
@@ -227,6 +226,19 @@ class Stacks:
     def _client(self) -> Any:
         return self.aws.client("cloudformation")
 
+    def _created(self, wanted: dict[str, Any]) -> str:
+        """ARN of the change set. One of that name is ours: names are unique, and a request whose
+        answer was lost, or whose process died, has made it."""
+        stack, name = wanted["StackName"], wanted["ChangeSetName"]
+        try:
+            with told(f"prepare the stack {stack}"):
+                made: str = self._client.create_change_set(**wanted)["Id"]
+        except DeployError as error:
+            if code_of(error) != "AlreadyExistsException":
+                raise
+            made = self._describe(stack, name)["ChangeSetId"]
+        return made
+
     def _settled(self, stack: str, arn: str) -> dict[str, Any]:
         for _ in self._ticks():
             described = self._describe(stack, arn)
@@ -267,14 +279,21 @@ class Stacks:
         try:
             with told(f"execute the change set of the stack {change_set.stack_name}"):
                 self._client.execute_change_set(
-                    StackName=change_set.stack_name, ChangeSetName=change_set.arn
+                    StackName=change_set.stack_name,
+                    ChangeSetName=change_set.arn,
+                    ClientRequestToken=uuid.uuid4().hex,
                 )
         except DeployError as error:
             if code_of(error) in ("InvalidChangeSetStatus", "ChangeSetNotFound"):
+                if self._now(change_set).was_started:
+                    return  # the answer to an earlier try was lost, or somebody else was first
                 raise StalePlanError(
                     f"the change set of this plan can no longer be executed: {error}; plan again"
                 ) from None
             raise
+
+    def _now(self, change_set: ChangeSet) -> ChangeSet:
+        return self.read(change_set.stack_name, change_set.arn, creates=change_set.creates)
 
     def _follow(
         self, stack_id: str, emit: Emit, seen: set[str], *, begun: bool = False

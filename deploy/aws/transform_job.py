@@ -14,6 +14,7 @@ from deploy.aws.bootstrap import MANAGED_BY
 from deploy.aws.jobs import last_words, remove_files, rows_of
 from deploy.aws.session import Aws, code_of, told
 from deploy.aws.stack_models import Stack
+from deploy.aws.tidy import afterwards
 from deploy.aws.wanted import stack_name
 from deploy.target import Plan, Prediction
 
@@ -35,23 +36,24 @@ def ask(stack: Stack, deployment: str, body: bytes, content_type: str, aws: Aws)
     prefix, job = f"work/{deployment}/ask-{number}", f"{stack_name(deployment)}-ask-{number}"
     kind = "text/csv" if file.endswith(".csv") else JSON_LINES
     began = time.monotonic()
-    try:
+    with afterwards(lambda: remove_files(bucket, f"{prefix}/", aws)):
         with told(f"upload the rows to s3://{bucket}/{prefix}"):
             aws.client("s3").put_object(
                 Bucket=bucket, Key=f"{prefix}/in/{file}", Body=rows, ExpectedBucketOwner=aws.account
             )
-        with told(f"start the transform job {job}"):
-            aws.client("sagemaker").create_transform_job(
-                **_job(stack, job, f"s3://{bucket}/{prefix}", kind) | _tags(deployment)
-            )
+        given = _job(stack, job, f"s3://{bucket}/{prefix}", kind) | _tags(deployment)
+        try:
+            with told(f"start the transform job {job}"):
+                aws.client("sagemaker").create_transform_job(**given)
+        except DeployError as error:
+            if code_of(error) != "ResourceInUse":  # then an earlier try made it: the name is ours
+                raise
         _completed(job, stack, aws)
         with told(f"read the answers at s3://{bucket}/{prefix}/out/"):
             found = aws.client("s3").get_object(
                 Bucket=bucket, Key=f"{prefix}/out/{file}.out", ExpectedBucketOwner=aws.account
             )
             lines = found["Body"].read().decode().splitlines()
-    finally:
-        remove_files(bucket, f"{prefix}/", aws)
     return Prediction(
         body={"predictions": [json.loads(line) for line in lines if line]},
         content_type="application/json",

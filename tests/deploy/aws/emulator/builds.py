@@ -33,11 +33,20 @@ class Builds:
     def __init__(self, endpoint: str, images: Path) -> None:
         self.endpoint = endpoint
         self.images = images
+        self.tokens: dict[str, str] = {}  # of the requests that began the builds
         start = codebuild._start_build
 
         def started(data: dict[str, Any]) -> Any:
+            token = data.get("idempotencyToken", "")
+            for build_id, known in self.tokens.items():
+                if token and known == token and build_id in codebuild._builds:
+                    return codebuild.json_response({"build": codebuild._builds[build_id]})
             _request.set(data)  # the runner's thread gets a copy of this context
-            return start(data)
+            before = set(codebuild._builds)
+            answer = start(data)
+            for build_id in set(codebuild._builds) - before:
+                self.tokens[build_id] = token
+            return answer
 
         codebuild._start_build = started
         _authorize_on_projects()

@@ -244,7 +244,11 @@ class BatchCalls:
         return {"jobs": [self.jobs[j] for j in given["jobs"] if j in self.jobs]}
 
     def _ListJobs(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {"jobSummaryList": []}
+        wanted = [n for f in given.get("filters", []) for n in f["values"]]
+        return {"jobSummaryList": [
+            {k: job[k] for k in ("jobId", "jobName", "status")}
+            for job in self.jobs.values() if job["jobName"] in wanted
+        ]}  # fmt: skip
 
     def _DescribeJobQueues(self, given: dict[str, Any]) -> dict[str, Any]:
         found = [q for n in given["jobQueues"] if (q := self.world.get(QUEUE, n))]
@@ -293,6 +297,7 @@ class EcsCalls(BatchCalls):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: dict[str, dict[str, Any]] = {}
+        self.tokens: dict[str, str] = {}  # of the requests that began the tasks
         self.commands: dict[str, dict[str, Any]] = {}
 
     def _DescribeClusters(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -355,6 +360,9 @@ class EcsCalls(BatchCalls):
         return {"tasks": tasks}
 
     def _RunTask(self, given: dict[str, Any]) -> dict[str, Any]:
+        token = given.get("clientToken", "")
+        if token in self.tokens:  # the same request once more
+            return {"tasks": [dict(self.tasks[self.tokens[token]])], "failures": []}
         definition = self.world.task_of(given["taskDefinition"])
         arn = self._arn_of(given["cluster"], uuid.uuid4().hex)
         (override,) = given["overrides"]["containerOverrides"]
@@ -363,6 +371,8 @@ class EcsCalls(BatchCalls):
             "startedBy": given.get("startedBy", ""), "containers": [{"name": "model"}],
         }  # fmt: skip
         self.tasks[arn] = task
+        if token:
+            self.tokens[token] = arn
         group = definition.properties["ContainerDefinitions"][0]["LogConfiguration"]["Options"][
             "awslogs-group"
         ]

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 import clock
+import repeats
 from builds import Builds
 from containers import Images
 from faults import FAULTS, Fault
@@ -57,6 +58,7 @@ class Gateway:
         self.services.endpoint = f"http://127.0.0.1:{self.port}"
         Builds(f"http://127.0.0.1:{self.port}", images.directory)
         clock.authorize_in_groups()
+        repeats.delete_once()
 
     def serve(self) -> None:
         """Listen on the loopback address until SIGTERM, or until whoever started this is gone."""
@@ -159,6 +161,7 @@ class Gateway:
             self.services.quotas, self.services.invocations = {}, []
             lambda_svc._ACCOUNT_CONCURRENCY_CAP = 0
             self.services.tasks.clear()
+            self.services.tokens.clear()
             self.services.transforms.clear()
             await asyncio.to_thread(self.world.reset)
             await asyncio.to_thread(ministack._reset_all_state)

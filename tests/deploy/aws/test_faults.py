@@ -1,0 +1,289 @@
+"""Every target under faults: an error at every call, a cut connection, expired credentials, a resource
+that does not come up, and a process killed after every call.
+
+`python tools/fault_table.py` runs all of it and writes docs/faults.md; `make test` runs a sample.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from emulator.client import Emulator
+from fault_rows import Row, keep
+from faults_support import (
+    BUILDS,
+    CUT,
+    EXPIRED,
+    KILL,
+    QUOTA,
+    TARGETS,
+    THROTTLED,
+    Act,
+    Answer,
+    Case,
+    KilledError,
+    Site,
+    Wire,
+    denied,
+    left,
+    looked_at_once,
+    said_of,
+    wired,
+)
+
+from advisor.errors import AdvisorError, StalePlanError
+from deploy.bundle.pack import image_tag
+from deploy.target import Plan
+
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(3600)]
+
+NAMED = re.compile(r"not taken back|left behind|still runs|stands|not deleted")
+STARTS = (  # calls that make something, which a quota can refuse
+    "codebuild.StartBuild", "cloudformation.CreateChangeSet", "cloudformation.ExecuteChangeSet",
+    "s3.PutObject", "scheduler.CreateSchedule", "batch.SubmitJob", "ecs.RunTask",
+    "sagemaker.CreateTransformJob",
+)  # fmt: skip
+MOST_STARTS = 120  # of one verb that is interrupted at each of its calls
+
+
+def sampled(*options: str) -> list[object]:
+    """All options, of which `make test` runs these."""
+    return [
+        pytest.param(option, marks=[] if option in options else pytest.mark.slow)
+        for option in TARGETS
+    ]
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with wired() as found, pytest.MonkeyPatch.context() as patch:
+        looked_at_once(patch)
+        yield found
+
+
+@pytest.fixture
+def case(
+    option: str, wire: Wire, bootstrapped: None, emulator: Emulator, onnx_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Case:  # fmt: skip
+    for door in ("LAMBDA_URL", "EXECUTE_API"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{door}", emulator.url)
+    return Case(option, emulator, onnx_model, wire)
+
+
+@pytest.mark.parametrize("option", sampled("sagemaker-realtime", "lambda-url"))
+def test_a_cut_or_throttled_call_is_repeated_and_makes_nothing_twice(case: Case) -> None:
+    """Each call once, the first time: the connection is cut after AWS did what was asked."""
+    for fault, what in (("time-out", CUT), ("throttling", THROTTLED)):
+        seen: set[Site] = set()
+        plans: list[Plan] = []
+
+        def once(
+            site: Site, seen: set[Site] = seen, what: Answer | str = what
+        ) -> Answer | str | None:
+            return None if site in seen else (seen.add(site) or what)
+
+        verbs: dict[str, Callable[[], object]] = {
+            "plan": lambda plans=plans: plans.append(case.plan()),
+            "apply": lambda plans=plans: case.apply(plans[0]),
+            "status": lambda plans=plans: case.target.status(plans[0]),
+            "predict": lambda plans=plans: case.predict(plans[0]),
+            "destroy": lambda plans=plans: case.destroy(plans[0]),
+        }
+        before = len(case.emulator.state()["builds"])
+        for verb, work in verbs.items():
+            calls = sorted({call for call, _ in case.wire.during(work, once)})
+            keep(*(Row(case.option, fault, verb, call, "resumed") for call in calls))
+        assert left(case.emulator) == []
+        assert len(case.emulator.state()["builds"]) == before + 1  # one build, also when cut
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", TARGETS)
+def test_an_error_at_any_call_is_told_and_taken_back(case: Case) -> None:
+    """AWS denies a call for good, or throttles it for longer than the retries, or a quota is full."""
+    first = case.plan()
+    sites = case.wire.during(lambda: case.apply(first))
+    case.keep_image(first)
+    case.destroy(first)
+    build = max(i for i, (call, _) in enumerate(sites) if call.startswith(("ecr", "s3", "codeb")))
+    known: set[str] = set()
+    for i, site in enumerate(sites):
+        call = site[0]
+        past_build = i > build
+        if call in known:
+            one_error(case, "throttling", site, at(site, THROTTLED), past_build)
+        else:
+            one_error(case, "access denied", site, at(call, denied(call)), past_build)
+        if call in STARTS:
+            one_error(case, "quota", site, at(site, QUOTA), past_build)
+        known.add(call)
+
+
+def at(where: Site | str, answer: Answer) -> Act:
+    """The answer at one site, or at every site of a call."""
+    return lambda site: answer if where in (site, site[0]) else None
+
+
+def one_error(case: Case, fault: str, site: Site, act: Act, image: bool) -> None:
+    """One apply under the act, from plan to an account with nothing of it."""
+    plan = case.plan()
+    if image:
+        case.put_image()
+    caught: list[AdvisorError | None] = []
+    case.wire.during(lambda: caught.append(said_of(lambda: case.apply(plan))), act)
+    remains, [error] = left(case.emulator), caught
+    if error is None:
+        outcome = "resumed"
+    elif not remains:
+        outcome = "undone"
+    else:
+        assert NAMED.search(str(error)), (site, remains, str(error))
+        outcome = "named; gone with destroy"
+    keep(Row(case.option, fault, "apply", site[0], outcome, str(error or "")))
+    case.destroy(plan)
+    assert left(case.emulator) == [], site
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", TARGETS)
+def test_an_error_while_planning_leaves_nothing_that_bills(case: Case) -> None:
+    sites = case.wire.during(lambda: case.target.discard(case.plan()))
+    for site in sites:
+        call = site[0]
+        for fault, answer in (("access denied", denied(call)), ("throttling", THROTTLED)):
+            errors: list[AdvisorError | None] = []
+            plans: list[Plan] = []
+
+            def work(errors: list[AdvisorError | None] = errors, plans: list[Plan] = plans) -> None:
+                errors.append(said_of(lambda: plans.append(case.plan())))
+
+            case.wire.during(work, at(site, answer))
+            assert left(case.emulator) == [], site
+            for plan in plans:
+                case.target.discard(plan)
+            outcome = "resumed" if errors[0] is None else "refused"
+            keep(Row(case.option, fault, "plan", call, outcome, str(errors[0] or "")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", TARGETS)
+def test_asking_and_destroying_under_errors(case: Case) -> None:
+    """A standing deployment is asked under faults and stays; destroying goes on where it was."""
+    plan = case.plan()
+    case.apply(plan)
+    before = left(case.emulator)
+    verbs: dict[str, Callable[[], object]] = {
+        "status": lambda: case.target.status(plan), "predict": lambda: case.predict(plan),
+    }  # fmt: skip
+    for verb, work in verbs.items():
+        for site in case.wire.during(work):
+            caught: list[AdvisorError | None] = []
+            case.wire.during(
+                lambda work=work, caught=caught: caught.append(said_of(work)),
+                at(site, denied(site[0])),
+            )
+            outcome = "resumed" if caught[0] is None else "refused"
+            keep(Row(case.option, "access denied", verb, site[0], outcome, str(caught[0] or "")))
+        work()
+    assert [what for what in left(case.emulator) if not what.startswith("object")] == [
+        what for what in before if not what.startswith("object")
+    ]
+    interrupted(
+        case, "access denied", "destroy", lambda: case.destroy(plan), lambda site: denied(site[0])
+    )
+    assert left(case.emulator) == []
+
+
+@pytest.mark.parametrize("option", sampled("sagemaker-serverless"))
+def test_a_process_killed_after_any_call_is_resumed(case: Case) -> None:
+    life_interrupted(case, "killed", lambda _: KILL)
+
+
+@pytest.mark.parametrize("option", sampled())
+def test_credentials_that_expire_at_any_call_are_renewed_and_it_goes_on(case: Case) -> None:
+    """From the call on nothing works, clearing up included, until somebody signs in again."""
+    life_interrupted(case, "expired credential", lambda _: EXPIRED, lasting=True)
+
+
+def life_interrupted(
+    case: Case, fault: str, answer: Callable[[Site], Answer | str], *, lasting: bool = False
+) -> None:
+    """Plan, then apply and destroy, each begun again after each interruption."""
+    plans = [case.plan()]
+
+    def apply() -> None:
+        try:
+            case.apply(plans[-1])
+        except StalePlanError:
+            plans.append(case.plan())
+            case.apply(plans[-1])
+
+    interrupted(case, fault, "apply", apply, answer, lasting=lasting)
+    case.predict(plans[-1])
+    assert list(case.emulator.state()["repositories"].values()) == [
+        [image_tag(plans[-1].bundle_hash)]
+    ]
+    interrupted(case, fault, "destroy", lambda: case.destroy(plans[-1]), answer, lasting=lasting)
+    assert left(case.emulator) == []
+
+
+def interrupted(
+    case: Case, fault: str, verb: str, work: Callable[[], object],
+    answer: Callable[[Site], Answer | str], *, lasting: bool = False,
+) -> None:  # fmt: skip
+    """Do the work again and again, until no call is left that it was not interrupted at."""
+    done: set[Site] = set()
+    for start in count():
+        assert start < MOST_STARTS, done
+        struck: list[Site] = []
+
+        def act(site: Site, struck: list[Site] = struck) -> Answer | str | None:
+            if struck:
+                return answer(site) if lasting else None
+            if site in done:
+                return None
+            struck.append(site)
+            return answer(site)
+
+        said = ""
+        try:
+            case.wire.during(work, act)
+        except KilledError:
+            pass
+        except AdvisorError as error:
+            said = str(error)
+        if not struck:
+            assert not said, said
+            return
+        done.add(struck[0])
+        keep(Row(case.option, fault, verb, struck[0][0], "resumed", said))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", TARGETS)
+def test_whatever_fails_to_come_up_is_taken_back(case: Case) -> None:
+    plan = case.plan()
+    kinds = sorted({r.kind for r in plan.resources if r.kind not in BUILDS})
+    case.emulator.fault("build", "", "no space left on device")
+    broken(case, plan, "the image's build", "no space left on device")
+    case.apply(again := case.plan())
+    case.keep_image(again)
+    case.destroy(again)
+    for kind in kinds:
+        case.put_image()
+        case.emulator.fault(f"create {kind}", "", "not this time")
+        broken(case, case.plan(), kind, f"{kind}.*not this time")
+
+
+def broken(case: Case, plan: Plan, what: str, told: str) -> None:
+    error = said_of(lambda: case.apply(plan))
+    assert error is not None, what
+    assert re.search(told, str(error)), error
+    assert "not taken back" not in str(error)
+    assert left(case.emulator) == [], what
+    keep(Row(case.option, "a resource fails to create", "apply", what, "undone", str(error)))
