@@ -10,8 +10,8 @@ from containers_support import emptied, only_the_bootstrap_is_left
 from emulator.client import REGION, Emulator
 
 from advisor.errors import DeployError, InputError, PreflightError
-from deploy.aws.__main__ import main
 from deploy.aws.session import AwsSettings
+from deploy.cli import main
 from deploy.targets.batch import BatchTarget
 
 pytestmark = pytest.mark.emulator
@@ -75,15 +75,13 @@ def test_a_plan_that_was_never_applied_is_destroyed_too(
 
 
 @pytest.mark.slow
-def test_the_proof_on_an_account_takes_any_option(
-    emulator: Emulator, onnx_model: Path, capsys: pytest.CaptureFixture[str]
+def test_the_selftest_takes_a_queue_too(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["smoke", "--region", REGION, str(onnx_model), "--yes", "--option", BATCH]
-    assert main(given) == 0
+    assert main(["selftest", "--target", BATCH, "--region", REGION, "--yes"]) == 0
     told = capsys.readouterr().out
-    assert "Prediction in" in told
+    assert "| predict | yes |" in told
     assert "Left behind: nothing" in told
-    assert main([*given[:-1], "docker-host"]) == 2
 
 
 def test_somebody_who_waits_is_sent_elsewhere(
