@@ -1,12 +1,14 @@
-"""Forests asked tree by tree: the library's own answers, to the last bit."""
+"""Forests and boosted trees asked without the library's checks: its own answers, to the last bit."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from model_server import forests, structure
+from model_server import boosted, forests, structure
+from model_server.errors import RefusedModelError
 from sklearn import ensemble
 from sklearn.datasets import make_classification
 
@@ -54,7 +56,7 @@ def test_missing_values_are_answered_as_the_library_does() -> None:
 
 def test_other_models_are_left_to_the_library() -> None:
     two = ensemble.RandomForestRegressor(3).fit(X, np.column_stack([Y, Y]))
-    for model in (two, ensemble.GradientBoostingClassifier(n_estimators=2).fit(X, Y)):
+    for model in (two, ensemble.HistGradientBoostingClassifier(max_iter=2).fit(X, Y)):
         assert forests.direct(model) is None
 
 
@@ -68,3 +70,53 @@ def test_an_older_model_gets_the_parameters_that_came_later() -> None:
     structure.fill_new_parameters(model)
     assert model.get_params()["monotonic_cst"] is None
     np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+def boosted_models() -> list[Any]:
+    two = (Y > 0).astype(int)
+    kinds = ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor
+    classifier, regressor = (partial(kind, n_estimators=9, random_state=0) for kind in kinds)
+    return [
+        classifier().fit(X, two), classifier().fit(X, Y), classifier(init="zero").fit(X, two),
+        classifier(loss="exponential").fit(X, two), classifier(subsample=0.5).fit(X, Y),
+        regressor().fit(X, Y), regressor(loss="quantile").fit(X, Y), regressor(init="zero").fit(X, Y),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_boosted_trees_give_the_library_s_own_answers(number: int) -> None:
+    model = boosted_models()[number]
+    ask = boosted.direct(model)
+    assert ask is not None
+    for rows in (X, X[:1], X[::2], np.asfortranarray(X), X.astype(np.float32), X.astype(int)):
+        np.testing.assert_array_equal(ask(rows), answer(model, rows))
+    for rows, words in ((X[:, :4], "4 features"), (np.full((1, 6), np.nan), "NaN")):
+        with pytest.raises(ValueError, match=words):
+            ask(rows)
+
+
+def test_boosting_that_starts_from_a_model_is_left_to_the_library() -> None:
+    start = ensemble.RandomForestRegressor(3)
+    model = ensemble.GradientBoostingRegressor(n_estimators=2, init=start).fit(X, Y)
+    assert boosted.direct(model) is None
+
+
+def test_boosting_that_answers_otherwise_is_left_to_the_library() -> None:
+    model = ensemble.GradientBoostingRegressor(n_estimators=2).fit(X, Y)
+    model.predict = lambda rows: np.zeros(len(rows))
+    assert boosted.direct(model) is None
+
+
+def test_boosted_trees_for_more_scores_than_there_are_are_refused() -> None:
+    """The compiled code would write beside the scores."""
+    for model in boosted_models():
+        structure.check(model)
+    wide, few, long = boosted_models()[:3]
+    wide.estimators_ = np.hstack([wide.estimators_] * 3)
+    few.init_.class_prior_ = few.init_.class_prior_[:1]
+    long.estimators_ = long.estimators_.ravel()
+    other = ensemble.GradientBoostingRegressor(n_estimators=2).fit(X, Y)
+    other.init_.constant_ = np.zeros((1, 0))
+    for model in (wide, few, long, other):
+        with pytest.raises(RefusedModelError, match="other scores"):
+            structure.check(model)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import forests
+from . import boosted, forests
 from .errors import ModelError, RequestError
 from .signature import Signature
 from .values import Batch, Method, Output
@@ -43,7 +43,7 @@ class SklearnModel:
         self._classes = _class_list(estimator) if hasattr(estimator, "predict_proba") else None
         self._keys = [str(c) for c in self._classes.tolist()] if self._classes is not None else None
         kind = type(self._final).__name__
-        self._direct = forests.direct(self._final)
+        self._direct = forests.direct(self._final) or boosted.direct(self._final)
         self._one_call = kind in LABEL_FROM_PROBABILITY
         self._score_call = kind in LABEL_FROM_SCORE
 
@@ -90,6 +90,8 @@ def _decided(probabilities: np.ndarray, classes: np.ndarray) -> bool:
     """One class is ahead of all others in every row, by more than rounding can make."""
     if probabilities.ndim != 2 or probabilities.shape[1] != len(classes) or len(classes) < 2:
         return False
+    if len(classes) == 2:
+        return bool((np.abs(probabilities[:, 1] - probabilities[:, 0]) > TIE).all())
     top = np.partition(probabilities, -2, axis=1)[:, -2:]
     return bool((top[:, 1] - top[:, 0] > TIE).all())
 

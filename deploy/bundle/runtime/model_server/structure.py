@@ -185,6 +185,8 @@ def _check_estimator(item: Any) -> None:
             raise RefusedModelError(
                 f"a tree in the file reads {tree.n_features} features and its model takes {width}"
             )
+    if type(item).__module__ == "sklearn.ensemble._gb" and hasattr(item, "estimators_"):
+        _check_boosting(item)
     for predictors in getattr(item, "_predictors", ()):
         for predictor in predictors:
             inner = predictor.nodes[predictor.nodes["is_leaf"] == 0]
@@ -193,6 +195,25 @@ def _check_estimator(item: Any) -> None:
                     f"a boosted tree in the file reads feature {int(inner['feature_idx'].max())} "
                     f"and its model takes {width}"
                 )
+
+
+def _check_boosting(item: Any) -> None:
+    """A column of trees adds to a column of scores, which the start makes; nobody compares."""
+    import numpy as np
+
+    classes = len(getattr(item, "classes_", ()))
+    start: Any = getattr(item, "init_", None)
+    if type(start).__name__ == "DummyRegressor":
+        fits = np.size(start.constant_) == 1
+    else:  # "zero", a constant classifier, or a model of one's own
+        sizes = [len(getattr(start, n)) for n in ("classes_", "class_prior_") if hasattr(start, n)]
+        fits = all(size == classes for size in sizes)
+    columns = 1 if classes <= 2 else classes
+    if not fits or np.shape(item.estimators_)[1:] != (columns,):
+        raise RefusedModelError(
+            f"a {type(item).__name__} in the file has trees for other scores than the {columns} "
+            "that it starts from; train or save the model again"
+        )
 
 
 def _check_vectorizer(item: Any) -> None:
