@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from model_server.engine import Engine, Speed, warm
+from model_server.engine import INLINE_SECONDS, Engine
 from model_server.errors import ModelError, RequestError
 from model_server.locate import locate
 from model_server.settings import Settings, processors
 from model_server.signature import Signature
+from model_server.speed import Speed, warm
 from model_server.telemetry import Metrics
 from model_server.values import Batch, Method, Output
 
@@ -63,6 +65,62 @@ def test_what_queues_behind_a_call_goes_out_as_one() -> None:
         assert len(model.calls) == 2
         assert model.calls[1] == [9]
         queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_requests_that_come_one_a_turn_still_share_a_call() -> None:
+    async def scenario() -> None:
+        model = Doubler()
+        queue = engine(model, SLOW)
+
+        async def ask(number: int) -> list[float]:
+            for _ in range(number):
+                await asyncio.sleep(0)
+            found: list[float] = (await queue.submit(row(number), "default")).values.tolist()
+            return found
+
+        assert await asyncio.gather(*map(ask, range(6))) == [[2 * i] for i in range(6)]
+        assert model.calls == [[0, 1, 2, 3, 4, 5]]
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_reading_on_ends_with_the_time_of_one_call() -> None:
+    """Not only when nobody asks any more, or nobody would ever be answered."""
+
+    async def scenario() -> None:
+        model = Doubler()
+        speed = Speed(one_row=3e-3, gain=32.0, measured=True)
+        queue = engine(model, speed, max_batch_rows=100_000, queue_size=100_000)
+        asked = []
+        while not model.calls and len(asked) < 50_000:
+            asked.append(queue.submit(row(len(asked)), "default"))
+            await asyncio.sleep(0)
+        await asyncio.gather(*asked)
+        assert 1 < len(model.calls[0]) <= len(asked) < 50_000
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_one_turn_of_the_loop_does_not_serve_without_end() -> None:
+    """What does not fit queues, so that new connections are taken meanwhile."""
+
+    class Long(Doubler):
+        def predict(self, batch: Batch, method: Method) -> Output:
+            time.sleep(INLINE_SECONDS)
+            return super().predict(batch, method)
+
+    async def scenario() -> None:
+        queue = engine(Long(), Speed(one_row=INLINE_SECONDS / 2, measured=True))
+        for _ in range(2):
+            found = queue.now(row(1), "default")
+            assert found is not None
+            assert found.values.tolist() == [2]
+            assert queue.now(row(2), "default") is None
+            await asyncio.sleep(0)
 
     asyncio.run(scenario())
 

@@ -18,29 +18,16 @@ from dataclasses import dataclass, field
 
 from .errors import RequestError
 from .loaders import Model
+from .speed import Speed
 from .telemetry import Metrics
 from .values import Batch, Method, Output, joined
 
 INLINE_SECONDS = 0.002
+COUNTED_SECONDS = 0.0001  # shorter calls do not add up to much in one turn of the loop
 WAIT_SECONDS = 5.0  # a queue longer than this answers too late to be worth keeping
 QUEUE_BOUNDS = (16, 4096)
 GAIN_NEEDED = 2.0
 SAVED_SECONDS = 0.0001  # what a shared call must save a row: less than this, sharing costs as much
-WARM_ROWS = 32
-WARM_BUDGET = 0.5
-
-
-@dataclass
-class Speed:
-    """What warming up measured, in seconds. `gain`: rows a second in a batch over one by one."""
-
-    one_row: float = 0.001
-    each_row: float = 0.0
-    gain: float = 1.0
-    measured: bool = False
-
-    def of(self, rows: int) -> float:
-        return self.one_row + self.each_row * max(rows - 1, 0)
 
 
 @dataclass
@@ -59,24 +46,6 @@ class _Call:
     output: Output | None
     error: BaseException | None
     seconds: float
-
-
-def warm(model: Model, row: Batch | None, budget: float = WARM_BUDGET) -> Speed:
-    """Call the model with one row and with many, as often as the budget (seconds) allows.
-
-    Blocks. `row` is a batch of one row, or None when nobody knows what a row looks like.
-    """
-    if row is None:
-        return Speed()
-    many = None if model.signature.fixed_batch else joined([row] * WARM_ROWS)
-    model.predict(row, "default")  # the first call pays for what libraries put off
-    one = _median_seconds(model, row, budget / 2)
-    if many is None:
-        return Speed(one, one, 1.0, True)
-    model.predict(many, "default")
-    all_rows = _median_seconds(model, many, budget / 2)
-    each = max(0.0, (all_rows - one) / (WARM_ROWS - 1))
-    return Speed(one, each, WARM_ROWS * one / max(all_rows, 1e-9), True)
 
 
 class Engine:
@@ -109,6 +78,9 @@ class Engine:
         self._rows_waiting = 0  # in all of them; summing them up at every refusal would be slow
         self._busy = 0
         self._woken = False
+        self._seen = 0  # jobs that waited when the loop was last let read on
+        self._gathers_until = 0.0
+        self._spent_in_turn = 0.0
         self._pool: ThreadPoolExecutor | None = None
 
     def submit(self, batch: Batch, method: Method) -> asyncio.Future[Output]:
@@ -119,9 +91,7 @@ class Engine:
         self._jobs.append(job)
         self._rows_waiting += batch.rows
         self._metrics.waiting = len(self._jobs)
-        if not self._woken:
-            self._woken = True
-            loop.call_soon(self._next)
+        self._wake()
         return job.future
 
     def check_room(self) -> None:
@@ -149,13 +119,27 @@ class Engine:
         """
         if self.batching or self._jobs or self._busy or not self._inline(batch.rows):
             return None
+        if self._spent_in_turn > INLINE_SECONDS:
+            return None
         started = time.perf_counter()
         try:
             return self.model.predict(batch, method)
         except Exception as error:
             raise _as_request_error(error) from error
         finally:
-            self._record(batch.rows, time.perf_counter() - started)
+            took = time.perf_counter() - started
+            self._record(batch.rows, took)
+            if self.speed.one_row > COUNTED_SECONDS:
+                self._count_turn(took)
+
+    def _count_turn(self, seconds: float) -> None:
+        """One turn of the loop takes one new connection, so a turn may not serve without end."""
+        if not self._spent_in_turn:
+            asyncio.get_running_loop().call_soon(self._new_turn)
+        self._spent_in_turn += seconds
+
+    def _new_turn(self) -> None:
+        self._spent_in_turn = 0.0
 
     def is_quick(self, batch: Batch) -> bool:
         """True when the batch will run on the event loop, so that nobody needs to watch it."""
@@ -196,9 +180,16 @@ class Engine:
         row = self.speed.one_row / (self.speed.gain if self.batching else 1.0)
         return self._rows_waiting * row / self.workers
 
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            asyncio.get_running_loop().call_soon(self._next)
+
     def _next(self) -> None:
         """Give the first of the queue to a free worker; one batch a turn of the loop."""
         self._woken = False
+        if self._reads_on():
+            return
         while self._jobs and self._busy < self.workers:
             jobs = self._take()
             if not jobs:
@@ -207,12 +198,29 @@ class Engine:
             if self._inline(rows):
                 self._finish(self._call_all(jobs))
                 if self._jobs:  # let the loop read what has arrived meanwhile
-                    self._woken = True
-                    asyncio.get_running_loop().call_soon(self._next)
+                    self._wake()
                 return
             self._busy += 1
             self._metrics.running = self._busy
             self._on_thread(jobs)
+
+    def _reads_on(self) -> bool:
+        """Where calls are shared: let the loop read on as long as each turn brings more.
+
+        Clients that were answered together ask again together, a little apart. Reading them has to
+        be done anyway, so nothing is waited for; and it ends after the time of one call.
+        """
+        seen, self._seen = self._seen, 0
+        if not self.batching or self._busy >= self.workers or self._rows_waiting >= self._max_rows:
+            return False
+        now = time.perf_counter()
+        if not seen:
+            self._gathers_until = now + self.speed.one_row
+        if len(self._jobs) <= seen or now > self._gathers_until:
+            return False
+        self._seen = len(self._jobs)
+        self._wake()
+        return True
 
     def _take(self) -> list[_Job]:
         """The first job and, where batching helps, its share of those that follow."""
@@ -319,15 +327,3 @@ def _as_request_error(error: BaseException | None) -> RequestError:
     if isinstance(error, (ValueError, TypeError, KeyError, IndexError)):
         return RequestError(422, "model_input", f"the model cannot use these rows: {text}")
     return RequestError(500, "model", f"the model failed ({type(error).__name__}): {text}")
-
-
-def _median_seconds(model: Model, batch: Batch, budget: float) -> float:
-    times: list[float] = []
-    until = time.perf_counter() + budget
-    while len(times) < 3 or (time.perf_counter() < until and len(times) < 50):
-        started = time.perf_counter()
-        model.predict(batch, "default")
-        times.append(time.perf_counter() - started)
-        if times[-1] > budget:
-            break
-    return sorted(times)[len(times) // 2]

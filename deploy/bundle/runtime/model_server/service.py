@@ -7,12 +7,13 @@ import gc
 import time
 from collections.abc import Callable
 
-from . import engine as engines
+from .engine import Engine
 from .errors import ModelError, RequestError
 from .loaders import Model, load
 from .locate import Located, locate
 from .payload import Decoder
 from .settings import Settings
+from .speed import warm
 from .telemetry import Log, Metrics
 from .values import Batch
 
@@ -28,7 +29,7 @@ class Service:
         self.log = log or Log(access=settings.access_log)
         self.located: Located | None = None
         self.decoder: Decoder | None = None
-        self.engine: engines.Engine | None = None
+        self.engine: Engine | None = None
 
     @property
     def ready(self) -> bool:
@@ -47,17 +48,15 @@ class Service:
             self.log.request(asyncio.get_running_loop(), method, path, status, seconds, rows,
                              request_id)  # fmt: skip
 
-    def load(
-        self, *, inline_only: bool = False, find: Callable[[], Located] = locate
-    ) -> engines.Engine:
+    def load(self, *, inline_only: bool = False, find: Callable[[], Located] = locate) -> Engine:
         """Find, load and warm the model. Blocks; raises ModelError."""
         started = time.perf_counter()
         located = find()
         model = load(located.format, located.path, located.signature, self.settings.threads)
         decoder = Decoder(located.signature)
         loaded = time.perf_counter() - started
-        speed = engines.warm(model, self._example(decoder, model))
-        found = engines.Engine(
+        speed = warm(model, self._example(decoder, model))
+        found = Engine(
             model,
             speed,
             self.metrics,
