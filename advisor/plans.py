@@ -15,7 +15,7 @@ from advisor.ranking import SCALES, Measures, headroom
 from advisor.recommendation import CostLine, PeopleTime, Range
 from advisor.requirements import Mode
 from advisor.rules import Fired
-from advisor.sizing.choose import Sizable, size
+from advisor.sizing.choose import Sizable, size, warmed_ways
 from advisor.sizing.functions import Function
 from advisor.sizing.offers import NOT_CHEAPER, missing_commitment, terms
 from advisor.sizing.purchase import ON_DEMAND
@@ -92,7 +92,8 @@ def ways(option: Option, work: Workload, region: str, book: PriceBook) -> Ways |
     on_demand = tried[0][1]
     if isinstance(on_demand, Sized):
         return on_demand
-    return Ways(option, work, region, book, tuple(tried))
+    every = [(term, way) for term, made in tried for way in (made, *warmed_ways(made))]
+    return Ways(option, work, region, book, tuple(every))
 
 
 def _priced(given: Ways, chosen: Sizable, expected: Sized, ranges: bool) -> Plan:

@@ -7,7 +7,12 @@ from advisor.costs.line import Line
 
 
 def lines(bill: Bill) -> list[Line]:
-    gb = bill.requests * bill.option.number("log_kb_per_request") / 1024 / 1024
+    gb = (
+        (bill.requests + bill.sized.warm_up_calls)
+        * bill.option.number("log_kb_per_request")
+        / 1024
+        / 1024
+    )
     months = bill.option.number("log_retention_days") / 30.4
     return [
         *bill.line("Log ingestion", bill.option.text("log_ingest_sku"), gb),

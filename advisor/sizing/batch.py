@@ -31,6 +31,7 @@ class AsyncPlan:
     """Replicas behind a queue through one week."""
 
     hourly_replicas: tuple[int, ...]  # while awake
+    hourly_use: tuple[float, ...]  # replica-hours of each hour, those that go to sleep included
     replica_hours_per_week: float  # hours asleep not counted
     utilisation: float  # of the busiest hour, over the replicas that are awake
     answer_s: float  # longest expected time to an answer: waking, waiting, serving
@@ -96,7 +97,7 @@ def async_replica_hours(
     the wake-up, then is served; later ones wait less. To it comes the mean wait at the busiest
     hour (Erlang C, exponential service).
     """
-    hours, awake, need = _week(
+    used, awake, need = _week(
         rates, np.array([service_ms]), np.array([servers]),
         idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero,
     )  # fmt: skip
@@ -113,13 +114,14 @@ def async_replica_hours(
     sleeps = bool((awake[0] < 1).any()) or bool((replicas != replicas[0]).any())
     return AsyncPlan(
         hourly_replicas=tuple(int(n) for n in replicas),
-        replica_hours_per_week=float(hours[0]),
+        hourly_use=tuple(used[0].tolist()),
+        replica_hours_per_week=float(used[0].sum()),
         utilisation=utilisation,
         answer_s=(wake_s if sleeps else 0.0) + wait_s + service_s,
     )
 
 
-def async_hours_per_week(
+def async_use(
     rates: ArrayLike,
     service_ms: ArrayLike,
     servers: ArrayLike,
@@ -129,15 +131,15 @@ def async_hours_per_week(
     max_utilisation: float,
     to_zero: bool,
 ) -> Floats:
-    """`async_replica_hours(...).replica_hours_per_week` of many machines at once; shape (m,)."""
+    """`async_replica_hours(...).hourly_use` of many machines at once; shape (m, 168)."""
     service, count = np.broadcast_arrays(
         np.atleast_1d(np.asarray(service_ms, dtype=np.float64)), np.asarray(servers)
     )
-    hours, _, _ = _week(
+    used, _, _ = _week(
         rates, service, count,
         idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero,
     )  # fmt: skip
-    return hours
+    return used
 
 
 def _machines(
@@ -160,7 +162,7 @@ def _week(
     max_utilisation: float,
     to_zero: bool,
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """(replica-hours a week (m,), share of each hour awake (m, h), replicas (m, h))."""
+    """(replica-hours of each hour, share of it awake, replicas), each of shape (m, h)."""
     rate = np.asarray(rates, dtype=np.float64)
     if service_ms.min() <= 0 or servers.min() < 1 or not 0 < max_utilisation <= 1:
         raise InputError(
@@ -174,8 +176,7 @@ def _week(
     if not to_zero:
         replicas = np.maximum(need, 1)
         released = np.maximum(np.roll(replicas, 1, axis=1) - replicas, 0)
-        hours = (replicas + released * kept_h).sum(axis=1)
-        return hours.astype(np.float64), np.ones(work.shape), replicas
+        return replicas + released * kept_h, np.ones(work.shape), replicas
     replicas = np.where(rate > 0, np.maximum(need, 1), 0)
     empty = np.exp(-rate * (service_s + idle_s))
     waking = rate * wake_s * empty
@@ -183,4 +184,4 @@ def _week(
     awake = np.where(need > 1, 1.0, np.where(rate > 0, awake, 0.0))
     on = replicas * awake
     released = np.maximum(np.roll(on, 1, axis=1) - np.maximum(on, np.where(rate > 0, 1.0, 0.0)), 0)
-    return (on + released * kept_h).sum(axis=1), awake, replicas
+    return on + released * kept_h, awake, replicas

@@ -8,13 +8,13 @@ from advisor.catalog.schema import Option
 from advisor.prices import PriceBook
 from advisor.requirements import Mode
 from advisor.sizing.fleet import fleet
-from advisor.sizing.functions import functions
+from advisor.sizing.functions import Function, functions
 from advisor.sizing.job import job
 from advisor.sizing.purchase import ON_DEMAND
 from advisor.sizing.sized import EXPECTED, Factors, Sized, Term
 from advisor.workload import Workload
 
-__all__ = ["EXPECTED", "Factors", "Sizable", "Sized", "size"]
+__all__ = ["EXPECTED", "Factors", "Sizable", "Sized", "size", "warmed_ways"]
 
 
 class Sizable(Protocol):
@@ -47,3 +47,9 @@ def size(
         return functions(option, work, region, book, term)
     runs = option.scaling == "job" or work.need.traffic.mode is Mode.batch
     return (job if runs else fleet)(option, work, region, book, term)
+
+
+def warmed_ways(made: Sizable | Sized) -> tuple[Sizable, ...]:
+    """Other ways to carry the same workload: functions that warm-up calls keep within the target.
+    Whether one costs less its bill says."""
+    return made.warmed if isinstance(made, Function) else ()

@@ -20,12 +20,19 @@ from advisor.memo import Same
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing import balancer
-from advisor.sizing.batch import async_hours_per_week, async_replica_hours
+from advisor.sizing.batch import async_replica_hours, async_use
 from advisor.sizing.candidates import Candidates
 from advisor.sizing.many_models import note, resident
 from advisor.sizing.offers import least_on_spot
 from advisor.sizing.performance import cold_start
-from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours, paid_hours
+from advisor.sizing.purchase import (
+    ON_DEMAND,
+    Offer,
+    bought_as,
+    month_hours,
+    paid_hours,
+    paid_hours_by_hour,
+)  # fmt: skip
 from advisor.sizing.queueing import replica_percentile_ms
 from advisor.sizing.replica import max_rate, response
 from advisor.sizing.shortlist import shortlist
@@ -87,7 +94,10 @@ def fleet(
         return _too_slow(option, work, machines, overhead)
     least = least_on_spot(work.need, min_replicas(option, work), term)
     if work.need.traffic.mode is Mode.asynchronous:
-        hours = paid = _async_hours(option, work, machines, EXPECTED)
+        used = _async_use(option, work, machines)
+        hours = paid = used.sum(axis=1) * MONTH_PER_WEEK
+        if offer and term != "spot":
+            paid = paid_hours_by_hour(used, offer.share) * MONTH_PER_WEEK
     else:
         counts, weights = _replica_counts(option, work, listed.rate, least)
         hours = paid = counts @ weights * MONTH_PER_WEEK
@@ -139,12 +149,8 @@ def _replica_counts(
 
 def _usage(sized: Sized) -> tuple[Array, Array]:
     """Replicas in use and the hours of a month. One that sleeps within an hour uses a part of it."""
-    hourly = np.array(sized.hourly_replicas, dtype=np.float64)
-    hours = month_hours(len(hourly))
-    whole = float(hourly @ hours)
-    if whole > 0:
-        hourly *= sized.replica_hours / whole
-    return hourly, hours
+    hourly = np.array(sized.hourly_use or sized.hourly_replicas, dtype=np.float64)
+    return hourly, month_hours(len(hourly))
 
 
 def _planned(option: Option, rates: Array) -> Array:
@@ -195,13 +201,13 @@ def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
     )  # fmt: skip
 
 
-def _async_hours(option: Option, work: Workload, machines: Candidates, factors: Factors) -> Array:
-    weekly = async_hours_per_week(
-        work.rates * factors.volume, machines.busy_ms, machines.servers,
+def _async_use(option: Option, work: Workload, machines: Candidates) -> Array:
+    """Replica-hours of each machine in each hour of the week, shape (machines, 168)."""
+    return async_use(
+        work.rates, machines.busy_ms, machines.servers,
         idle_s=option.number("scale_in_idle_s"), wake_s=_wake_s(option, work),
         max_utilisation=work.need.service.max_utilisation, to_zero=option.flag("scale_to_zero"),
     )  # fmt: skip
-    return weekly * MONTH_PER_WEEK
 
 
 def _size_async(plan: Fleet, factors: Factors) -> Sized:
@@ -225,6 +231,7 @@ def _size_async(plan: Fleet, factors: Factors) -> Sized:
         replicas_max=int(max(hourly)),
         replica_hours=queued.replica_hours_per_week * MONTH_PER_WEEK,
         hourly_replicas=tuple(hourly),
+        hourly_use=queued.hourly_use,
         utilisation=queued.utilisation,
         p95_ms=None,
         finish_h=queued.answer_s / 3600,

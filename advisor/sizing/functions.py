@@ -6,7 +6,7 @@ start shows up in the percentile exactly when it is frequent enough.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,13 +23,12 @@ from advisor.sizing.function_kinds import FunctionKind, function_kinds
 from advisor.sizing.function_prices import PriceList, Prices, keeps_ready, price_list
 from advisor.sizing.many_models import many, note, resident
 from advisor.sizing.offers import function_offer, why_not
-from advisor.sizing.performance import (
-    keep_alive_s,
-)  # fmt: skip
-from advisor.sizing.provisioned import instances_kept_ready
+from advisor.sizing.performance import keep_alive_s
+from advisor.sizing.provisioned import instances_kept_ready, most_spilled
 from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours
 from advisor.sizing.serverless import cold_share_and_starts, mixture_percentile_ms
 from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
+from advisor.sizing.warm_up import least_volume, most_cold, rates_at
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24
@@ -46,6 +45,8 @@ class Function:
     kind: FunctionKind
     kept_ready: bool = False  # instances are kept ready by the clock
     offer: Offer | None = None  # how the time is bought, of length 1; None: on demand
+    volume: float = 1.0  # with warm-up calls, over the volume of the requests alone
+    warmed: tuple[Function, ...] = ()  # that keep the target with warm-up calls, and may cost less
 
     @property
     def memory_mb(self) -> float:
@@ -62,9 +63,8 @@ class Function:
         prices, work = self.prices, self.work
         requests, service_s = work.need.traffic.requests_per_month, self.kind.service_ms / 1000
         if self.kept_ready:
-            ready, cold = instances_kept_ready(
-                work.rates, service_s, self.option.number("ready_spill")
-            )
+            ready, _seen = instances_kept_ready(work.rates, service_s, _spill(self))
+            cold = most_spilled(work.rates, service_s, _spill(self))
             kept_s = float(ready.sum()) * 3600 * HOURS_IN_MONTH / HOURS_IN_WEEK
             usd = kept_s * prices.ready + requests * (1 - cold) * service_s * prices.ready_work
         else:
@@ -83,7 +83,7 @@ class Function:
         but whether the one of instances kept ready is known."""
         key = (
             "function", self.option.id, self.memory_mb, self.kind.arch, self.kept_ready,
-            self.kept_ready and self.prices.imputed, factors,
+            self.kept_ready and self.prices.imputed, self.volume, factors,
         )  # fmt: skip
         plan: Sized | None = self.work.kept.get(key)
         if plan is None:
@@ -169,6 +169,7 @@ def _cheapest(tried: Sequence[Function]) -> Function | None:
     """
     promising = [(f.least_cost_usd, i, f) for i, f in enumerate(tried)]
     best: tuple[float, int, Function] | None = None
+    cold: list[tuple[float, Function]] = []  # that only cold starts keep from the target
     for least, i, function in sorted(promising, key=lambda found: found[:2]):
         if best is not None and least >= best[0]:
             break  # nothing from here on can be cheaper, whatever its cold starts
@@ -178,7 +179,31 @@ def _cheapest(tried: Sequence[Function]) -> Function | None:
             near = best is not None and abs(cost - best[0]) <= WHISKER_USD
             if best is None or (i < best[1] if near else cost < best[0]):
                 best = (cost, i, function)
-    return best[2] if best else None
+        elif sized.cold_start_share > 0 and not function.kept_ready:
+            cold.append((least, function))
+    if best is None:
+        return None
+    warmed = tuple(_warmed([f for least, f in cold if least < best[0]], best[0]))
+    return replace(best[2], warmed=warmed) if warmed else best[2]
+
+
+def _warmed(cold: Sequence[Function], below_usd: float) -> Iterator[Function]:
+    """With as many warm-up calls as keep the target, where their time costs less than that."""
+    for function in cold:
+        work, kind = function.work, function.kind
+        most = _most_cold(function, kind.service_ms)
+        upto = below_usd / function.least_cost_usd
+        volume = least_volume(
+            work, kind.service_ms / 1000, keep_alive_s(function.option.machines), most, upto
+        )
+        if volume is None:
+            continue
+        found = replace(function, volume=volume)
+        sized = found.sized()
+        if sized.infeasible is None and (
+            function.prices.usd(sized, _paid_gb_seconds(sized)) < below_usd
+        ):
+            yield found
 
 
 def _nearest(tried: Sequence[Function]) -> Sized:
@@ -200,15 +225,21 @@ def _size(function: Function, factors: Factors) -> Sized:
     need, mode = work.need, work.need.traffic.mode
     platform = option.machines
     service_ms, init_s = _service_ms(function, factors), function.kind.init_s
-    rates = work.rates * factors.volume
-    requests = need.traffic.requests_per_month * factors.volume
+    # Warm-up calls fill up what requests leave of the volume that is planned for.
+    volume = max(factors.volume, function.volume)
+    rates = work.rates * volume
+    if volume > factors.volume:
+        rates = rates_at(work, volume)
+    requests = need.traffic.requests_per_month * volume
     if mode is Mode.batch:
         return _size_batch(function, requests, service_ms)
     ready: NDArray[np.int64] | None = None
     if function.kept_ready:
-        ready, cold = instances_kept_ready(rates, service_ms / 1000, option.number("ready_spill"))
-        # Where the price of instances kept ready is not known, the little that spills over would be
-        # the whole bill, and fall where more of them are kept.
+        spill = _spill(function)
+        ready, _seen = instances_kept_ready(rates, service_ms / 1000, spill)
+        # What spills over falls with each further instance; planned is the most that may.
+        cold = most_spilled(rates, service_ms / 1000, spill)
+        # Where the price of instances kept ready is not known, this little would be the whole bill.
         spilled_s = requests * cold * (service_ms / 1000 + init_s)
         billed_s = 0.0 if function.prices.imputed else spilled_s
     else:
@@ -225,7 +256,9 @@ def _size(function: Function, factors: Factors) -> Sized:
         response = overhead + mixture_percentile_ms(
             service.percentile, cold, service_ms, init_s * 1000, need.model.service_time_cv
         )
-        if response > service.p95_ms:
+        if cold <= _most_cold(function, service_ms):
+            response = min(response, service.p95_ms)  # the root is found to a millionth
+        else:
             share = f"{cold:.1%} cold starts of {init_s:,.1f} s" if cold > 0.001 else "warm"
             infeasible = (
                 f"p{service.percentile:g} of {response:,.0f} ms ({share}, "
@@ -234,10 +267,27 @@ def _size(function: Function, factors: Factors) -> Sized:
     peak = float(rates.max()) * service_ms / 1000
     return _sized(
         function, service_ms, requests, billed_s, cold, response,
+        warm_up_calls=requests - need.traffic.requests_per_month * factors.volume,
         concurrency=peak, infeasible=infeasible,
         finish_h=(service_ms / 1000 + init_s) / 3600 if mode is Mode.asynchronous else None,
         runs=0.0, ready=ready,
     )  # fmt: skip
+
+
+def _most_cold(function: Function, service_ms: float) -> float:
+    """The largest share of cold requests that keeps the target."""
+    need = function.work.need
+    service = need.service
+    assert service.p95_ms is not None  # noqa: S101 - real-time requirements carry one
+    left_ms = service.p95_ms - overhead_ms(function.option, function.work)
+    init_ms, cv = function.kind.init_s * 1000, need.model.service_time_cv
+    return most_cold(service.percentile, left_ms, service_ms, init_ms, cv)
+
+
+def _spill(function: Function) -> float:
+    """Share of requests that may find no instance ready: half of those that may be late at most."""
+    may_be_late = 1 - function.work.need.service.percentile / 100
+    return min(function.option.number("ready_spill"), may_be_late / 2)
 
 
 def _notes(function: Function, sized: Sized) -> tuple[str, ...]:
@@ -246,11 +296,12 @@ def _notes(function: Function, sized: Sized) -> tuple[str, ...]:
     if work.need.traffic.mode is Mode.batch:
         return ()
     models = note(resident(option, work))
-    if not function.kept_ready:
-        return (models,) if models else ()
     service_s, alive_s = function.kind.service_ms / 1000, keep_alive_s(option.machines)
     cv = work.need.model.service_time_cv
     cold, _starts = cold_share_and_starts(work.rates, service_s, alive_s, cv)
+    if not function.kept_ready:
+        calls = (_warm_up_note(sized, cold),) if sized.warm_up_calls > 0 else ()
+        return (*calls, models) if models else calls
     ready = sized.hourly_replicas
     notes = [
         f"Instances are kept ready by the clock, {min(ready)} to {max(ready)} of them; on demand "
@@ -262,6 +313,15 @@ def _notes(function: Function, sized: Sized) -> tuple[str, ...]:
             "reckoned in Lambda's proportions to the price on demand."
         )
     return (*notes, models) if models else tuple(notes)
+
+
+def _warm_up_note(sized: Sized, cold: float) -> str:
+    return (
+        f"{sized.warm_up_calls:,.0f} calls a month of your own, spread as the requests are, keep "
+        f"instances warm: {sized.cold_start_share:.2%} of the requests wait for a start, without "
+        f"them {cold:.2%}, and a larger, dearer size would be needed. Set them up by a schedule; "
+        "they are in the bill, and the deployment does not make them."
+    )
 
 
 def _service_ms(function: Function, factors: Factors) -> float:
@@ -309,6 +369,7 @@ def _sized(
     finish_h: float | None,
     runs: float,
     ready: NDArray[np.int64] | None = None,
+    warm_up_calls: float = 0.0,
 ) -> Sized:
     hourly = () if ready is None else tuple(ready.tolist())
     ready_s = sum(hourly) * 3600.0 * HOURS_IN_MONTH / HOURS_IN_WEEK
@@ -337,6 +398,7 @@ def _sized(
         finish_h=finish_h,
         cold_start_share=cold,
         requests=requests,
+        warm_up_calls=warm_up_calls,
         gb_seconds=billed_s * function.memory_mb / 1024,
         billed_seconds=billed_s,
         ready_seconds=ready_s,

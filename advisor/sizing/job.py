@@ -16,6 +16,7 @@ from advisor.sizing.fleet import infeasible, machine_fields, slowed
 from advisor.sizing.offers import offered, why_not
 from advisor.sizing.performance import cold_start
 from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as
+from advisor.sizing.shortlist import beside_usd
 from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.workload import Workload
 
@@ -56,7 +57,12 @@ def job(
     if not fits.any():
         return infeasible(_too_late(option, work))
     hours = np.array([p.machine_hours_per_run if p else np.inf for p in plans])
-    cost = hours * np.nan_to_num(machines.usd_per_hour, nan=1e9)
+    paid = hours
+    if offer and term != "spot":
+        most = np.array([p.machines if p else 1 for p in plans])
+        paid = _paid_hours(hours * _runs(work), most, offer.share) / _runs(work)
+    usd_per_hour = np.nan_to_num(machines.usd_per_hour, nan=1e9)
+    cost = paid * usd_per_hour + hours * beside_usd(option, book, region)
     best = np.lexsort((hours, cost))[:1]
     bought = offer.take(best) if offer else None
     usd = float(machines.usd_per_hour[best[0]] * hours[best[0]]) * _runs(work)
@@ -70,6 +76,15 @@ def _usage(sized: Sized) -> tuple[Array, Array]:
     running = min(sized.replica_hours / sized.replicas_max, float(HOURS_IN_MONTH))
     machines = sized.replica_hours / running
     return np.array([machines, 0.0]), np.array([running, HOURS_IN_MONTH - running])
+
+
+def _paid_hours(hours: Array, machines: Array, share: Array) -> Array:
+    """Hours a month at the price on demand that cost as much as the best commitment (`_usage`,
+    `purchase.buy`): to the machines of a run, or to none. Where no plan is, infinite."""
+    running = np.minimum(hours / machines, HOURS_IN_MONTH)
+    with np.errstate(invalid="ignore"):
+        committed = share * HOURS_IN_MONTH * hours / running
+    return np.asarray(np.where(np.isinf(hours), np.inf, np.fmin(hours, committed)))
 
 
 def _size(plan: Job, factors: Factors) -> Sized:

@@ -35,6 +35,21 @@ def instances_kept_ready(
     return _kept_ready(np.asarray(rates, dtype=np.float64).tobytes(), service_s, spill)
 
 
+def most_spilled(rates: ArrayLike, service_s: float, spill: float) -> float:
+    """Share of all requests that find no instance ready at the most: in each hour `spill`, and
+    a / (1 + a) where the load a = lambda S is less than that, as one instance is there.
+
+    What really spills falls with each further instance and climbs up to the next one: a bill of it
+    would fall with more traffic. Rates in requests/s; 0 where there are none.
+    """
+    rate = np.asarray(rates, dtype=np.float64)
+    load = rate * service_s
+    whole = float(rate.sum())
+    if whole <= 0:
+        return 0.0
+    return min(spill, float((rate * np.minimum(spill, load / (1 + load))).sum()) / whole)
+
+
 @lru_cache(maxsize=4096)
 def _kept_ready(week: bytes, service_s: float, spill: float) -> tuple[NDArray[np.int64], float]:
     hours = _week(week)

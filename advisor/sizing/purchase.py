@@ -67,6 +67,18 @@ def paid_hours(counts: Array, weights: Array, share: Array) -> Array:
     return np.asarray(share * level[:, 0] * hours + above, dtype=np.float64)
 
 
+def paid_hours_by_hour(units: Array, share: Array) -> Array:
+    """`paid_hours` where each hour of the week has a number of its own; `units` of shape
+    (machines, hours), in any order, to equal parts of the time."""
+    falling = -np.sort(-units, axis=1)
+    hours = units.shape[1]
+    # The largest that is used in more than `share` of the hours, see `level`.
+    at = np.searchsorted(np.arange(1.0, hours + 1), share * hours, side="right")
+    most = np.take_along_axis(falling, np.minimum(at, hours - 1)[:, None], axis=1)
+    above = np.maximum(falling - most, 0).sum(axis=1)
+    return np.asarray(share * most[:, 0] * hours + above, dtype=np.float64)
+
+
 def level(units: Array, weights: Array, share: float) -> float:
     """How many units to commit to, so that the bill is least.
 

@@ -72,7 +72,7 @@ def _shortlist(
     machines, offer = offered(option, machines, region, book, term)
     if len(machines) == 0:
         return Shortlist(_alone(machines), nothing, why_none=why_not(option, region, term, book))
-    beside = _beside(option, book, region)
+    beside = beside_usd(option, book, region)
     if work.need.traffic.mode is Mode.asynchronous:
         return Shortlist(_alone(machines), nothing, offer, beside)
     rate = _max_rates(work, machines, overhead_ms, resident(option, work))
@@ -142,8 +142,8 @@ def _taken(machines: Candidates, whole: Candidates, at: NDArray[np.int64]) -> bo
     )
 
 
-def _beside(option: Option, book: PriceBook, region: str) -> float:
-    """Price of an hour of what comes along with each machine (disk, address)."""
+def beside_usd(option: Option, book: PriceBook, region: str) -> float:
+    """Price of an hour, in USD, of what comes along with each machine (disk, address)."""
     extra = 0.0
     for sku, per_hour in option.per_replica_hour.items():
         # The choice of a machine goes on without it; the bill's own line says it is unknown.

@@ -60,7 +60,8 @@ class Sized:
     p95_ms: float | None  # at the asked percentile; None where nobody waits
     finish_h: float | None
     cold_start_share: float = 0.0
-    requests: float = 0.0  # invocations a month, for functions
+    requests: float = 0.0  # invocations a month, for functions, warm-up calls included
+    warm_up_calls: float = 0.0  # a month, of one's own, to keep function instances warm
     gb_seconds: float = 0.0  # a month, for functions on demand, start-up included
     billed_seconds: float = 0.0  # a month, for functions on demand, start-up included
     ready_seconds: float = 0.0  # a month, of function instances kept ready
@@ -70,6 +71,7 @@ class Sized:
     bought: Bought | None = None  # None: on demand
     infeasible: str | None = None
     notes: tuple[str, ...] = ()
+    hourly_use: tuple[float, ...] = ()  # replica-hours in each hour, where not whole replicas
 
 
 @dataclass(frozen=True)

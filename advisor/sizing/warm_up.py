@@ -1,0 +1,67 @@
+"""Warm-up calls: calls of one's own that keep a function's instances warm.
+
+A small function may keep its target only while few requests start cold, that is above some volume.
+Below it one may call it as often as if that volume were there. Then less traffic never costs more.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import optimize
+
+from advisor.sizing.serverless import cold_start_share
+from advisor.sizing.service_time import ServiceTime
+from advisor.traffic import Rates, weekly_rates
+from advisor.workload import Workload
+
+
+def most_cold(
+    percentile: float, target_ms: float, service_ms: float, init_ms: float, cv: float
+) -> float:
+    """The largest share of cold requests with which `percentile` % keep the target; below 0 where
+    warm ones alone do not.
+
+    (1 - p) P(S > t) + p P(S > t - init) <= 1 - percentile / 100, solved for p.
+    """
+    allowed = 1 - percentile / 100
+    service = ServiceTime(cv)
+    warm = service.tail_at(target_ms / service_ms)
+    cold = service.tail_at((target_ms - init_ms) / service_ms)
+    if cold <= warm:
+        return 1.0 if warm <= allowed else -1.0
+    return (allowed - warm) / (cold - warm)
+
+
+def rates_at(work: Workload, volume: float) -> Rates:
+    """The week's rates were the volume that many times as large; a peak that was given stays."""
+    traffic = work.need.traffic
+    if volume == 1.0:
+        return work.rates
+    more = traffic.model_copy(update={"requests_per_month": traffic.requests_per_month * volume})
+    return weekly_rates(more)
+
+
+def least_volume(
+    work: Workload, service_s: float, keep_alive_s: float, most: float, upto: float
+) -> float | None:
+    """The smallest factor on the volume, 1 to `upto`, at which no more than the share `most` of the
+    requests starts cold; None where there is none."""
+    cv = work.need.model.service_time_cv
+
+    def over(log_volume: float) -> float:
+        rates = rates_at(work, math.exp(log_volume))
+        shares = cold_start_share(rates, service_s, keep_alive_s, cv=cv)
+        return float((shares * rates).sum() / rates.sum()) - most
+
+    if upto < 1 or not math.isfinite(upto) or most <= 0 or over(math.log(upto)) > 0:
+        return None
+    if over(0.0) <= 0:
+        return 1.0
+    root = float(
+        optimize.brentq(over, 0.0, math.log(upto), xtol=1e-13, rtol=4 * np.finfo(float).eps)
+    )
+    while over(root) > 0:  # a whisker short of the crossing
+        root += 1e-12
+    return math.exp(root)
