@@ -87,6 +87,17 @@ class UnsafeArtifactError(ArtifactError):
     """The model file asks for code outside the allow-list. Nothing of it was executed."""
 
 
+class UnknownCodeError(UnsafeArtifactError):
+    """All that is outside the allow-list is unknown code, which a person may accept.
+
+    `findings`: what the safety check found, in sentences.
+    """
+
+    def __init__(self, message: str, findings: list[str]) -> None:
+        self.findings = findings
+        super().__init__(message)
+
+
 class DeployError(AdvisorError):
     """A deployment step failed; the message says what was left behind."""
 

@@ -12,14 +12,22 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from advisor.errors import ArtifactError, UnsafeArtifactError
+from advisor.errors import ArtifactError, UnknownCodeError, UnsafeArtifactError
+from deploy.acceptance import (
+    Acceptance,
+    Decision,
+    code_digest,
+    code_files,
+    code_folder,
+    decision_of,
+)
 from deploy.safety.confine import ConfinedError, Limits, confined
 
 BYTES_IN_MB = 1_000_000
 DEFAULT_MAX_MB = 2_000
 CHUNK = 1 << 20
 
-Verdict = Literal["safe", "allow-listed", "refused"]
+Verdict = Literal["safe", "allow-listed", "accepted", "refused"]
 Task = Literal["classifier", "regressor", "other"]
 
 
@@ -27,7 +35,8 @@ class SafetyReport(BaseModel):
     """What the safety check found.
 
     "safe": the format cannot carry code. "allow-listed": it can, and everything in it is on the
-    allow-list and was loaded in a confined process. "refused": it asked for more than that.
+    allow-list and was loaded in a confined process. "accepted": not all of it is, and a person
+    decided to have it loaded. "refused": it asked for more than that.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,6 +78,7 @@ class Artifact(BaseModel):
     safety: SafetyReport
     libraries: dict[str, str] = Field(default_factory=dict)  # package name -> version
     saved_with: dict[str, str] = Field(default_factory=dict)  # as far as the file says
+    accepted: Acceptance | None = None  # the decision, where the verdict is "accepted"
 
     def example_request(self) -> bytes | None:
         """A JSON request of one row that the served model answers; None when it is unknown."""
@@ -88,24 +98,29 @@ def inspect(
     max_mb: float = DEFAULT_MAX_MB,
     name: str | None = None,
     limits: Limits | None = None,
+    decision: Decision | None = None,
 ) -> Artifact:
     """Look at a model file: format, safety, signature, digest. Blocks for some seconds.
 
     The file is opened only in a confined process (`deploy.safety`), where it is traced, held to
     an allow-list and then loaded. `name` is the name to judge the ending by, when the file is
-    stored under another one. Raises ArtifactError when it is no model that can be served, and
-    UnsafeArtifactError when it asks for more than a model needs; nothing of it is executed then.
+    stored under another one. `decision`: a person's, to load unknown code with it. Raises
+    ArtifactError when it is no model that can be served, and UnsafeArtifactError when it asks for
+    more than a model needs (UnknownCodeError: and a person may decide that it does); nothing of it
+    is executed then.
     """
     path = Path(path)
     size = _check_file(path, max_mb)
     label = name or path.name
     digest = _digest(path)
     limits = limits or _limits(label, size)
+    code = code_folder(Path(decision.code_path)) if decision and decision.code_path else None
+    job = {"path": str(path.resolve()), "name": label, "accept": decision is not None}
     try:
         answer = confined(
             "model_check.look",
-            {"path": str(path.resolve()), "name": label},
-            readable=[path.resolve()],
+            job | {"code": str(code) if code else None},
+            readable=[path.resolve(), *([code] if code else [])],
             limits=limits,
             what=f"loading {label}",
         )
@@ -117,11 +132,32 @@ def inspect(
         raise ArtifactError(f"{label} cannot be used: {stopped}") from stopped
     if _digest(path) != digest:
         raise ArtifactError(f"{label} changed while it was looked at; try again")
-    return _artifact(path, label, size, digest, answer.result, answer.layers)
+    found = _artifact(path, label, size, digest, answer.result, answer.layers)
+    if not answer.result.get("accepted") or decision is None:
+        return found
+    return found.model_copy(update={"accepted": _acceptance(found, answer.result, decision, code)})
+
+
+def look_again(path: Path | str, accepted: Acceptance | None) -> Artifact:
+    """Inspect a model that was planned, with the decision that was made then.
+
+    Raises as `inspect`, and UnsafeArtifactError when the decision was about other code.
+    """
+    found = inspect(path, decision=decision_of(accepted))
+    if found.accepted != accepted:
+        raise UnsafeArtifactError(
+            f"{found.path.name} or its code is not what was accepted; look at it and decide again"
+        )
+    return found
 
 
 def inspect_bytes(
-    name: str, data: bytes, into: Path, *, max_mb: float = DEFAULT_MAX_MB
+    name: str,
+    data: bytes,
+    into: Path,
+    *,
+    max_mb: float = DEFAULT_MAX_MB,
+    decision: Decision | None = None,
 ) -> Artifact:
     """Store an uploaded model under `into` and look at it, as `inspect` does.
 
@@ -141,7 +177,7 @@ def inspect_bytes(
         with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
             file.write(data)
     try:
-        return inspect(path, max_mb=max_mb)
+        return inspect(path, max_mb=max_mb, decision=decision)
     except ArtifactError:
         if not known:
             path.unlink(missing_ok=True)
@@ -156,6 +192,18 @@ def safe_name(name: str) -> str:
     clean = re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".-")
     stem, dot, ending = clean.rpartition(".")
     return f"{stem[:80]}.{ending[:10]}" if dot and stem else clean[:90] or "model"
+
+
+def _acceptance(
+    found: Artifact, said: dict[str, Any], decision: Decision, code: Path | None
+) -> Acceptance:
+    return Acceptance(
+        **decision.model_dump(),
+        digest=found.digest,
+        findings=found.safety.findings,
+        names=said["accepted"],
+        code_digest=code_digest(code_files(code), code) if code is not None else None,
+    )
 
 
 def _limits(name: str, size: int) -> Limits:
@@ -203,6 +251,8 @@ def _digest(path: Path) -> str:
 def _artifact(
     path: Path, label: str, size: int, digest: str, found: dict[str, Any], layers: list[str]
 ) -> Artifact:
+    if found.get("refused") and found.get("acceptable"):
+        raise UnknownCodeError(f"{label} was refused: {found['message']}", found["findings"])
     if found.get("refused"):
         raise UnsafeArtifactError(f"{label} was refused: {found['message']}")
     if "message" in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import sys
@@ -13,11 +14,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from advisor.errors import InputError
+from advisor.errors import InputError, UnknownCodeError
+from deploy.acceptance import Decision, decided
+from deploy.artifact import inspect
 from deploy.files import write_atomically
 from deploy.target import PLAN_VERSION, Event, Plan
 
 MAX_PLAN_BYTES = 5_000_000
+ACCEPT = "accept"
 
 
 def agreed(what: str, question: str, *, typed: str = "") -> bool:
@@ -34,6 +38,59 @@ def agreed(what: str, question: str, *, typed: str = "") -> bool:
     if not said:
         print("Nothing was changed.")
     return said
+
+
+def with_decision(parser: argparse.ArgumentParser) -> None:
+    """Add --accept-unsafe and --code to a command that takes a model."""
+    parser.add_argument(
+        "--accept-unsafe", metavar="REASON",
+        help="load unknown code with the model, in confinement; asks, and is written down",
+    )  # fmt: skip
+    parser.add_argument(
+        "--code", type=Path, metavar="DIR", help="the .py files of the model's own classes"
+    )
+
+
+def decision_for(model: Path, reason: str | None, code: Path | None) -> Decision | None:
+    """What the person at the terminal decides about a model that has unknown code.
+
+    None when nothing was asked for, or the model needs no decision. Blocks for a look at the model.
+    Raises InputError when nobody is there to agree, or does not; UnsafeArtifactError for what
+    nobody may accept.
+    """
+    if reason is None:
+        if code is not None:
+            raise InputError(
+                "--code is code that would be run; say with --accept-unsafe REASON why it may be"
+            )
+        return None
+    decision = decided(reason, user() or _login(), code)
+    try:
+        inspect(model)
+    except UnknownCodeError as unknown:
+        _agree_to(model, unknown)
+        return decision
+    print(f"deploy: {model.name} needs no decision: it loads as it is", file=sys.stderr)
+    return None
+
+
+def _agree_to(model: Path, unknown: UnknownCodeError) -> None:
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"nobody is there to accept the code of {model.name} (input is not a terminal); run "
+            "this in a terminal"
+        )
+    for line in unknown.findings:
+        print(f"- {line}", file=sys.stderr)
+    print(
+        "\nIt is loaded in a confined process: no network, no writing, nothing started. A "
+        "deployment runs it in its server.\nThe decision is written into the measurement, the "
+        "plan and the bundle, with your name and the reason.",
+        file=sys.stderr,
+    )
+    print(f"Type {ACCEPT} to go on: ", end="", file=sys.stderr, flush=True)
+    if input().strip() != ACCEPT:
+        raise InputError(f"the code of {model.name} was not accepted; nothing was loaded")
 
 
 def read_plan(path: Path) -> Plan:
@@ -105,4 +162,13 @@ def show(event: Event) -> None:
 
 
 def user() -> str:
+    """The login name of whoever runs this; empty where nobody is logged in."""
     return os.environ.get("USER", "")
+
+
+def _login() -> str:
+    """The name of this process's user; its number where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

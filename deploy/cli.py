@@ -20,10 +20,12 @@ from advisor.terminal import FAILED, OK
 from deploy import loadtest_cli, measure_cli, selftest_cli
 from deploy.asking import (
     agreed,
+    decision_for,
     print_json,
     print_table,
     read_plan,
     user,
+    with_decision,
     with_format,
     write_plan,
 )
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help='a trial: the account takes it down by itself, after "45m", "4h", "2d"; or "never"',
     )
     plan.add_argument("--policies", nargs="+", default=[], metavar="FILE", type=Path)
+    with_decision(plan)
     with_format(plan)
     plan.set_defaults(run=_plan)
 
@@ -140,6 +143,7 @@ def _plan(arguments: argparse.Namespace) -> int:
             if (value := getattr(arguments, name)) is not None
         },
         expires_in=_expires_in(arguments.expires_in),
+        decision=decision_for(arguments.model, arguments.accept_unsafe, arguments.code),
         warn=lambda said: print(f"deploy: {said}", file=sys.stderr),
     )
     write_plan(arguments.out, plan)

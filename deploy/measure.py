@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from advisor.errors import ArtifactError, DeployError, InputError
+from deploy.acceptance import Decision
 from deploy.artifact import BYTES_IN_MB, Artifact, inspect
 from deploy.bundle.pack import Bundle, pack
 from deploy.files import read_kept, write_atomically
@@ -57,20 +58,23 @@ def measure(
     *,
     sample: Path | None = None,
     seconds: float = SECONDS,
+    decision: Decision | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Measurement:
     """Measure the model in `path`. Blocks for some `seconds` and the start of a server.
 
     `sample` is a JSON, JSON lines or CSV file of rows, for models that do not say what a row looks
-    like or whose time depends on it. The result is kept (`known`). Raises ArtifactError for a
-    model or sample that cannot be used, MeasureCancelledError when `cancelled` says so.
+    like or whose time depends on it. `decision`: a person's, to load unknown code with the model;
+    then only the confined process runs it, and no server is started. The result is kept (`known`).
+    Raises ArtifactError for a model or sample that cannot be used, MeasureCancelledError when
+    `cancelled` says so.
     """
     tell = progress or (lambda _what, _share: None)
     stop = cancelled or (lambda: False)
     sample = checked_sample(sample)
     tell("Looking whether the model is safe to load", 0.0)
-    artifact = inspect(path)
+    artifact = inspect(path, decision=decision)
     _stop_if(stop)
     tell("Timing single requests and batches", 0.15)
     timed = _timed(artifact, sample, 1, seconds, stop, whole=True)
@@ -87,7 +91,14 @@ def measure(
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="measure-", ignore_cleanup_errors=True) as scratch:
         bundle = pack(artifact, Path(scratch) / "bundle")
-        start_s, memory_mb = _served(artifact, bundle, Path(scratch), notes, stop)
+        start_s = memory_mb = None
+        if artifact.accepted is None:
+            start_s, memory_mb = _served(artifact, bundle, Path(scratch), notes, stop)
+        else:
+            notes.append(
+                "The server was not started: code that was accepted runs in the confined process "
+                "only, so start and memory are of the model alone."
+            )
         image_mb = _image_mb(artifact, bundle, notes)
     _stop_if(stop)
     found = Measurement(
@@ -109,6 +120,7 @@ def measure(
         threads=tuple(threads),
         image_mb=image_mb,
         notes=tuple(notes),
+        accepted=artifact.accepted,
     )
     _keep(found)
     tell("Done", 1.0)
@@ -168,6 +180,7 @@ def _timed(
         "seconds": seconds,
         "sample": str(sample) if sample else None,
         "content_type": SAMPLE_TYPES[sample.suffix.lower()] if sample else "",
+        "accepted": _own(artifact),
         "batches": whole,
         "yardstick": whole,
     }
@@ -175,7 +188,7 @@ def _timed(
         answer = confined(
             "model_check.timing",
             payload,
-            readable=[artifact.path, *([sample] if sample else [])],
+            readable=[artifact.path, *_code(artifact), *([sample] if sample else [])],
             limits=limits,
             what=f"timing {artifact.path.name}",
             cancelled=cancelled,
@@ -186,6 +199,16 @@ def _timed(
         raise ArtifactError(f"{artifact.path.name} cannot be measured: {stopped}") from stopped
     result: dict[str, Any] = answer.result
     return result
+
+
+def _own(artifact: Artifact) -> dict[str, Any] | None:
+    accepted = artifact.accepted
+    return {"names": accepted.names, "code": accepted.code_path} if accepted else None
+
+
+def _code(artifact: Artifact) -> list[Path]:
+    accepted = artifact.accepted
+    return [Path(accepted.code_path)] if accepted and accepted.code_path else []
 
 
 def _served(

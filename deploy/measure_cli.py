@@ -10,6 +10,7 @@ from pathlib import Path
 from advisor import terminal
 from advisor.errors import InputError
 from advisor.terminal import OK
+from deploy.asking import decision_for, with_decision
 from deploy.files import write_atomically
 
 LEAST_SECONDS, MOST_SECONDS = 0.5, 600.0
@@ -25,6 +26,7 @@ def add_commands(commands: argparse._SubParsersAction[terminal.Parser]) -> None:
         "--requirements", type=Path, metavar="FILE", help="put the figures into these; with --out"
     )
     measure.add_argument("--out", type=Path, metavar="FILE", help="where the filled in ones go")
+    with_decision(measure)
     measure.add_argument("--format", choices=("text", "json"), default="text")
     measure.set_defaults(run=_measure)
 
@@ -42,7 +44,7 @@ def add_commands(commands: argparse._SubParsersAction[terminal.Parser]) -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> int:
-    from advisor.requirements import dumps, load
+    from advisor import scenario
     from deploy.measure import measure
     from deploy.measurement import text
 
@@ -54,11 +56,12 @@ def _measure(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"--seconds is {arguments.seconds:g}; use {LEAST_SECONDS:g} to {MOST_SECONDS:g}"
         )
-    need = load(arguments.requirements) if arguments.requirements else None
+    asked = scenario.load(arguments.requirements) if arguments.requirements else None
     found = measure(
         arguments.model,
         sample=arguments.sample,
         seconds=arguments.seconds,
+        decision=decision_for(arguments.model, arguments.accept_unsafe, arguments.code),
         progress=_tell if sys.stderr.isatty() else None,
     )
     if arguments.format == "json":
@@ -67,9 +70,13 @@ def _measure(arguments: argparse.Namespace) -> int:
         print(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         print(text(found))
-    if need is not None:
+    if asked is not None:
+        notes = [asked.notes, found.accepted.sentence if found.accepted else ""]
+        filled = scenario.Scenario(
+            found.into(asked.requirements), asked.name, "\n".join(text for text in notes if text)
+        )
         try:
-            write_atomically(arguments.out, dumps(found.into(need)))
+            write_atomically(arguments.out, scenario.dumps(filled))
         except OSError as error:
             raise InputError(
                 f"cannot write {arguments.out}: {error.strerror}; name a file that can be written"

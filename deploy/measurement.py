@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.recommendation import Range
 from advisor.requirements import Requirements, parse
+from deploy.acceptance import Acceptance
 from deploy.artifact import Signature
 from deploy.machine_speed import MachineSpeed
 
@@ -68,6 +69,7 @@ class Measurement(Figures):
     threads: tuple[ThreadPoint, ...]
     image_mb: float  # the expected image, uncompressed
     notes: tuple[str, ...] = ()
+    accepted: Acceptance | None = None  # the decision to load code of one's own with it
 
     @property
     def service_time_ms(self) -> Range:
@@ -130,7 +132,11 @@ def text(found: Measurement) -> str:
     low, expected, high = (
         found.service_time_ms.low, found.service_time_ms.expected, found.service_time_ms.high,
     )  # fmt: skip
-    start = f"{found.cold_start_s:.2f} s" if found.cold_start_s is not None else "it did not start"
+    start = (
+        f"; the whole server is ready after {found.cold_start_s:.2f} s"
+        if found.cold_start_s is not None
+        else ""
+    )
     lines = [
         f"{found.file} · {found.format} · {found.size_mb:,.3g} MB · sha256 {found.digest[:12]}",
         f"Measured on {found.machine.cpu}, {found.machine.cores} cores; rows: {found.rows_from}",
@@ -140,7 +146,7 @@ def text(found: Measurement) -> str:
         _line("processor time", found.processor),
         f"{'on an m5 vCPU':<18} {expected:,.3g} ms ({low:,.3g} to {high:,.3g}): {found.machine.basis}",
         f"{'memory':<18} {found.memory_mb:,.0f} MB resident while serving",
-        f"{'loading':<18} {found.load_s:.2f} s; the whole server is ready after {start}",
+        f"{'loading':<18} {found.load_s:.2f} s{start}",
         f"{'image':<18} about {found.image_mb:,.0f} MB, uncompressed",
     ]
     best = found.best_batch
@@ -161,6 +167,8 @@ def text(found: Measurement) -> str:
             "start and loading are too long: measure again when it is quiet"
         )
     lines += [f"{'note':<18} {note}" for note in found.notes]
+    if found.accepted is not None:
+        lines.append(f"{'accepted':<18} {found.accepted.sentence}")
     return "\n".join(lines)
 
 

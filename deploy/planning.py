@@ -13,10 +13,13 @@ from advisor.errors import InputError, NothingFitsError
 from advisor.recommend import recommend
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Requirements
+from deploy.acceptance import Decision
 from deploy.artifact import inspect
 from deploy.registry import target_for, targets
 from deploy.requests import PlanRequest, check_name, suggest_name
-from deploy.target import Plan, Target
+from deploy.target import Finding, Plan, Target
+
+LOCAL = "local"
 
 
 def plan_deployment(
@@ -30,11 +33,13 @@ def plan_deployment(
     policies: Sequence[Path] = (),
     settings: Mapping[str, object] | None = None,
     expires_in: timedelta | Literal["never"] | None = None,
+    decision: Decision | None = None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """Size the option for the requirements and let its target plan it; creates nothing.
 
-    Without a name, the model's file name makes one. Raises InputError for an unknown option, one
+    Without a name, the model's file name makes one. `decision`: a person's, to load unknown code
+    with the model. Raises InputError for an unknown option, one
     that nothing deploys or that cannot be public when that was asked for, or an unusable model
     file; NothingFitsError when a rule excludes the
     option; PreflightError when the plan could not be carried out here.
@@ -53,14 +58,15 @@ def plan_deployment(
         )
     _check_builder(option_id, (settings or {}).get("builder"), to)
     name = check_name(name) if name is not None else suggest_name(model.stem)
-    artifact = inspect(model)
+    artifact = inspect(model, decision=decision)
     if artifact.format != need.model.format.value:
         warn(
             f"the requirements say model.format {need.model.format.value} and {model.name} is "
             f"{artifact.format}; the rules went by the first, the server goes by the second"
         )
     ranked = sized(chosen, need, policies)
-    return to.plan(
+    return made(
+        to,
         PlanRequest(
             name=name,
             artifact=artifact,
@@ -70,8 +76,22 @@ def plan_deployment(
             owner=owner,
             settings=dict(settings or {}),
             expires_in=expires_in,
-        )
+        ),
     )
+
+
+def made(to: Target, request: PlanRequest) -> Plan:
+    """The target's plan, with the decision that its model was accepted by, if one was."""
+    plan = to.plan(request)
+    accepted = request.artifact.accepted
+    if accepted is None:
+        return plan
+    note = Finding(
+        check="accepted code", ok=False, blocking=False, message=accepted.sentence,
+        fix="it runs in the deployed server"
+        + (", as your own user on this machine: no container is around it" if to.name == LOCAL else ""),
+    )  # fmt: skip
+    return plan.model_copy(update={"accepted": accepted, "findings": [*plan.findings, note]})
 
 
 def sized(chosen: Option, need: Requirements, policies: Sequence[Path] = ()) -> Ranked:

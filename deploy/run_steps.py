@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from dbos import DBOS
 
 from advisor.errors import AdvisorError, DeployError, RunCancelledError, StalePlanError
-from deploy.artifact import inspect
+from deploy.artifact import look_again
 from deploy.files import sha256_of
 from deploy.registry import target
 from deploy.run_engine import Engine, Stopped, current
@@ -235,7 +235,7 @@ def _smoke_test(plan: Plan, emit: Emit) -> dict[str, Any]:
 def _sample(plan: Plan) -> Sample | None:
     """The plan's own sample; where the target planned none, one made from the model's signature."""
     if "sample" not in plan.parameters:
-        return sample_request(inspect(Path(plan.model_path)).signature)
+        return sample_request(look_again(plan.model_path, plan.accepted).signature)
     body = plan.parameters["sample"]
     if not isinstance(body, str):
         return None

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deploy.acceptance import Acceptance
+
 PLAN_VERSION = 1
 
 Level = Literal["info", "progress", "warning", "error", "done"]
@@ -86,6 +88,7 @@ class Plan(BaseModel):
     proven_by: Proof
     proven_on: str  # date of the last proof, or "never"
     expires_at: datetime | None = None  # when the platform takes it down by itself
+    accepted: Acceptance | None = None  # a person's decision to load code of their own
     parameters: dict[str, Any] = Field(default_factory=dict)  # target's own, JSON-serialisable
     findings: list[Finding] = Field(default_factory=list)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.errors import AdvisorError, InputError
+from deploy.acceptance import Decision
 from deploy.artifact import safe_name
 from deploy.measure import measure
 from deploy.measurement import Measurement
@@ -46,10 +47,15 @@ _all: OrderedDict[str, Measuring] = OrderedDict()
 _lock = threading.Lock()
 
 
-def start(digest: str, model: Path, sample: tuple[str, bytes] | None) -> Measuring:
+def start(
+    digest: str,
+    model: Path,
+    sample: tuple[str, bytes] | None,
+    decision: Decision | None = None,
+) -> Measuring:
     """Measure the model, or join the measuring of it that is under way.
 
-    `sample`: name and content of a file of rows.
+    `sample`: name and content of a file of rows. `decision`: that unknown code is loaded with it.
 
     Raises InputError when too many wait already.
     """
@@ -64,7 +70,7 @@ def start(digest: str, model: Path, sample: tuple[str, bytes] | None) -> Measuri
         _all.move_to_end(digest)
         while len(_all) > _KEPT:
             _all.popitem(last=False)
-    _worker.submit(_run, fresh, model, sample)
+    _worker.submit(_run, fresh, model, sample, decision)
     return fresh
 
 
@@ -81,7 +87,9 @@ def stop(digest: str) -> None:
         now.stopped = True
 
 
-def _run(now: Measuring, model: Path, sample: tuple[str, bytes] | None) -> None:
+def _run(
+    now: Measuring, model: Path, sample: tuple[str, bytes] | None, decision: Decision | None
+) -> None:
     def tell(what: str, share: float) -> None:
         now.what, now.share = what, share
 
@@ -91,7 +99,9 @@ def _run(now: Measuring, model: Path, sample: tuple[str, bytes] | None) -> None:
             if sample is not None:
                 rows = Path(folder) / safe_name(sample[0])
                 rows.write_bytes(sample[1])
-            now.found = measure(model, sample=rows, progress=tell, cancelled=lambda: now.stopped)
+            now.found = measure(
+                model, sample=rows, decision=decision, progress=tell, cancelled=lambda: now.stopped
+            )
     except AdvisorError as error:
         now.error = str(error)
     except Exception:  # noqa: BLE001 - whatever it is, it is logged and the page is told

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from advisor.errors import AdvisorError, DeployError, StalePlanError
-from deploy.artifact import inspect
+from deploy.artifact import look_again
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
 from deploy.aws.builders import CODEBUILD, engine_of
 from deploy.aws.expiry import Schedules
@@ -146,7 +146,7 @@ class Rollout:
         """Raises StalePlanError when it is not the planned bundle."""
         self._say("bundle", f"Packing {Path(self._plan.model_path).name} with its server")
         bundle = pack(
-            inspect(Path(self._plan.model_path)),
+            look_again(self._plan.model_path, self._plan.accepted),
             scratch / "bundle",
             variant=self._plan.parameters["bundle"],
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from advisor.errors import ArtifactError
+from deploy.acceptance import code_digest, code_files
 from deploy.artifact import Artifact
 from deploy.bundle import dockerfile
 from deploy.bundle.base_image import base_image
@@ -23,6 +24,7 @@ Variant = Literal["http", "batch", "lambda"]
 HERE = Path(__file__).resolve().parent
 SERVER = HERE / "runtime" / "model_server"
 BUNDLE_VERSION = 1
+CODE = "code"  # as in model_server.locate
 SERVER_PACKAGES = (
     "uvicorn", "uvloop", "httptools", "orjson", "numpy", "prometheus-client", "fastapi",
 )  # fmt: skip
@@ -70,6 +72,7 @@ def pack(artifact: Artifact, into: Path, *, variant: Variant = "http") -> Bundle
         raise ArtifactError(
             f"{artifact.path.name} changed since it was looked at; look at it again before packing"
         )
+    _copy_code(artifact, into / CODE)
     _write(into / "requirements.txt", "\n".join(requirements) + "\n")
     _write(into / "serve", dockerfile.SERVE_SCRIPT)
     _write(into / ".dockerignore", dockerfile.IGNORED)
@@ -138,6 +141,7 @@ def _manifest(artifact: Artifact, variant: str, name: str, python_version: str) 
                     "signature": artifact.signature.model_dump(mode="json")
                     if artifact.signature
                     else None,
+                    **({"accepted": artifact.accepted.manifest()} if artifact.accepted else {}),
                 },
                 "checked_with": artifact.libraries,
             },
@@ -156,6 +160,23 @@ def _copy_server(into: Path, *, with_lambda: bool) -> None:
         target = into / path.relative_to(SERVER)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+
+
+def _copy_code(artifact: Artifact, into: Path) -> None:
+    """The person's own modules that the model needs, exactly those that were accepted."""
+    accepted = artifact.accepted
+    if accepted is None or accepted.code_path is None:
+        return
+    code = Path(accepted.code_path)
+    files = code_files(code)
+    for path in files:
+        target = into / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(code / path, target)
+    if code_digest(files, into) != accepted.code_digest:
+        raise ArtifactError(
+            f"the code in {code} changed since it was accepted; look at the model again"
+        )
 
 
 def _empty(into: Path) -> None:

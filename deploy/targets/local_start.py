@@ -8,7 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from advisor.errors import DeployError, PreflightError, StalePlanError
-from deploy.artifact import Artifact, inspect
+from deploy.artifact import Artifact, look_again
 from deploy.bundle.pack import pack
 from deploy.files import sha256_of
 from deploy.target import Emit, Plan
@@ -112,7 +112,9 @@ def _bundle(plan: Plan, emit: Emit) -> Path:
     with tempfile.TemporaryDirectory(
         dir=own, prefix=PACKING, ignore_cleanup_errors=True
     ) as scratch:
-        artifact = _looked_at.get((model, plan.model_digest)) or inspect(model)
+        artifact = _looked_at.get((model, plan.model_digest))
+        if artifact is None or artifact.accepted != plan.accepted:
+            artifact = look_again(model, plan.accepted)
         packed = pack(artifact, Path(scratch) / "bundle", variant=BUNDLE_VARIANT)
         if packed.hash != plan.bundle_hash:
             raise StalePlanError(

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from advisor.errors import ArtifactError
 from deploy.measure import MeasureCancelledError
 from ui import guard, measuring, state
-from ui.components import model_file
+from ui.components import measurement, model_file
 
 Open = Callable[..., AppTest]
 LIMIT_S = 120
@@ -50,7 +50,7 @@ def test_a_model_is_measured_and_its_figures_answer_the_questions(open_app: Open
     button(app, "Measure").click().run()
     now = next(reversed(measuring._all.values()))
     until(app, lambda: now.is_over)
-    assert not app.error
+    assert not app.error, [e.value for e in app.error]
     assert {"One request", "On an m5 vCPU", "Memory while serving", "Ready after"} <= {
         m.label for m in app.metric
     }
@@ -103,3 +103,43 @@ def test_what_nobody_expected_is_in_the_log_and_the_page_does_not_wait(
     assert "log says why" in str(now.error)
     assert "a fault of ours" in caplog.text
     assert "model.onnx" in caplog.text
+
+
+def test_own_code_is_loaded_by_a_decision_that_goes_into_the_record(open_app: Open) -> None:
+    """A class that a training script defined: refused, then decided on, measured, written down."""
+    code = (
+        b"from sklearn.base import BaseEstimator, RegressorMixin\n"
+        b"class Step(RegressorMixin, BaseEstimator):\n"
+        b"    n_features_in_ = 2\n"
+        b"    def predict(self, rows): return rows[:, 0]\n"
+    )
+    app = open_app(page="measure")
+    model = b"ccopyreg\n_reconstructor\n(c__main__\nStep\ncbuiltins\nobject\nNtR."
+    app.file_uploader(key="model_file").upload("own.pkl", model, None).run(timeout=LIMIT_S)
+    assert "main\\_\\_.Step, which was defined in the training script" in app.error[0].value
+    load = button(app, "Load it in confinement")
+    assert load.disabled
+    app.checkbox(key="own_code_sure").check().run()
+    button(app, "Load it in confinement").click().run()
+    assert "say in 10 to 500" in app.error[1].value
+    app.file_uploader(key="own_code").upload("steps.py", code, None).run()
+    app.text_input(key="own_code_by").input("Ada").run()
+    app.text_area(key="own_code_reason").input("our own step, read by two").run()
+    button(app, "Load it in confinement").click().run(timeout=LIMIT_S)
+    assert not app.exception
+    assert not app.error, [e.value for e in app.error]
+    assert any("Ada accepted on" in m.value for m in app.markdown)
+    assert any("**Accepted**" in m.value or ":orange[Accepted]" in m.value for m in app.markdown)
+    artifact = app.session_state["_artifact"]
+    assert artifact.accepted.names == [("__main__", "Step", "steps")]
+    assert artifact.accepted.reason == "our own step, read by two"
+    button(app, "Measure").click().run()
+    now = measuring.of(artifact.digest)
+    assert now is not None
+    until(app, lambda: now.is_over)
+    assert now.error is None
+    assert now.found is not None
+    assert now.found.accepted == artifact.accepted
+    assert now.found.cold_start_s is None  # no server of it was started
+    button(app, "Use these figures for the advice").click().run()
+    assert app.session_state[measurement._MEASURED].accepted.by == "Ada"

@@ -13,7 +13,7 @@ from advisor.requirements import Requirements, dumps
 from ui import advice, kept, state
 from ui import format as fmt
 from ui.answers import encode
-from ui.components import scenario_file, scenarios
+from ui.components import measurement, scenario_file, scenarios
 from ui.components.opened import opened
 
 _UPLOAD = "requirements_file"
@@ -113,11 +113,14 @@ def decision_record(need: Requirements) -> None:
 def _record(write: Callable[..., str | bytes], need: Requirements, deciders: str) -> bytes:
     """Written when it is asked for: it needs what would change the answer, and that takes a while."""
     shown = kept.shown()
+    notes = "\n".join(
+        text for text in (shown.notes if shown else "", measurement.decision()) if text
+    )
     written = write(
         need,
         advice.whole(need, state.policies()),
         name=shown.name if shown else "",
-        notes=shown.notes if shown else "",
+        notes=notes,
         deciders=deciders,
     )
     return written if isinstance(written, bytes) else written.encode()

@@ -47,6 +47,8 @@ def show(found: Measurement) -> None:
         )
     for note in found.notes:
         st.info(fmt.escape(note), icon=":material/info:")
+    if found.accepted is not None:
+        st.warning(fmt.escape(found.accepted.sentence), icon=":material/gavel:")
     _tables(found)
 
 
@@ -71,6 +73,12 @@ def note() -> None:
         f":green-badge[:material/speed: measured] {fmt.escape(held.file)} on this machine: "
         f"{fmt.escape(held.machine.cpu)}, {held.measured_at:%Y-%m-%d}"
     )
+
+
+def decision() -> str:
+    """The decision to load code of one's own with the measured model, in words; empty if none."""
+    held: Measurement | None = st.session_state.get(_MEASURED)
+    return held.accepted.sentence if held is not None and held.accepted is not None else ""
 
 
 def _take(found: Measurement) -> None:

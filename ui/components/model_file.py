@@ -9,16 +9,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, UnknownCodeError
 from advisor.requirements import Requirements
+from deploy.acceptance import Decision
 from deploy.artifact import Artifact, inspect_bytes
 from deploy.home import home
 from ui import format as fmt
+from ui.components import own_code
 
 _ARTIFACT = "_artifact"
 _SAID = "_artifact_error"
 _UPLOAD = "model_file"
 _PENDING = "_artifact_pending"
+_UNKNOWN = "_artifact_unknown"  # (name, content, the refusal that a person may overrule)
 _PARAM = "model"
 _FOLDER = re.compile(r"^[0-9a-f]{8,64}$")
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -29,6 +32,10 @@ _VERDICT = {
     "allow-listed": (
         ":green[Allowed]: the format can carry code, and all of it is on the allow-list. It was "
         "loaded in a confined process, never in this one."
+    ),
+    "accepted": (
+        ":orange[Accepted]: it loads code outside the allow-list, because somebody decided so. It "
+        "was loaded in a confined process, never in this one."
     ),
     "refused": ":red[Refused]: it asks for code outside the allow-list. Nothing of it was run.",
 }
@@ -59,6 +66,7 @@ def choose(need: Requirements | None) -> Artifact | None:
     said = st.session_state.get(_SAID)
     if said:
         st.error(fmt.escape(said), icon=":material/gpp_bad:")
+    _decide()
     artifact: Artifact | None = st.session_state.get(_ARTIFACT)
     if artifact is not None:
         _report(artifact, need)
@@ -86,6 +94,8 @@ def _report(artifact: Artifact, need: Requirements | None) -> None:
             f"{_size(artifact)} · sha256 `{artifact.digest[:12]}`"
         )
         st.markdown(_VERDICT[artifact.safety.verdict])
+        if artifact.accepted is not None:
+            st.markdown(fmt.escape(artifact.accepted.sentence))
         signature = artifact.signature
         if signature is not None and signature.n_features:
             st.markdown(
@@ -120,7 +130,7 @@ def _take_example(path: Path) -> None:
 
 
 def _forget() -> None:
-    for key in (_ARTIFACT, _SAID, _PENDING):
+    for key in (_ARTIFACT, _SAID, _PENDING, _UNKNOWN):
         st.session_state.pop(key, None)
     if _PARAM in st.query_params:
         del st.query_params[_PARAM]
@@ -129,17 +139,38 @@ def _forget() -> None:
 def _look() -> None:
     """Look at a model that was just chosen, or again at the one that the address names."""
     pending = st.session_state.pop(_PENDING, None)
-    if pending is None and _ARTIFACT not in st.session_state:
+    if pending is None and not {_ARTIFACT, _UNKNOWN} & set(st.session_state):
         pending = _named_by_address()
     if pending is None:
         return
-    name, data = pending
+    _inspect(*pending)
+
+
+def _decide() -> None:
+    """Where all that is wrong is unknown code: let a person decide."""
+    held = st.session_state.get(_UNKNOWN)
+    if held is None:
+        return
+    name, data, unknown = held
+    decision = own_code.ask(unknown, home() / "code")
+    if decision is not None:
+        _inspect(name, data, decision)
+        st.rerun()
+
+
+def _inspect(name: str, data: bytes, decision: Decision | None = None) -> None:
     try:
         with st.spinner("Looking at the model, in a confined process"):
-            artifact = inspect_bytes(name, data, _kept())
+            artifact = inspect_bytes(name, data, _kept(), decision=decision)
+    except UnknownCodeError as unknown:
+        st.session_state[_UNKNOWN] = (name, data, unknown)
+        st.session_state[_SAID] = str(unknown)
+        return
     except AdvisorError as error:
         st.session_state[_SAID] = str(error)
         return
+    st.session_state.pop(_UNKNOWN, None)
+    st.session_state.pop(_SAID, None)
     st.session_state[_ARTIFACT] = artifact
     st.query_params[_PARAM] = artifact.path.parent.name
 

@@ -13,7 +13,7 @@ import streamlit as st
 from advisor.errors import AdvisorError
 from advisor.recommendation import Ranked
 from advisor.requirements import Requirements
-from deploy import runs
+from deploy import planning, runs
 from deploy.artifact import Artifact
 from deploy.registry import target
 from deploy.requests import PlanRequest, suggest_name
@@ -115,7 +115,7 @@ def _plan(need: Requirements, ranked: Ranked, artifact: Artifact, to: str) -> Pl
     settings = _local_settings() if to == LOCAL else {}
     wanted = (
         name, artifact.digest, ranked.option, to, public, lasts, need.model_dump_json(),
-        str(settings),
+        str(settings), artifact.accepted,
     )  # fmt: skip
     request = partial(
         PlanRequest,
@@ -155,7 +155,7 @@ def _make(request: Callable[[], PlanRequest], to: str, wanted: tuple[object, ...
     try:
         guard.require()
         with st.spinner("Checking and planning; nothing is started yet"):
-            made = target(to).plan(request())
+            made = planning.made(target(to), request())
     except AdvisorError as error:
         st.error(
             f"**It cannot be planned here; nothing was made.** {fmt.escape(str(error))}",

@@ -6,6 +6,7 @@ import streamlit as st
 
 from advisor.errors import AdvisorError
 from advisor.requirements import Requirements
+from deploy.acceptance import decision_of
 from deploy.artifact import Artifact
 from deploy.measure import SAMPLE_TYPES, known
 from deploy.measurement import Measurement
@@ -51,7 +52,8 @@ def show() -> None:
         measurement.show(found)
         if measurement.use(found):
             st.switch_page(nav.ADVISE_VIEW)
-    conversion.show(artifact, _need())
+    if artifact.accepted is None:  # nothing converts code of one's own
+        conversion.show(artifact, _need())
 
 
 def _need() -> Requirements | None:
@@ -76,7 +78,7 @@ def _last(artifact: Artifact) -> Measurement | None:
 def _start(artifact: Artifact, sample: tuple[str, bytes] | None) -> None:
     try:
         guard.require()
-        measuring.start(artifact.digest, artifact.path, sample)
+        measuring.start(artifact.digest, artifact.path, sample, decision_of(artifact.accepted))
     except AdvisorError as error:
         st.error(fmt.escape(str(error)), icon=":material/error:")
 

@@ -19,6 +19,8 @@ import types
 from enum import Enum
 from typing import Any
 
+from . import accepted
+
 
 class Use(Enum):
     CALL = "call"
@@ -241,6 +243,8 @@ def use_of(module: str, name: str) -> Use | None:
         return None
     if (exact := EXACT.get((module, name))) is not None:
         return exact
+    if accepted.holds(module, name):
+        return Use.CLASS
     if _PYX.match(name):
         return Use.CALL if module.startswith(_PYX_MODULES) else None
     if module in _UFUNC_MODULES:
@@ -265,6 +269,9 @@ def resolve(module: str, name: str) -> tuple[Any, Use]:
     use = use_of(module, name)
     if use is None:
         raise NotAllowedError(f"{module}.{name}", explain(module, name))
+    if accepted.holds(module, name):
+        found = accepted.find(module, name)
+        return found, Use.CLASS if isinstance(found, type) else Use.VALUE
     if (module, name) == ("numpy", "memmap"):
         name = "ndarray"
     found = getattr(importlib.import_module(module), name)

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import accepted
 from .errors import ModelError
 from .signature import Signature
 
 BUNDLE = Path(__file__).resolve().parents[1]
+CODE = "code"  # the bundle's folder of a person's own modules
 MOUNTS = ("/opt/ml/model", "/var/azureml-app/azureml-models", "/mnt/models")
 
 
@@ -32,11 +34,13 @@ def locate(env: Mapping[str, str] | None = None, bundle: Path = BUNDLE) -> Locat
 
     Places: $MODEL_DIR, /opt/ml/model (SageMaker), $AZUREML_MODEL_DIR or
     /var/azureml-app/azureml-models (Azure ML), /mnt/models (KServe), and `model` in the bundle.
+    Names that a person accepted for this model (`accepted`) are known to the loaders from then on.
     Raises ModelError when it is in none of them, or is another file than the one checked.
     """
     env = os.environ if env is None else env
     manifest = _manifest(bundle)
     model = manifest["model"]
+    accepted.take(model.get("accepted"), bundle / CODE)
     places = _places(env, bundle)
     for place in places:
         found = _file_in(place, str(model["file"]))

@@ -7,10 +7,11 @@ import io
 import re
 import warnings
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_server import loaders, safe_pickle, safe_skops
+from model_server import accepted, loaders, safe_pickle, safe_skops
 from model_server.errors import ModelError, RefusedModelError, RequestError
 from model_server.payload import Decoder
 from model_server.signature import Signature
@@ -39,11 +40,14 @@ TORCH_PARTS = re.compile(
 def run(payload: dict[str, Any]) -> dict[str, Any]:
     """Look at payload["path"], named payload["name"].
 
-    Returns {"format", "findings", "verdict", "signature", "libraries", "saved_with"} or
-    {"refused": bool, "message", "findings"}.
+    With payload["accept"], names outside the allow-list that a person may accept are loaded; their
+    code is in payload["code"], a folder or null. Returns {"format", "findings", "verdict",
+    "signature", "libraries", "saved_with", "accepted"} or {"refused": bool, "message", "findings",
+    "acceptable": bool}.
     """
     path, name = Path(payload["path"]), str(payload["name"])
     findings: list[str] = []
+    own = _Own(bool(payload.get("accept")), Path(payload["code"]) if payload.get("code") else None)
     try:
         found = formats.detect(path)
         findings += found.notes
@@ -53,10 +57,15 @@ def run(payload: dict[str, Any]) -> dict[str, Any]:
         look = _LOOKS[found.format]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            result = look(path, findings)
+            result = look(path, findings, own)
         saved_with = _versions_told(caught, findings)
     except RefusedModelError as refused:
-        return {"refused": True, "message": str(refused), "findings": [*findings, str(refused)]}
+        return {
+            "refused": True,
+            "message": str(refused),
+            "findings": [*findings, str(refused)],
+            "acceptable": isinstance(refused, _UnknownError),
+        }
     except ModelError as wrong:
         return {"refused": False, "message": str(wrong), "findings": findings}
     except RecursionError:
@@ -70,19 +79,43 @@ def run(payload: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pickled(path: Path, findings: list[str]) -> dict[str, Any]:
+class _UnknownError(RefusedModelError):
+    """Refused for names that are unknown, none of which a harmful file would use."""
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What a person said about code of their own."""
+
+    accept: bool
+    code: Path | None
+
+
+def _pickled(path: Path, findings: list[str], own: _Own) -> dict[str, Any]:
     names = safe_pickle.trace(path)
     refused = safe_pickle.refused_of(names)
-    if refused:
-        raise RefusedModelError(_refusal(refused), [f"{m}.{n}" for m, n, _ in refused])
+    mine = all(accepted.can_be(m, n) for m, n, _ in refused)
+    if refused and not (own.accept and mine):
+        kind = _UnknownError if mine else RefusedModelError
+        raise kind(_refusal(refused), [f"{m}.{n}" for m, n, _ in refused])
     _second_opinion(path, findings)
+    told = accepted.homes([(m, n) for m, n, _ in refused], own.code) if refused else []
+    accepted.take({"names": told}, own.code)
     findings.append(
         f"It refers to {len(set(names))} names, all on the allow-list, and loads with them alone."
+        if not told
+        else f"It refers to {len(set(names))} names; {len(told)} of them are outside the "
+        f"allow-list and were accepted: {', '.join(f'{m}.{n}' for m, n, _ in told)}."
     )
-    return _estimator("pickle", path, {m.split(".")[0] for m, _ in names})
+    result = _estimator("pickle", path, {m.split(".")[0] for m, _ in names})
+    if told:
+        roots = {home.split(".")[0] for _, _, home in told} | accepted.imported_by(own.code)
+        result["libraries"] |= _packages(roots)
+        result |= {"verdict": "accepted", "accepted": told}
+    return result
 
 
-def _skops(path: Path, findings: list[str]) -> dict[str, Any]:
+def _skops(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
     _need("skops")
     types = safe_skops.types_in(path)
     findings.append(f"It names {len(types)} types, all on the allow-list.")
@@ -124,7 +157,7 @@ def _try_out(model: Any, signature: dict[str, Any]) -> None:
         return  # what the example lacks is no fault of the model
 
 
-def _onnx(path: Path, findings: list[str]) -> dict[str, Any]:
+def _onnx(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
     _need("onnxruntime")
     signature = describe.onnx_signature(path)
     producer = signature.pop("_producer", "")
@@ -138,7 +171,7 @@ def _onnx(path: Path, findings: list[str]) -> dict[str, Any]:
     }
 
 
-def _xgboost(path: Path, findings: list[str]) -> dict[str, Any]:
+def _xgboost(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
     signature = describe.xgboost_signature(path.read_bytes())
     findings.append("Every index and length in the XGBoost file stays within the file.")
     _need("xgboost")
@@ -150,7 +183,7 @@ def _xgboost(path: Path, findings: list[str]) -> dict[str, Any]:
     }
 
 
-def _lightgbm(path: Path, findings: list[str]) -> dict[str, Any]:
+def _lightgbm(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as broken:
@@ -166,7 +199,7 @@ def _lightgbm(path: Path, findings: list[str]) -> dict[str, Any]:
     }
 
 
-def _torch(path: Path, findings: list[str]) -> dict[str, Any]:
+def _torch(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
     names = _check_torch_archive(path, path, 0)
     scripted = any(n.endswith("constants.pkl") for n in names)
     exported = any(n.endswith(("archive_format", "exported_program.json")) for n in names)
@@ -241,10 +274,11 @@ def _second_opinion(path: Path, findings: list[str]) -> None:
 def _refusal(refused: list[tuple[str, str, str]]) -> str:
     first = "; ".join(f"{m}.{n}, which {why}" for m, n, why in refused[:3])
     more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
-    ours = all(m in ("__main__", "__mp_main__") for m, _, _ in refused)
+    mine = all(accepted.can_be(m, n) for m, n, _ in refused)
     advice = (
-        "move the class into an installed library, or export the model to ONNX"
-        if ours
+        "export the model to ONNX, or, if the code is yours, accept it with a reason and give it "
+        "along (--accept-unsafe, --code)"
+        if mine
         else "do not load it; ask where it came from, or export the model to ONNX at its source"
     )
     return f"the file refers to {first}{more}; nothing of it was run: {advice}"
@@ -279,6 +313,13 @@ def _versions(roots: set[str]) -> dict[str, str]:
             except importlib.metadata.PackageNotFoundError:
                 continue
     return found
+
+
+def _packages(roots: set[str]) -> dict[str, str]:
+    """The installed packages behind these imports, with their versions."""
+    known = importlib.metadata.packages_distributions()
+    found = {package for root in roots for package in known.get(root, ())}
+    return {package: importlib.metadata.version(package) for package in sorted(found)}
 
 
 def _versions_told(caught: list[warnings.WarningMessage], findings: list[str]) -> dict[str, str]:

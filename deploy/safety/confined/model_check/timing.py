@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from model_server import loaders
+from model_server import accepted, loaders
 from model_server.errors import ModelError, RequestError
 from model_server.payload import Decoder
 from model_server.signature import Signature
@@ -31,11 +31,14 @@ def run(payload: dict[str, Any]) -> dict[str, Any]:
     """Load payload["path"] and time it for about payload["seconds"].
 
     Payload: path, format, signature, threads, seconds, sample (path or null), content_type,
-    batches and yardstick (whether to time those). Returns seconds and lists of milliseconds, by the
+    accepted (names and code of the person's own, or null), batches and yardstick (whether to time
+    those). Returns seconds and lists of milliseconds, by the
     clock and of the processor: on a busy machine a call waits, and only the first counts that.
     Raises ModelError when the model or the sample is of no use.
     """
     signature = Signature.of(payload["signature"])
+    own = payload["accepted"] or {}
+    accepted.take(own, Path(own["code"]) if own.get("code") else None)
     speed = yardstick.run() if payload["yardstick"] else {}
     began = time.perf_counter()
     model = loaders.load(
