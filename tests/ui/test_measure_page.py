@@ -111,6 +111,8 @@ def test_own_code_is_loaded_by_a_decision_that_goes_into_the_record(open_app: Op
         b"from sklearn.base import BaseEstimator, RegressorMixin\n"
         b"class Step(RegressorMixin, BaseEstimator):\n"
         b"    n_features_in_ = 2\n"
+        b"    def __sklearn_is_fitted__(self): return True\n"
+        b"    def fit(self, rows, y=None): return self\n"
         b"    def predict(self, rows): return rows[:, 0]\n"
     )
     app = open_app(page="measure")
