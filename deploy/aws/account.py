@@ -29,6 +29,7 @@ TARGET_OF_TYPE = {
     "AWS::Batch::JobDefinition": "batch",
     "AWS::Lambda::Function": "lambda_api",
     "AWS::ECS::Cluster": "ecs",
+    "AWS::EKS::Cluster": "eks",
     "AWS::AutoScaling::AutoScalingGroup": "ec2",
     "AWS::EC2::LaunchTemplate": "ec2",
 }

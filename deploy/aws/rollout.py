@@ -32,6 +32,9 @@ class Family(Protocol):
 
     def service_role(self, bootstrap: Bootstrap) -> str: ...
     def boundary(self, bootstrap: Bootstrap) -> str: ...
+    def install(
+        self, plan: Plan, stack: Stack, digest: str, aws: Aws, emit: Emit
+    ) -> Callable[[], object] | None: ...
     def verify(self, plan: Plan, stack: Stack, digest: str, aws: Aws) -> None: ...
 
 
@@ -56,7 +59,10 @@ class Rollout:
         try:
             bootstrap = self._bootstrap()
             if self._plan.parameters["unchanged"]:
-                self._expire(bootstrap, self._stacks.get(stack_name(self._plan.name)))
+                stack = self._stacks.get(stack_name(self._plan.name))
+                self._expire(bootstrap, stack)
+                digest = Images(self._aws, bootstrap).digest(image_tag(self._plan.bundle_hash))
+                self._install(stack, digest or "")
                 self._say("stack", "Nothing differs from what runs", "done")
                 return
             digest = self._image(bootstrap)
@@ -171,10 +177,17 @@ class Rollout:
                 )
             )
         made = self._stacks.execute(change_set, self._emit)
+        self._install(made, digest)
         self._family.verify(self._plan, made, digest, self._aws)
         for tag in sorted(former - made.image_tags):
             self._remove_image(Images(self._aws, bootstrap), tag)
         self._say("stack", f"{stack_name(self._plan.name)} is in service", "done")
+
+    def _install(self, stack: Stack, digest: str) -> None:
+        """What of the deployment CloudFormation does not make; undone when the rest fails."""
+        undo = self._family.install(self._plan, stack, digest, self._aws, self._emit)
+        if undo is not None:
+            self._undo.append((f"what runs in {stack.name}", undo))
 
     def _expire(self, bootstrap: Bootstrap, stack: Stack) -> None:
         """The trial's hour as planned, before anything bills; as it was when the run fails."""

@@ -51,13 +51,17 @@ class AwsSettings:
     jwt_issuer: str = ""
     jwt_audience: tuple[str, ...] = ()
     builder: str = ""
+    cluster: str = ""
+    cluster_cidrs: tuple[str, ...] = ()
+    cluster_admin_arn: str = ""
     poll_seconds: float = 5.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> AwsSettings:
         """ADVISOR_AWS_ROLE_ARN, _EXTERNAL_ID, _KMS_KEY_ARN, _VPC_ID, _SUBNET_IDS, _SECURITY_GROUP_IDS,
-        _ALARM_TOPIC_ARN, _CERTIFICATE_ARN, _DOMAIN, _JWT_ISSUER, _JWT_AUDIENCE, _BUILDER and
-        _POLL_SECONDS; lists are comma-separated. Raises InputError on a wrong one."""
+        _ALARM_TOPIC_ARN, _CERTIFICATE_ARN, _DOMAIN, _JWT_ISSUER, _JWT_AUDIENCE, _BUILDER, _CLUSTER,
+        _CLUSTER_CIDRS, _CLUSTER_ADMIN_ARN and _POLL_SECONDS; lists are comma-separated. Raises
+        InputError on a wrong one."""
 
         def given(name: str) -> str:
             return environ.get(f"ADVISOR_AWS_{name}", "").strip()
@@ -93,6 +97,9 @@ class AwsSettings:
             jwt_issuer=given("JWT_ISSUER"),
             jwt_audience=listed("JWT_AUDIENCE"),
             builder=given("BUILDER"),
+            cluster=given("CLUSTER"),
+            cluster_cidrs=listed("CLUSTER_CIDRS"),
+            cluster_admin_arn=given("CLUSTER_ADMIN_ARN"),
             poll_seconds=poll_seconds,
         )
 

@@ -8,9 +8,9 @@ from advisor.errors import InputError
 from deploy.aws.session import AwsSettings
 from deploy.requests import PlanRequest
 
-LISTS = ("subnet_ids", "security_group_ids", "jwt_audience")
-ARNS = ("kms_key_arn", "alarm_topic_arn", "certificate_arn")
-TEXTS = ("jwt_issuer", "domain", "vpc_id")
+LISTS = ("subnet_ids", "security_group_ids", "jwt_audience", "cluster_cidrs")
+ARNS = ("kms_key_arn", "alarm_topic_arn", "certificate_arn", "cluster_admin_arn")
+TEXTS = ("jwt_issuer", "domain", "vpc_id", "cluster")
 SETTINGS = ("subnet_ids", "security_group_ids", "kms_key_arn", "alarm_topic_arn")
 BUILDER = "builder"
 PUBLIC_SETTINGS = ("certificate_arn", "domain", "jwt_issuer", "jwt_audience")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,6 +92,14 @@ class StackTarget(Target):
     @abc.abstractmethod
     def boundary(self, bootstrap: Bootstrap) -> str:
         """ARN of the policy that bounds the deployment's own roles."""
+
+    def install(
+        self, plan: Plan, stack: Stack, digest: str, aws: Aws, emit: Emit
+    ) -> Callable[[], object] | None:
+        """Bring in what CloudFormation does not make, once the stack stands; what takes it back.
+
+        Fine to repeat; also called when the stack stood already. On failure it leaves what was."""
+        return None
 
     @abc.abstractmethod
     def verify(self, plan: Plan, stack: Stack, digest: str, aws: Aws) -> None:

@@ -153,7 +153,8 @@ def _read(name: str) -> str:
 def _compact(content: dict[str, Any]) -> str:
     """JSON, a line for each parameter and resource: a request takes 51,200 bytes of template.
 
-    What is written for people stays in the files: of parameters and outputs, and what roles grant.
+    What is written for people stays in the files: of parameters and outputs, what roles grant, and
+    the names of a policy's statements.
     """
     content = content | {
         section: {
@@ -164,7 +165,7 @@ def _compact(content: dict[str, Any]) -> str:
         if section in content
     }
     content["Resources"] = {
-        name: {k: v for k, v in given.items() if k != "Metadata" or set(v) != {"Grants"}}
+        name: _unnamed({k: v for k, v in given.items() if k != "Metadata" or set(v) != {"Grants"}})
         for name, given in content["Resources"].items()
     }
     parts = [
@@ -175,6 +176,13 @@ def _compact(content: dict[str, Any]) -> str:
             lines = (f"{_json(key)}:{_json(value)}" for key, value in content[section].items())
             parts.append(f"{_json(section)}:{{\n" + ",\n".join(lines) + "\n}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _unnamed(node: Any) -> Any:
+    """The same without `Sid`, which only policy statements have."""
+    if isinstance(node, dict):
+        return {k: _unnamed(v) for k, v in node.items() if k != "Sid"}
+    return [_unnamed(v) for v in node] if isinstance(node, list) else node
 
 
 def _json(value: Any) -> str:

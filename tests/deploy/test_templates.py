@@ -77,7 +77,10 @@ WITHOUT_RESOURCE = {
     "tag:GetResources",
     "apigateway:GET",
     "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeAutoScalingInstances",
+    "autoscaling:DescribeLaunchConfigurations",
     "autoscaling:DescribeScalingActivities",
+    "autoscaling:DescribeTags",
     "batch:DescribeComputeEnvironments",
     "batch:DescribeJobDefinitions",
     "batch:DescribeJobQueues",
@@ -85,7 +88,13 @@ WITHOUT_RESOURCE = {
     "batch:ListJobs",
     "ec2:DescribeAccountAttributes",
     "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceTopology",
     "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeTags",
+    "ec2:GetInstanceTypesFromInstanceRequirements",
+    "eks:DescribeClusterVersions",
     "ec2:DescribeInstances",
     "ec2:DescribeInternetGateways",
     "ec2:DescribeLaunchTemplateVersions",
@@ -171,11 +180,15 @@ OF_UNUSED_PROPERTIES = SCHEDULED_ACTIONS | {
     "elasticloadbalancing:ModifyIpPools",
     "iam:DeleteServiceLinkedRole",
     "iam:GetServiceLinkedRoleDeletionStatus",
+    # Of clusters: SSH keys, a change of the certificate authority, machines that EKS itself starts.
+    "ec2:DescribeKeyPairs",
+    "eks:ActivateCertificateAuthority",
+    "iam:TagInstanceProfile",
     "secretsmanager:RemoveRegionsFromReplication",
     "secretsmanager:ReplicateSecretToRegions",
 }
 # A boundary grants nothing. Its wildcards name services; what makes roles is spelled out there too.
-GRANT_NOTHING = ("ContainerServiceBoundary TheseServices",)
+GRANT_NOTHING = ("ContainerServiceBoundary 0",)
 # Registry permissions of what no template here uses: lattice, fleets, Cognito, EKS, keys …
 UNUSED_SERVICES = {
     "vpc-lattice", "managed-fleets", "cognito-idp", "vpce", "Eks", "kms", "s3", "billing",
@@ -302,7 +315,7 @@ def test_no_policy_allows_wildcard_actions_or_resources_that_have_names(template
         allowed += 1
         if "*" in listed(statement["Resource"]):
             assert set(actions) <= WITHOUT_RESOURCE, where
-    assert allowed
+    assert allowed or not list(of_type(template, "AWS::IAM::Role"))
 
 
 def test_passing_a_role_names_the_role_and_the_service(template: Template) -> None:
@@ -599,7 +612,7 @@ def of_type(template: Template, kind: str) -> Iterator[tuple[str, dict[str, Any]
 
 
 def statements(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(logical id and Sid, statement) of every policy of roles and managed policies."""
+    """(logical id and number, statement) of every policy of roles and managed policies."""
     documents = [
         (logical_id, policy["PolicyDocument"])
         for logical_id, role in of_type(template, "AWS::IAM::Role")
@@ -609,9 +622,9 @@ def statements(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
         for logical_id, policy in of_type(template, "AWS::IAM::ManagedPolicy")
     ]
     for logical_id, document in documents:
-        for item in document["Statement"]:
+        for number, item in enumerate(document["Statement"]):
             statement = item["Fn::If"][1] if "Fn::If" in item else item
-            yield f"{logical_id} {statement['Sid']}", statement
+            yield f"{logical_id} {number}", statement
 
 
 def listed(value: Any) -> list[Any]:

@@ -21,6 +21,8 @@ from faults import FAULTS, Fault
 from functions import operation_in
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from kubernetes_api import ROOT as KUBERNETES
+from kubernetes_api import KubernetesApis
 from ministack import app as ministack
 from ministack.core import iam_evaluator
 from ministack.core.iam_evaluator import AuthError
@@ -36,6 +38,7 @@ from ministack.services import (
     codebuild,
     ec2,
     ecr,
+    eks,
     iam,
     lambda_svc,
     s3,
@@ -54,6 +57,8 @@ class Gateway:
         images = Images(Path(configuration["images"]), configuration["python"])
         schemas = json.loads(Path(configuration["schemas"]).read_text(encoding="utf-8"))
         self.world = World(images, schemas)
+        self.clusters = KubernetesApis(self.world, f"http://127.0.0.1:{self.port}")
+        self.world.open_clusters(self.clusters)
         self.services = Services(self.world)
         self.services.endpoint = f"http://127.0.0.1:{self.port}"
         Builds(f"http://127.0.0.1:{self.port}", images.directory)
@@ -90,6 +95,9 @@ class Gateway:
             answer = await asyncio.to_thread(self._inside, scope["method"], url, headers, body)
             await _send(send, answer)
             return
+        if scope["path"].startswith(KUBERNETES):
+            await _send(send, await asyncio.to_thread(self._kubernetes, scope, headers, body))
+            return
         own = operation_of(scope["method"], scope["path"], headers)
         service, operation = own or _named(headers, body)
         if service == "lambda":
@@ -106,6 +114,12 @@ class Gateway:
                 tls = (b"x-forwarded-proto", b"https")
                 scope = scope | {"headers": [*scope["headers"], tls]}
             await ministack.app(scope, _replay(messages, receive), send)
+
+    def _kubernetes(self, scope: Any, headers: dict[str, str], body: bytes) -> Any:
+        set_request_account_id("test")
+        set_request_region(self.region)
+        query = scope["query_string"].decode()
+        return self.clusters.answer(scope["method"], scope["path"], query, headers, body)
 
     def _inside(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Any:
         set_request_account_id("test")
@@ -163,6 +177,7 @@ class Gateway:
             self.services.tasks.clear()
             self.services.tokens.clear()
             self.services.transforms.clear()
+            await asyncio.to_thread(self.clusters.reset)
             await asyncio.to_thread(self.world.reset)
             await asyncio.to_thread(ministack._reset_all_state)
         elif path != "/_emulator/state":
@@ -206,6 +221,15 @@ class Gateway:
             "groups_of_machines": sorted(autoscaling._asgs),
             "balancers": sorted(alb._lbs),
             "apis": sorted(apigateway._apis),
+            "clusters": sorted(eks._clusters),
+            "kubernetes": {
+                cluster: sorted("/".join(part for part in key if part) for key in pods.objects)
+                for cluster, pods in self.clusters.pods.items()
+            },
+            "manifests": {
+                cluster: [o for key, o in sorted(pods.objects.items()) if key[2] != "default"]
+                for cluster, pods in self.clusters.pods.items()
+            },
             "schedules": {s["Name"]: s["ScheduleExpression"]
                           for s in scheduler._schedules.values()},
             "functions": {n: {"concurrency": f["concurrency"], "versions": sorted(f["versions"]),

@@ -13,6 +13,8 @@ from typing import Any
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+from clusters import CLUSTER as KUBERNETES
+from clusters import NODES, ClusterWorld
 from containers import Container, Images, healthy, stop
 from ecs import JOB, OWN, SERVICE, TASK, EcsWorld, open_gateways
 from faults import FAULTS
@@ -67,7 +69,7 @@ class Resource:
     image: tuple[str, str] = ("", "")  # as specified, as resolved
 
 
-class World(EcsWorld, FunctionWorld):
+class World(EcsWorld, FunctionWorld, ClusterWorld):
     """Everything that the added types have made, by type and name, in each account and region."""
 
     def __init__(self, images: Images, schemas: dict[str, dict[str, Any]]) -> None:
@@ -139,11 +141,15 @@ class World(EcsWorld, FunctionWorld):
             given = schema.checked(_without_system_tags(properties))
             if schema.type == FUNCTION:
                 self.function_made(given)
+            if schema.type == NODES:
+                self.nodes_checks(given)
             physical, attributes = known["create"](logical_id, _one_metric(properties), stack)
             if schema.type == MACHINES:
                 self._restart(physical, properties)
             if schema.type == FUNCTION:
                 self.function_kept(physical, given)
+            if schema.type == KUBERNETES:
+                self.cluster_made(physical, given)
             return physical, attributes | _corrected(schema, physical, properties)
 
         @wraps(known.get("update") or known["create"])  # MiniStack looks at what it takes
@@ -162,6 +168,8 @@ class World(EcsWorld, FunctionWorld):
 
         def delete(physical: str, *arguments: Any) -> Any:
             _strike("delete", schema.type)
+            if schema.type == KUBERNETES:
+                self.cluster_gone(physical)
             if physical in self.machines:
                 stop(self.machines.pop(physical)[1])
             if schema.type == FUNCTION:

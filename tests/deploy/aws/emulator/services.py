@@ -16,6 +16,7 @@ from botocore.validate import ParamValidator
 from containers import invoke
 from ecs import EcsCalls
 from functions import arn_of, codedeploy_application
+from kubernetes_api import cluster_versions
 from ministack.core.responses import get_account_id, get_region
 from resources import CONFIG, ENDPOINT, MODEL, POLICY, TARGET, Resource, World
 from sagemaker_work import WorkCalls
@@ -47,6 +48,7 @@ IAM_NAMES = {
     "ssm": "ssm",
     "codedeploy": "codedeploy",
     "apigatewayv2": "apigateway",
+    "eks": "eks",
 }
 INVOKED = {"invocations": "InvokeEndpoint", "async-invocations": "InvokeEndpointAsync"}
 QUOTAS_A_PAGE = 2  # so that a caller who reads one page only is found out
@@ -131,6 +133,9 @@ class Services(WorkCalls, TransformCalls, EcsCalls):
         if service == "apigatewayv2":
             out = {"items": [{k[0].lower() + k[1:]: v for k, v in i.items()} for i in out["Items"]]}
         return 200, {"content-type": "application/x-amz-json-1.1"}, _json(out)
+
+    def _DescribeClusterVersions(self, given: dict[str, Any]) -> dict[str, Any]:
+        return cluster_versions()
 
     def _GetApplication(self, given: dict[str, Any]) -> dict[str, Any]:
         return codedeploy_application(self.world, given["applicationName"])
@@ -292,6 +297,8 @@ def operation_of(method: str, path: str, headers: dict[str, str]) -> tuple[str, 
     verb = path.removeprefix("/v1/").lower()
     if method == "POST" and path.startswith("/v1/") and verb in BATCH:
         return "batch", BATCH[verb]
+    if (method, path) == ("GET", "/cluster-versions"):
+        return "eks", "DescribeClusterVersions"
     if (method, path) == ("GET", "/v2/vpclinks"):
         return "apigatewayv2", "GetVpcLinks"
     parts = path.strip("/").split("/")
