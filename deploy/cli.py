@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=("codebuild", "docker", "podman", "buildah"),
         help="who builds the image: the account (codebuild, as a rule), or an engine here",
     )
+    plan.add_argument(
+        "--cluster", metavar="NAME", help="on EKS: deploy onto this cluster, which is there and stays"
+    )
     plan.add_argument("--public", action="store_true", help="reachable from the internet")
     plan.add_argument(
         "--expires-in",
@@ -139,7 +142,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         policies=arguments.policies,
         settings={
             name: value
-            for name in ("port", "builder")
+            for name in ("port", "builder", "cluster")
             if (value := getattr(arguments, name)) is not None
         },
         expires_in=_expires_in(arguments.expires_in),
