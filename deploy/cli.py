@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         help="who builds the image: the account (codebuild, as a rule), or an engine here",
     )
     plan.add_argument(
-        "--cluster", metavar="NAME", help="on EKS: deploy onto this cluster, which is there and stays"
+        "--cluster",
+        metavar="NAME",
+        help="on EKS: deploy onto this cluster, which is there and stays",
     )
     plan.add_argument("--public", action="store_true", help="reachable from the internet")
     plan.add_argument(

@@ -11,7 +11,7 @@ FARGATE = "ecs-fargate"
 BOOTSTRAP = "model-deployment-advisor"
 GONE = (
     "made", "groups_of_machines", "running", "alarms", "networks", "groups", "balancers", "apis",
-    "schedules", "functions",
+    "schedules", "functions", "clusters",
 )  # fmt: skip
 EMPTY = ("stacks", "buckets", "repositories", "projects", "roles", "policies", "log_groups", *GONE)
 
