@@ -105,6 +105,32 @@ def test_reading_on_ends_with_the_time_of_one_call() -> None:
     asyncio.run(scenario())
 
 
+def test_who_asks_alone_is_answered_at_once_and_who_asks_with_others_shares() -> None:
+    async def scenario() -> None:
+        model = Doubler()
+        queue = engine(model, WORTH_SHARING)
+
+        async def together(count: int) -> list[bool]:
+            waits = []
+            for i in range(count):
+                if queue.now(row(i), "default") is None:
+                    waits.append(queue.submit(row(i), "default"))
+                else:
+                    waits.append(None)
+            await asyncio.gather(*(w for w in waits if w is not None))
+            await asyncio.sleep(0)
+            return [w is None for w in waits]
+
+        assert await together(1) == [True]
+        assert await together(3) == [True, False, False]
+        assert await together(3) == [False] * 3  # the last call was shared
+        assert await together(1) == [False]  # this one was not
+        assert await together(1) == [True]
+        assert [len(rows) for rows in model.calls] == [1, 1, 2, 3, 1, 1]
+
+    asyncio.run(scenario())
+
+
 def test_one_turn_of_the_loop_does_not_serve_without_end() -> None:
     """What does not fit queues, so that new connections are taken meanwhile."""
 
@@ -183,7 +209,7 @@ def test_a_call_that_saves_less_than_sharing_costs_is_not_shared() -> None:
         return model.calls
 
     assert asyncio.run(scenario(QUICK)) == [[0], [1], [2], [3]]
-    assert asyncio.run(scenario(WORTH_SHARING)) == [[0, 1, 2, 3]]
+    assert asyncio.run(scenario(WORTH_SHARING)) == [[0], [1, 2, 3]]
 
 
 def test_a_failing_batch_is_tried_again_off_the_loop() -> None:

@@ -14,8 +14,8 @@ import math
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
+from .calls import Call, Job, as_request_error, stackable
 from .errors import RequestError
 from .loaders import Model
 from .speed import Speed
@@ -27,25 +27,9 @@ COUNTED_SECONDS = 0.0001  # shorter calls do not add up to much in one turn of t
 WAIT_SECONDS = 5.0  # a queue longer than this answers too late to be worth keeping
 QUEUE_BOUNDS = (16, 4096)
 GAIN_NEEDED = 2.0
-SAVED_SECONDS = 0.0001  # what a shared call must save a row: less than this, sharing costs as much
-
-
-@dataclass
-class _Job:
-    batch: Batch
-    method: Method
-    future: asyncio.Future[Output] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """One call of the model for some jobs: what came of it, and how long it took."""
-
-    jobs: list[_Job]
-    rows: int
-    output: Output | None
-    error: BaseException | None
-    seconds: float
+# What a shared call must save a row, or sharing costs as much. Warming up measures calls in a row;
+# between requests, with other code in the processor's caches, a call takes three times as long.
+SAVED_SECONDS = 0.00001
 
 
 class Engine:
@@ -74,20 +58,21 @@ class Engine:
         self._max_rows = max_batch_rows
         self._inline_only = inline_only
         self._quick_rows = self._most_rows_inline()
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._rows_waiting = 0  # in all of them; summing them up at every refusal would be slow
         self._busy = 0
         self._woken = False
         self._seen = 0  # jobs that waited when the loop was last let read on
         self._gathers_until = 0.0
-        self._spent_in_turn = 0.0
+        self._served_in_turn, self._spent_in_turn = False, 0.0
+        self._crowded = False  # the last call was shared, or could have been
         self._pool: ThreadPoolExecutor | None = None
 
     def submit(self, batch: Batch, method: Method) -> asyncio.Future[Output]:
         """Queue a batch. Raises RequestError 429 when the queue is full; cancel to give up."""
         self.check_room()
         loop = asyncio.get_running_loop()
-        job = _Job(batch, method, loop.create_future())
+        job = Job(batch, method, loop.create_future())
         self._jobs.append(job)
         self._rows_waiting += batch.rows
         self._metrics.waiting = len(self._jobs)
@@ -114,32 +99,37 @@ class Engine:
     def now(self, batch: Batch, method: Method) -> Output | None:
         """The answer at once, when nothing waits or runs and the call is short; else None.
 
-        Never where calls may be shared: others that have arrived in this turn of the loop are not
-        in the queue yet.
+        Not where calls may be shared and there is somebody to share with: a second request in this
+        turn of the loop, or in the call before.
         """
-        if self.batching or self._jobs or self._busy or not self._inline(batch.rows):
+        if self._jobs or self._busy or self._crowded or not self._inline(batch.rows):
             return None
-        if self._spent_in_turn > INLINE_SECONDS:
-            return None
+        if self._served_in_turn:
+            if self._spent_in_turn > INLINE_SECONDS:
+                return None
+            if self.batching:
+                self._crowded = True
+                return None
         started = time.perf_counter()
         try:
             return self.model.predict(batch, method)
-        except Exception as error:
-            raise _as_request_error(error) from error
+        except Exception as error:  # a model may raise anything; it is the answer
+            raise as_request_error(error) from error
         finally:
             took = time.perf_counter() - started
             self._record(batch.rows, took)
-            if self.speed.one_row > COUNTED_SECONDS:
+            if self.batching or self.speed.one_row > COUNTED_SECONDS:
                 self._count_turn(took)
 
     def _count_turn(self, seconds: float) -> None:
         """One turn of the loop takes one new connection, so a turn may not serve without end."""
-        if not self._spent_in_turn:
+        if not self._served_in_turn:
+            self._served_in_turn = True
             asyncio.get_running_loop().call_soon(self._new_turn)
         self._spent_in_turn += seconds
 
     def _new_turn(self) -> None:
-        self._spent_in_turn = 0.0
+        self._served_in_turn, self._spent_in_turn = False, 0.0
 
     def is_quick(self, batch: Batch) -> bool:
         """True when the batch will run on the event loop, so that nobody needs to watch it."""
@@ -222,7 +212,7 @@ class Engine:
         self._wake()
         return True
 
-    def _take(self) -> list[_Job]:
+    def _take(self) -> list[Job]:
         """The first job and, where batching helps, its share of those that follow."""
         self._drop_cancelled()
         if not self._jobs:
@@ -240,11 +230,12 @@ class Engine:
                 job.method != first.method
                 or job.batch.kind != first.batch.kind
                 or rows + job.batch.rows > self._max_rows
-                or not _stackable(first.batch, job.batch)
+                or not stackable(first.batch, job.batch)
             ):
                 break
             taken.append(self._pop())
             rows += job.batch.rows
+        self._crowded = len(taken) > 1
         self._metrics.waiting = len(self._jobs)
         return taken
 
@@ -253,17 +244,17 @@ class Engine:
             self._pop()
         self._metrics.waiting = len(self._jobs)
 
-    def _pop(self) -> _Job:
+    def _pop(self) -> Job:
         job = self._jobs.popleft()
         self._rows_waiting -= job.batch.rows
         return job
 
-    def _on_thread(self, jobs: list[_Job]) -> None:
+    def _on_thread(self, jobs: list[Job]) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="predict")
         loop = asyncio.get_running_loop()
 
-        def done(future: asyncio.Future[list[_Call]]) -> None:
+        def done(future: asyncio.Future[list[Call]]) -> None:
             self._busy -= 1
             self._metrics.running = self._busy
             if not future.cancelled():
@@ -272,14 +263,14 @@ class Engine:
 
         loop.run_in_executor(self._pool, self._call_all, jobs).add_done_callback(done)
 
-    def _call_all(self, jobs: list[_Job]) -> list[_Call]:
+    def _call_all(self, jobs: list[Job]) -> list[Call]:
         """One call for all; if it fails, one for each: a bad request must not spoil the others."""
         whole = self._call(jobs, joined([job.batch for job in jobs]), jobs[0].method)
         if whole.output is not None or len(jobs) == 1:
             return [whole]
         return [self._call([job], job.batch, job.method) for job in jobs]
 
-    def _call(self, jobs: list[_Job], batch: Batch, method: Method) -> _Call:
+    def _call(self, jobs: list[Job], batch: Batch, method: Method) -> Call:
         """The model's answer, or what it raised. Touches nothing of the loop's."""
         started = time.perf_counter()
         output: Output | None = None
@@ -288,7 +279,7 @@ class Engine:
             output = self.model.predict(batch, method)
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer
             wrong = error
-        return _Call(jobs, batch.rows, output, wrong, time.perf_counter() - started)
+        return Call(jobs, batch.rows, output, wrong, time.perf_counter() - started)
 
     def _record(self, rows: int, seconds: float) -> None:
         if not self.speed.measured:  # nobody knew a row to warm up with: learn from this one
@@ -297,7 +288,7 @@ class Engine:
         self._metrics.predict_seconds.observe(seconds)
         self._metrics.batch_rows.observe(rows)
 
-    def _finish(self, calls: list[_Call]) -> None:
+    def _finish(self, calls: list[Call]) -> None:
         for call in calls:
             self._record(call.rows, call.seconds)
             at = 0
@@ -306,24 +297,8 @@ class Engine:
                 if job.future.done():
                     pass  # its client left
                 elif call.output is None:
-                    job.future.set_exception(_as_request_error(call.error))
+                    job.future.set_exception(as_request_error(call.error))
                 else:
                     alone = len(call.jobs) == 1
                     job.future.set_result(call.output if alone else call.output.part(at, end))
                 at = end
-
-
-def _stackable(first: Batch, other: Batch) -> bool:
-    if first.kind != "array":
-        return True
-    return bool(first.data.shape[1:] == other.data.shape[1:])
-
-
-def _as_request_error(error: BaseException | None) -> RequestError:
-    if isinstance(error, RequestError):
-        return error
-    text = str(error).strip().splitlines()[0][:300] if str(error).strip() else ""
-    # ValueError and its like are what libraries raise for rows they cannot use.
-    if isinstance(error, (ValueError, TypeError, KeyError, IndexError)):
-        return RequestError(422, "model_input", f"the model cannot use these rows: {text}")
-    return RequestError(500, "model", f"the model failed ({type(error).__name__}): {text}")

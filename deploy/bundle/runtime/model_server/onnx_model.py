@@ -37,7 +37,7 @@ class OnnxModel:
             self._session = ort.InferenceSession(
                 path.read_bytes(), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:
+        except _runtime_errors() as error:
             raise ModelError(
                 f"ONNX Runtime {ort.__version__} cannot load the model: {str(error)[:300]}"
             ) from error
