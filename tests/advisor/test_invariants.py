@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advisor.catalog.loader import load_options
+from advisor.consider import regions_by_cloud
+from advisor.errors import UnknownPriceError
 from advisor.prices import load_book
 from advisor.recommend import recommend
 from advisor.recommendation import Recommendation
@@ -19,6 +22,7 @@ from advisor.requirements import Requirements, parse
 from advisor.rules import load_rules
 from advisor.sizing.choose import size
 from advisor.sizing.fleet import Fleet
+from advisor.sizing.offers import terms
 from advisor.sizing.sized import Sized
 from advisor.workload import resolve
 
@@ -30,6 +34,12 @@ BASE = {
         "regions": ["us-east-1", "us-central1", "eastus"], "node_hourly_usd": 0.2,
     },
 }  # fmt: skip
+PLACES = [
+    ["us-east-1", "us-central1", "eastus"],
+    ["us-east-1", "us-central1", "eastus"],
+    ["eu-west-1", "sa-east-1", "europe-west4", "westeurope"],
+    ["ap-south-1", "eu-central-1", "us-east-1", "asia-south1", "eastus", "westeurope"],
+]
 ALL = tuple(load_options())
 QUICK = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -49,12 +59,24 @@ answers = st.fixed_dictionaries(
         "service.cold_starts_ok": st.booleans(),
         "service.availability_percent": st.sampled_from([99.0, 99.5, 99.9]),
         "control.models_per_endpoint": st.sampled_from([1, 1, 1, 20]),
+        "control.private_network": st.sampled_from([False, False, True]),
+        "service.percentile": st.sampled_from([95.0, 95.0, 50.0, 99.0, 99.9]),
+        "service.deadline_h": st.sampled_from([1, 6, 24]),
+        "model.load_time_s": st.sampled_from([0.2, 3, 15, 60]),
+        "model.threads_per_request": st.sampled_from([1, 1, 4]),
+        "model.gpu": st.sampled_from([False, False, False, True]),
+        "placement.commitment": st.sampled_from(["none", "none", "1y", "3y"]),
+        "placement.spot": st.booleans(),
+        "placement.spot_alone": st.booleans(),
+        "placement.regions": st.sampled_from(PLACES),
     }
 )
 
 
 def need(given_answers: dict[str, object]) -> Requirements:
     data = copy.deepcopy(BASE)
+    if given_answers.get("model.gpu"):
+        data["placement"]["node_gpu"] = True
     for path, value in given_answers.items():
         section, name = path.split(".")
         data.setdefault(section, {})[name] = value
@@ -90,7 +112,7 @@ def test_order_and_company_change_nothing(found: dict[str, object], seed: int) -
 def test_an_option_is_out_exactly_when_a_rule_or_the_sizing_says_so(
     found: dict[str, object],
 ) -> None:
-    asked = need(found)
+    asked = need(found | {"placement.regions": PLACES[0]})
     answer, work, rules, book = (
         recommend(asked, doubt=False),
         resolve(asked),
@@ -120,17 +142,21 @@ def test_a_tighter_target_never_needs_fewer_replicas_of_the_same_machine(
     found |= {"traffic.mode": "realtime"}
     loose = need(found)
     tight = need(found | {"service.p95_ms": float(found["service.p95_ms"]) * tighter})  # type: ignore[arg-type]
-    for name in ("ecs-fargate", "sagemaker-realtime", "ec2", "kubernetes"):
-        option = load_options()[name]
-        made = size(option, resolve(loose), "us-east-1", load_book())
-        if not isinstance(made, Fleet):
-            continue
-        same = Fleet(option, resolve(tight), made.machine, made.overhead_ms, made.min_replicas)
-        wide, close = made.sized(), same.sized()
-        if close.infeasible is None:
-            assert all(
-                b >= a for a, b in zip(wide.hourly_replicas, close.hourly_replicas, strict=True)
-            ), name
+    here = regions_by_cloud(loose, load_book())[0]
+    for name, option in load_options().items():
+        for term in terms(option, loose):
+            where = here.get(option.cloud.value, ("us-east-1",))[0]
+            try:
+                made = size(option, resolve(loose), where, load_book(), term)
+            except UnknownPriceError:
+                continue
+            if not isinstance(made, Fleet):
+                continue
+            wide, close = made.sized(), replace(made, work=resolve(tight)).sized()
+            if close.infeasible is None:
+                assert all(
+                    b >= a for a, b in zip(wide.hourly_replicas, close.hourly_replicas, strict=True)
+                ), name
 
 
 @QUICK
@@ -148,8 +174,6 @@ def test_a_tighter_target_is_never_cheaper(found: dict[str, object], tighter: fl
 @QUICK
 @given(found=answers, factor=st.floats(1.01, 20))
 def test_more_traffic_is_never_cheaper(found: dict[str, object], factor: float) -> None:
-    # A target that no start from nothing keeps: else a busier function may do with less memory.
-    found |= {"service.p95_ms": min(float(found["service.p95_ms"]), 1500.0)}  # type: ignore[arg-type]
     more = float(found["traffic.requests_per_month"]) * factor  # type: ignore[arg-type]
     busier = recommend(need(found | {"traffic.requests_per_month": more}), doubt=False)
     for ranked in recommend(need(found), doubt=False).ranking:
@@ -160,18 +184,73 @@ def test_more_traffic_is_never_cheaper(found: dict[str, object], factor: float) 
             )
 
 
-@pytest.mark.parametrize("requests", [14_000, 20_000, 40_000])
-def test_a_function_that_warms_up_with_traffic_does_not_become_cheaper(requests: int) -> None:
-    bills = [
-        recommend(
-            need({"traffic.requests_per_month": n, "placement.clouds": ["aws"]}),
-            doubt=False, options=["lambda-url"],
-        ).option("lambda-url")
-        for n in (requests, requests * 1.2)
-    ]  # fmt: skip
-    assert bills[0] is not None
-    assert bills[1] is not None
-    assert bills[1].monthly_usd.expected >= bills[0].monthly_usd.expected
+@QUICK
+@given(found=answers)
+def test_a_total_is_the_sum_of_its_lines(found: dict[str, object]) -> None:
+    for ranked in recommend(need(found), doubt=False).ranking:
+        known = [line for line in ranked.lines if line.unit_price_usd is not None]
+        total = sum(line.usd for line in known)
+        assert ranked.monthly_usd.expected == pytest.approx(total, rel=1e-9)
+        assert ranked.at_least == (len(known) < len(ranked.lines))
+        for line in known:
+            assert line.unit_price_usd is not None
+            assert line.usd == pytest.approx(line.quantity * line.unit_price_usd, rel=1e-9)
+
+
+# Where more traffic once was cheaper: (option, answers, requests a month, as many times more).
+ONCE_CHEAPER: tuple[tuple[str, dict[str, object], float, float], ...] = (
+    # Around one request in a keep-alive time a busier function starts less often.
+    ("lambda-url", {}, 14_000, 1.2),
+    ("lambda-url", {}, 20_000, 1.2),
+    ("lambda-url", {}, 40_000, 1.2),
+    # Kept warm by traffic, a smaller function keeps the target.
+    (
+        "sagemaker-serverless",
+        {
+            "model.size_mb": 63, "model.memory_mb": 207, "model.service_time_ms": 926.42,
+            "model.service_time_cv": 1.0, "model.threads_per_request": 8, "service.p95_ms": 1353.47,
+            "service.percentile": 90.0,
+        },
+        16_000,
+        1.125,
+    ),
+    # A queue's machine was chosen by its price on demand, and committed to afterwards.
+    (
+        "ecs-fargate",
+        {
+            "model.format": "torch", "model.size_mb": 170, "model.memory_mb": 803.67,
+            "model.service_time_ms": 1753.78, "model.service_time_cv": 2.0, "traffic.mode": "async",
+            "traffic.pattern": "nightly", "service.deadline_h": 1, "placement.commitment": "3y",
+            "placement.burstable": True, "placement.regions": ["ap-south-1"],
+        },
+        38_890_322, 38_929_213 / 38_890_322,
+    ),
+    # A run's machine was chosen without its disk.
+    (
+        "eks",
+        {
+            "model.format": "joblib", "model.size_mb": 868, "model.memory_mb": 117.68,
+            "model.service_time_ms": 94.222, "model.service_time_cv": 0.0, "model.load_time_s": 60,
+            "traffic.mode": "batch", "service.deadline_h": 0.5, "placement.commitment": "3y",
+            "placement.regions": ["eu-west-1"],
+        },
+        2_100_000, 2_598_551 / 2_100_000,
+    ),
+)  # fmt: skip
+
+
+def bill(option: str, found: dict[str, object], requests: float) -> float:
+    asked = need({"placement.clouds": ["aws"], **found, "traffic.requests_per_month": requests})
+    answer = recommend(asked, doubt=False, options=[option]).option(option)
+    assert answer is not None
+    return answer.monthly_usd.expected
+
+
+@pytest.mark.parametrize(("option", "found", "requests", "factor"), ONCE_CHEAPER)
+def test_more_traffic_is_not_cheaper_where_it_once_was(
+    option: str, found: dict[str, object], requests: float, factor: float
+) -> None:
+    assert bill(option, found, requests * factor) >= bill(option, found, requests) * (1 - 1e-9)
 
 
 @pytest.mark.slow
@@ -186,6 +265,7 @@ def test_a_function_that_warms_up_with_traffic_does_not_become_cheaper(requests:
         ),
         (test_a_tighter_target_is_never_cheaper, {"tighter": st.floats(0.2, 0.99)}),
         (test_more_traffic_is_never_cheaper, {"factor": st.floats(1.01, 20)}),
+        (test_a_total_is_the_sum_of_its_lines, {}),
     ],
 )
 def test_the_same_over_many_answers(
