@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 from advisor.catalog.loader import people
 from advisor.catalog.schema import Option
-from advisor.costs import Bill, Line, lines_of, sum_usd, written_out
+from advisor.costs import Amount, Bill, Line, lines_of, sum_usd, written_out
 from advisor.costs.people import people_time
 from advisor.prices import PriceBook
 from advisor.ranking import SCALES, Measures, headroom
@@ -17,13 +18,29 @@ from advisor.requirements import Mode
 from advisor.rules import Fired
 from advisor.sizing.choose import Sizable, size, warmed_ways
 from advisor.sizing.functions import Function
+from advisor.sizing.many_sized import ManySized
 from advisor.sizing.offers import NOT_CHEAPER, missing_commitment, terms
 from advisor.sizing.purchase import ON_DEMAND
-from advisor.sizing.sized import Factors, Sized, Term
+from advisor.sizing.sized import Factors, Sized, Strategy, Term
 from advisor.sizing.uncertainty import time_spread
 from advisor.workload import Workload
 
 SLACK = 1e-6  # of a cost that was summed up in another order
+
+
+class Served(Protocol):
+    """What scoring looks at in a plan."""
+
+    @property
+    def strategy(self) -> Strategy: ...
+    @property
+    def replicas_max(self) -> int: ...
+    @property
+    def ready_seconds(self) -> float: ...
+    @property
+    def p95_ms(self) -> float | None: ...
+    @property
+    def finish_h(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -107,7 +124,7 @@ def _priced(given: Ways, chosen: Sizable, expected: Sized, ranges: bool) -> Plan
     time = people_time(option, work)
     imputed = 0.0
     if at_least:
-        imputed = _imputed_usd(option, chosen, expected) + _home_usd(lines, book)
+        imputed = float(_imputed_usd(option, chosen, expected)) + float(home_usd(lines, book))
     total_usd = Range(
         low=monthly.low + time.monthly_usd.low + imputed,
         expected=monthly.expected + time.monthly_usd.expected + imputed,
@@ -121,7 +138,12 @@ def _priced(given: Ways, chosen: Sizable, expected: Sized, ranges: bool) -> Plan
 
 
 def measured(
-    option: Option, work: Workload, time: PeopleTime, total_usd: Range, sized: Sized | None
+    option: Option,
+    work: Workload,
+    time: PeopleTime,
+    total_usd: Range,
+    sized: Served | None,
+    points: float = 0.0,
 ) -> Measures:
     """What the option is scored on; not sized yet, the best that it could be."""
     ready = SCALES["elasticity"]["kept_ready_factor"] if sized and sized.ready_seconds else 1.0
@@ -135,11 +157,11 @@ def measured(
         portability=option.level("portability"),
         elasticity=option.level("elasticity") * ready,
         resilience=option.level("resilience") * (_lone_factor(work, sized) if sized else 1.0),
-        points=0.0,
+        points=points,
     )
 
 
-def _lone_factor(work: Workload, sized: Sized) -> float:
+def _lone_factor(work: Workload, sized: Served) -> float:
     """What a single machine takes off resilience, where a caller would notice its loss.
 
     A function is started anew for the next request, in any zone; a queue keeps what a lost machine
@@ -183,22 +205,29 @@ def _ends(
     return out
 
 
-def _imputed_usd(option: Option, chosen: Sizable, sized: Sized) -> float:
+def _imputed_usd(option: Option, chosen: Sizable, sized: Sized) -> Amount:
     """What the ranking reckons with where a machine's price is not known; in no bill."""
     if isinstance(chosen, Function):
         return chosen.prices.ready_usd(sized) if chosen.prices.imputed else 0.0
+    return imputed_machines_usd(option, sized)
+
+
+def imputed_machines_usd(option: Option, sized: Sized | ManySized) -> Amount:
+    """The same for machines; an array for many volumes."""
     if sized.usd_per_hour is not None or sized.strategy == "functions":
         return 0.0
     return option.number("imputed_vcpu_hour_usd") * sized.vcpu * sized.replica_hours
 
 
-def _home_usd(lines: Sequence[Line], book: PriceBook) -> float:
+def home_usd(lines: Sequence[Line], book: PriceBook) -> Amount:
     """The lines without a price at the prices of their cloud's default region, for the ranking
-    alone: a region is not the cheaper one because nobody published its prices."""
-    out = 0.0
+    alone: a region is not the cheaper one because nobody published its prices. An array for many
+    volumes."""
+    out: Amount = 0.0
     for line in lines:
         sku = book.skus.get(line.unit) if line.tiers is None else None
         if sku is not None:
             rate = book.rate(sku.sku, book.default_region(sku.cloud))
-            out += rate.usd(float(line.quantity))
+            for usd in line._replace(tiers=rate.tiers).usd_of_each():
+                out = out + usd
     return out

@@ -22,6 +22,7 @@ from advisor.memo import Same
 from advisor.rule_check import Checked, environment, plain_value, truth
 from advisor.rule_fields import PlanFacts, Value, answer_type
 from advisor.rule_file import FACT_SOURCE
+from advisor.rule_rows import ROWS_AT_ONCE, ask_rows
 from advisor.rule_text import render
 from advisor.rule_values import OF_VOLUME, Values, of_match, of_need, plan_values, values_of
 from advisor.workload import Calm, Workload
@@ -126,6 +127,18 @@ class Asked:
         moving = [i for group, at in self._moving for i in group.holding(seen, at)]
         return sorted((*calm, *moving))
 
+    def holding_each(
+        self, seen: Seen, each: Mapping[str, Sequence[Value]], count: int
+    ) -> list[tuple[int, ...]]:
+        """`holding` in each of `count` cases at once: those of `seen` but for the fields in `each`,
+        which have a value a case. None of them may be asked by rules that do not look at the volume
+        or at a plan. Raises RuleError naming one that fails."""
+        out = [list(self._of_calm(seen)[0]) for _ in range(count)]
+        for group, at in self._moving:
+            for held, found in zip(out, group.holding_each(seen, each, count), strict=True):
+                held.extend(at[i] for i in found)
+        return [tuple(sorted(held)) for held in out]
+
     def rules_out(self, seen: Seen) -> bool:
         """Whether a rule that excludes fires whatever the volume is: told without asking the rest.
         Raises RuleError naming a rule that fails."""
@@ -196,6 +209,29 @@ class Group:
                 self._held = {}
             self._held[key] = held
         return tuple(numbers[i] for i in held) if held else ()
+
+    def holding_each(
+        self, seen: Seen, each: Mapping[str, Sequence[Value]], count: int
+    ) -> Iterator[tuple[int, ...]]:
+        """Numbers of its rules that hold, in each of the cases."""
+        lists = {name: each[name] for name in self.changing if name in each}
+        if not lists:
+            held = self.holding(seen, tuple(range(len(self._rules))))
+            yield from (held for _ in range(count))
+            return
+        alike = {name: seen.plain[name] for name in self.changing if name not in lists}
+        start = 0
+        for answers in ask_rows(self._text, {**self._fixed, **alike}, lists, count):
+            if answers is None:
+                end = min(start + ROWS_AT_ONCE, count)
+                for row in range(start, end):
+                    single = {name: values[row] for name, values in lists.items()}
+                    yield self._ask({**alike, **single})
+                start = end
+                continue
+            for held_row in answers:
+                yield tuple(i for i, holds in enumerate(held_row) if holds)
+            start += len(answers)
 
     def _ask(self, values: Mapping[str, Value]) -> tuple[int, ...]:
         activation = self._env.Activation(

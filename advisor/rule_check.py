@@ -16,8 +16,8 @@ from advisor.rule_fields import FieldType, answer_paths, answer_type, fields, kn
 from advisor.rule_file import FACT_SOURCE, Relax, Rule
 from advisor.rule_text import names_in, stray_brace
 
-_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
-_NAME = re.compile(r"\b(?:need|option|plan|assume)\.[a-z0-9_]+")
+LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+NAME = re.compile(r"\b(?:need|option|plan|assume)\.[a-z0-9_]+")
 _WHERE = re.compile(r"<input>:(\d+):(\d+): ([^\n|]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
 _QUOTED = r'"([^"\\]*)"|\'([^\'\\]*)\''
@@ -205,7 +205,7 @@ def _compared(text: str) -> list[tuple[str, str]]:
         for groups in pattern.findall(text)
     ]
     for name, listed in _AMONG.findall(text):
-        found += [(name, quoted[1:-1]) for quoted in _LITERAL.findall(listed)]
+        found += [(name, quoted[1:-1]) for quoted in LITERAL.findall(listed)]
     return found
 
 
@@ -232,7 +232,7 @@ def _compile_error(said: str) -> str:
 
 
 def _names(text: str) -> set[str]:
-    return set(_NAME.findall(_LITERAL.sub("''", text)))
+    return set(NAME.findall(LITERAL.sub("''", text)))
 
 
 def _said(kind: cel.Type) -> str:

@@ -10,6 +10,8 @@ from enum import Enum
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
+
 from advisor.by_identity import ByIdentity
 from advisor.catalog import loader, residency
 from advisor.catalog.schema import Estimate, Option
@@ -26,6 +28,7 @@ from advisor.rule_fields import (
     optional_plan_fields,
     thresholds,
 )
+from advisor.volumes import Volumes
 from advisor.workload import Workload
 
 _SKILLS, _LEVELS = tuple(Skill), tuple(ControlLevel)
@@ -33,7 +36,8 @@ _SKILLS, _LEVELS = tuple(Skill), tuple(ControlLevel)
 OF_VOLUME = frozenset(
     f"need.{name}"
     for name in (
-        "requests_per_month", "mean_per_s", "peak_per_s", "peak_to_mean", "peak_mb_per_s",
+        "requests_per_month", "peak_requests_per_second", "mean_per_s", "peak_per_s",
+        "peak_to_mean", "peak_mb_per_s",
         "requests_per_day", "concurrency_peak", "busy_percent", "work_vcpu_hours", "run_vcpu_hours",
     )
 )  # fmt: skip
@@ -143,9 +147,9 @@ def _matched_values(option: Option, work: Workload) -> dict[str, Value]:
     }
 
 
-def plan_values(plan: PlanFacts) -> dict[str, Value]:
-    """The values of `plan.*`."""
-    out: dict[str, Value] = {
+def plan_values(plan: PlanFacts) -> dict[str, Any]:
+    """The values of `plan.*`; arrays where the facts of many plans are given as such."""
+    out: dict[str, Any] = {
         "plan.infeasible": plan.infeasible,
         "plan.infeasible_because": plan.infeasible_because,
         "plan.machine": plan.machine,
@@ -157,7 +161,9 @@ def plan_values(plan: PlanFacts) -> dict[str, Value]:
     for name, kind in PLAN.items():
         if kind == "number" and f"plan.{name}" not in out:
             value = getattr(plan, name)
-            out[f"plan.{name}"] = math.nan if value is None else float(value)
+            if not isinstance(value, np.ndarray):  # many plans at once
+                value = math.nan if value is None else float(value)
+            out[f"plan.{name}"] = value
     for name in optional_plan_fields():
         out[f"plan.{name}_known"] = getattr(plan, name) is not None
     return out
@@ -204,7 +210,21 @@ def _given(section: str, given: Section) -> Values:
     return values_of(out)
 
 
-def _derived(work: Workload) -> dict[str, float]:
+def each_volume(volumes: Volumes) -> dict[str, list[float]]:
+    """The values of the fields in `OF_VOLUME`, one a volume, by the formulas of a single one."""
+    count = len(volumes)
+    out = {
+        f"need.{name}": np.broadcast_to(value, (count,)).tolist()
+        for name, value in _derived(volumes).items()
+        if f"need.{name}" in OF_VOLUME
+    }
+    peaks = [work.need.traffic.peak_requests_per_second for work in volumes.works]
+    out["need.peak_requests_per_second"] = [math.inf if p is None else p for p in peaks]
+    out["need.requests_per_month"] = volumes.requests.tolist()
+    return out
+
+
+def _derived(work: Workload | Volumes) -> dict[str, Any]:
     need, peak, mean = work.need, work.peak_per_s, work.mean_per_s
     traffic = need.traffic
     busy = mean * work.service_time_ms / 1000

@@ -8,10 +8,11 @@ loaded, so a misspelt name is an error of the file and never a rule that silentl
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from advisor.catalog.loader import load_options
 from advisor.catalog.schema import Option
@@ -93,6 +94,22 @@ class RuleSet:
         if plan is not None:
             found += [after.rules[i].rule.id for i in after.holding(seen)]
         return tuple(found)
+
+    def holding_each(
+        self,
+        option: Option,
+        work: Workload,
+        each: Mapping[str, Sequence[Any]],
+        count: int,
+        *,
+        planned: bool = False,
+    ) -> list[tuple[Checked, ...]]:
+        """The rules that fire in each of `count` cases: those of `work` but for the fields in
+        `each` (of the volume, or of a plan), with a value a case. Those of the need phase, or of
+        the plan phase where plans are given. Raises what `evaluate` raises."""
+        asked = self._asked(option)[1 if planned else 0]
+        found = asked.holding_each(seen_by_rules(option, work, None), each, count)
+        return [tuple(asked.rules[i] for i in held) for held in found]
 
     def most_points(self, option: Option) -> float:
         """The most that preferring rules of the plan phase can add for the option."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +18,21 @@ def weekly_rates(traffic: Traffic) -> Rates:
     The week is scaled so that 730 hours carry `requests_per_month`; with
     `peak_requests_per_second` the busiest hour has that rate and the others share the rest.
     """
-    shape = pattern_shape(traffic.pattern)
     mean = traffic.requests_per_month / (HOURS_IN_MONTH * 3600)
-    rates: Rates = shape / shape.mean() * mean
+    rates: Rates = _around_one(traffic.pattern) * mean
     peak = traffic.peak_requests_per_second
     if peak is not None and peak > rates.max():
         rates = _raise_peak(rates, peak)
     return rates
+
+
+@lru_cache(maxsize=64)
+def _around_one(pattern: Pattern | tuple[float, ...]) -> Rates:
+    """The shape with a mean of 1."""
+    shape = pattern_shape(pattern)
+    scaled: Rates = shape / shape.mean()
+    scaled.flags.writeable = False
+    return scaled
 
 
 def pattern_shape(pattern: Pattern | tuple[float, ...]) -> Rates:

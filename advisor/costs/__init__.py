@@ -4,7 +4,17 @@ An option names its priced things in its `bill:` list; `bill()` runs them in tha
 priced thing is a new module here with a `lines(Bill)` function, and its name in an option's YAML.
 """
 
-from advisor.costs.bill import Bill, bill, lines_of, sum_usd, total, written_out
+from advisor.costs.bill import Bill, bill, lines_of, sum_usd, sums_usd, total, written_out
 from advisor.costs.line import Amount, Line
 
-__all__ = ["Amount", "Bill", "Line", "bill", "lines_of", "sum_usd", "total", "written_out"]
+__all__ = [
+    "Amount",
+    "Bill",
+    "Line",
+    "bill",
+    "lines_of",
+    "sum_usd",
+    "sums_usd",
+    "total",
+    "written_out",
+]

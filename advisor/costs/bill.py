@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.by_identity import ByIdentity
 from advisor.catalog.schema import Option
@@ -17,24 +18,32 @@ from advisor.errors import CatalogError, UnknownPriceError
 from advisor.prices import PriceBook
 from advisor.recommendation import CostLine
 from advisor.requirements import HOURS_IN_MONTH
-from advisor.sizing.sized import Sized
+from advisor.sizing.many_sized import ManySized
+from advisor.sizing.sized import Array, Sized
+from advisor.volumes import Volumes
 from advisor.workload import Workload
 
 
 @dataclass(frozen=True)
 class Bill:
-    """What a priced thing may look at: the option as sized in a region, and the price book."""
+    """What a priced thing may look at: the option as sized in a region, and the price book.
+
+    For many volumes at once `volumes` are those of the plans in `sized`, and quantities are arrays.
+    """
 
     option: Option
     work: Workload
-    sized: Sized
+    sized: Sized | ManySized
     region: str
     book: PriceBook
     volume: float = 1.0
+    volumes: Volumes | None = None
 
     @property
-    def requests(self) -> float:
+    def requests(self) -> Amount:
         """Requests a month at this bill's volume."""
+        if self.volumes is not None:
+            return self.volumes.requests
         return self.work.need.traffic.requests_per_month * self.volume
 
     @property
@@ -105,6 +114,18 @@ def sum_usd(lines: Sequence[Line]) -> tuple[float, bool]:
     """`total` of lines that need not be written out for it."""
     usd = math.fsum(usd for line in lines for usd in line.usd())
     return usd, any(line.tiers is None for line in lines)
+
+
+def sums_usd(lines: Sequence[Line], count: int) -> tuple[Array, NDArray[np.bool_]]:
+    """`sum_usd` at `count` volumes at once, arrays of shape (volumes,): to the last digit the same,
+    because a sum is rounded once whatever the order."""
+    parts = [usd for line in lines for usd in line.usd_of_each()]
+    table = np.array([np.broadcast_to(usd, (count,)) for usd in parts]).reshape(len(parts), count)
+    at_least = np.zeros(count, dtype=np.bool_)
+    for line in lines:
+        if line.tiers is None:
+            at_least |= np.greater(line.quantity, 0)
+    return np.array([math.fsum(column) for column in table.T.tolist()]), at_least
 
 
 def lines_of(given: Bill) -> list[Line]:

@@ -10,6 +10,9 @@ from advisor.costs.bill import Bill
 from advisor.costs.line import Amount, Line, unknown
 from advisor.prices.rates import Tier
 
+# Machines cost no tiers: what an hour costs is its share of a dollar.
+DOLLAR = (Tier(0.0, 1.0),)
+
 
 def lines(bill: Bill) -> list[Line]:
     sized, bought = bill.sized, bill.sized.bought
@@ -35,7 +38,8 @@ def lines(bill: Bill) -> list[Line]:
     return [committed, above] if bought.on_demand > 0 else [committed]
 
 
-def _line(bill: Bill, name: str, hours: Amount, usd_per_hour: float) -> Line:
+def _line(bill: Bill, name: str, hours: Amount, usd_per_hour: Amount) -> Line:
     sized = bill.sized
-    tiers = (Tier(0.0, usd_per_hour),)
-    return Line(name, hours, "machine-hour", tiers, sized.price_source, sized.price_as_of)
+    return Line(
+        name, hours, "machine-hour", DOLLAR, sized.price_source, sized.price_as_of, usd_per_hour
+    )

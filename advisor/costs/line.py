@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.errors import InputError
 from advisor.prices.rates import Tier
 from advisor.recommendation import CostLine
-from advisor.sizing.sized import Array
 
 UNKNOWN = "unit price unknown"
-Amount = float | Array
+Amount = float | NDArray[np.floating[Any]]
 
 
 class Line(NamedTuple):
@@ -31,7 +31,7 @@ class Line(NamedTuple):
     tiers: tuple[Tier, ...] | None
     source: str
     as_of: str
-    share: float = 1.0
+    share: Amount = 1.0  # an array where each volume has a machine of its own
 
     def written_out(self) -> Iterator[CostLine]:
         """Cost lines, one for each price tier that the quantity (a number) reaches. Raises
@@ -49,8 +49,8 @@ class Line(NamedTuple):
                 name=self.name if len(reached) < 2 else f"{self.name} (tier {i})",
                 quantity=part,
                 unit=self.unit,
-                unit_price_usd=tier.unit_price_usd * self.share,
-                usd=part * tier.unit_price_usd * self.share,
+                unit_price_usd=float(tier.unit_price_usd * self.share),
+                usd=float(part * tier.unit_price_usd * self.share),
                 source=self.source,
                 as_of=self.as_of,
             )
@@ -59,7 +59,7 @@ class Line(NamedTuple):
         """What the cost lines of a number cost, one by one; nothing where no price is known."""
         quantity = _finite(self, self.quantity)
         for part, tier in _parts(self.tiers or (), quantity):
-            yield part * tier.unit_price_usd * self.share
+            yield float(part * tier.unit_price_usd * self.share)
 
     def usd_of_each(self) -> Iterator[Amount]:
         """`usd` where the quantity may be an array: those of each volume."""

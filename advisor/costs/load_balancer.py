@@ -13,7 +13,7 @@ from advisor.sizing.balancer import from_second, lcu_hours
 
 def lines(bill: Bill) -> list[Line]:
     there = balanced(bill)
-    capacity = lcu_hours(bill.option, bill.work, bill.book, bill.volume)
+    capacity = lcu_hours(bill.option, bill.volumes or bill.work, bill.book, bill.volume)
     return [
         *bill.line("Load balancer", "alb.hour", bill.hours * there),
         *bill.line("Load balancer capacity", "alb.lcu_hour", capacity * there),

@@ -9,7 +9,7 @@ from advisor.costs.line import Line
 
 def lines(bill: Bill) -> list[Line]:
     sized, option = bill.sized, bill.option
-    tier = round(sized.memory_mb / 1024)
+    tier = round(float(sized.memory_mb) / 1024)
     return [
         *bill.line(
             f"Instances kept ready at {tier} GB",

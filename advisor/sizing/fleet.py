@@ -99,7 +99,8 @@ def fleet(
         if offer and term != "spot":
             paid = paid_hours_by_hour(used, offer.share) * MONTH_PER_WEEK
     else:
-        counts, weights = _replica_counts(option, work, listed.rate, least)
+        distinct, weights = _planned_rates(option, work)
+        counts = replica_counts(distinct, listed.rate, least)
         hours = paid = counts @ weights * MONTH_PER_WEEK
         if offer and term != "spot":
             paid = paid_hours(counts, weights, offer.share) * MONTH_PER_WEEK
@@ -131,20 +132,21 @@ def min_replicas(option: Option, work: Workload) -> int:
     return 1 if asked <= option.number("single_replica_availability_percent") else 2
 
 
-def _replicas(option: Option, rates: Array, rate_each: float, least: int) -> NDArray[np.int64]:
-    """Replicas in each hour of the week, shape (168,)."""
-    return np.maximum(_whole(_planned(option, rates) / rate_each), least).astype(np.int64)
+def replicas(option: Option, rates: Array, rate_each: float, least: int) -> NDArray[np.int64]:
+    """Replicas in each hour of the week, shape (..., 168) as the rates."""
+    return np.maximum(_whole(planned(option, rates) / rate_each), least).astype(np.int64)
 
 
-def _replica_counts(
-    option: Option, work: Workload, rates: Array, least: int
-) -> tuple[Array, Array]:
-    """Replicas of many machines, shape (machines, distinct rates), rising with the rate; and the
-    hours of a week with that rate. Equal hours are counted once."""
+def replica_counts(distinct: Array, rates: Array, least: int) -> Array:
+    """Replicas of many machines for planned rates of shape (..., distinct rates), when each takes
+    `rates`, shape (machines,); shape (..., machines, distinct rates)."""
+    return np.maximum(_whole(distinct[..., None, :] / rates[:, None]), least)
+
+
+def _planned_rates(option: Option, work: Workload) -> tuple[Array, Array]:
+    """The distinct rates that a week's hours are planned for, rising, and the hours with each."""
     ahead = option.scaling == "autoscaled"
-    distinct, hours = work.rates_ahead if ahead else (work.rates.max(keepdims=True), WEEK)
-    count = np.maximum(_whole(distinct[None, :] / rates[:, None]), least)
-    return np.asarray(count, dtype=np.float64), hours
+    return work.rates_ahead if ahead else (work.rates.max(keepdims=True), WEEK)
 
 
 def _usage(sized: Sized) -> tuple[Array, Array]:
@@ -153,12 +155,13 @@ def _usage(sized: Sized) -> tuple[Array, Array]:
     return hourly, month_hours(len(hourly))
 
 
-def _planned(option: Option, rates: Array) -> Array:
-    """The rate that each hour is planned for: scaling out takes minutes, so the hour before
-    already runs what the next one needs; what does not scale is planned for the busiest hour."""
+def planned(option: Option, rates: Array) -> Array:
+    """The rate that each hour is planned for, shape (..., 168) as the rates: scaling out takes
+    minutes, so the hour before already runs what the next one needs; what does not scale is planned
+    for the busiest hour."""
     if option.scaling == "autoscaled":
-        return np.maximum(rates, np.roll(rates, -1))
-    return np.full_like(rates, rates.max())
+        return np.maximum(rates, np.roll(rates, -1, axis=-1))
+    return np.broadcast_to(rates.max(axis=-1, keepdims=True), rates.shape)
 
 
 def _whole(replicas: Array) -> Array:
@@ -179,7 +182,7 @@ def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
     rate = max_rate(target, percentile, alone, busy, cv, servers, service.max_utilisation)
     if target <= 0 or rate <= 0:
         return _too_slow(option, work, slowed(machine, factors), plan.overhead_ms)
-    hourly = _replicas(option, rates, rate, plan.min_replicas)
+    hourly = replicas(option, rates, rate, plan.min_replicas)
     per_replica = float((rates / hourly).max())
     response_ms, loaded_ms = response(per_replica, percentile, alone, busy, cv, servers)
     return Sized(

@@ -115,6 +115,27 @@ def functions(
 
     Where cold starts are ruled out and the hours of the traffic are known, instances are kept ready.
     """
+    listed = prices_for(option, work, region, book)
+    if isinstance(listed, Sized):
+        return listed
+    if term == ON_DEMAND:
+        key = ("functions", Same(option), Same(listed))
+        found: Function | Sized | None = work.kept.get(key)
+        if found is None:
+            found = work.kept[key] = _chosen(option, work, listed, book)
+        return found
+    offers: dict[str, Offer | None] = {}
+    for arch in _architectures(option, work):
+        offer = function_offer(option, arch, region, book, term)
+        if offer.known.all():
+            offers[arch] = offer
+    if not offers:
+        return no_function(why_not(option, region, term, book))
+    return _chosen(option, work, listed, book, offers)
+
+
+def prices_for(option: Option, work: Workload, region: str, book: PriceBook) -> PriceList | Sized:
+    """The prices of the sizes that hold the model, or an infeasible Sized where none does."""
     held = resident(option, work)
     need_mb = option.number("overhead_memory_mb") + held.memory_mb
     sizes = tuple(mb for mb in option.memory_sizes_mb if mb >= need_mb)
@@ -123,24 +144,17 @@ def functions(
         return no_function(
             f"{need_mb:,.0f} MB {many(held)}with the server > {most:,.0f} MB of the largest function"
         )
-    arches = option.architectures
-    if not work.need.placement.arm:
-        arches = tuple(a for a in arches if a != "arm")
-    listed = price_list(option, book, region, arches, sizes)
-    if term == ON_DEMAND:
-        key = ("functions", Same(option), Same(listed))
-        found: Function | Sized | None = work.kept.get(key)
-        if found is None:
-            found = work.kept[key] = _chosen(option, work, listed, book)
-        return found
-    offers: dict[str, Offer | None] = {}
-    for arch in arches:
-        offer = function_offer(option, arch, region, book, term)
-        if offer.known.all():
-            offers[arch] = offer
-    if not offers:
-        return no_function(why_not(option, region, term, book))
-    return _chosen(option, work, listed, book, offers)
+    return price_list(option, book, region, _architectures(option, work), sizes)
+
+
+def _architectures(option: Option, work: Workload) -> tuple[str, ...]:
+    every = option.architectures
+    return every if work.need.placement.arm else tuple(a for a in every if a != "arm")
+
+
+def machine_name(kind: FunctionKind) -> str:
+    """For people: "1,769 MB ARM"."""
+    return f"{kind.memory_mb:,.0f} MB{' ARM' if kind.arch == 'arm' else ''}"
 
 
 def _chosen(
@@ -374,10 +388,9 @@ def _sized(
     hourly = () if ready is None else tuple(ready.tolist())
     ready_s = sum(hourly) * 3600.0 * HOURS_IN_MONTH / HOURS_IN_WEEK
     ready_work_s = requests * (1 - cold) * service_ms / 1000 if hourly else 0.0
-    arch = " ARM" if function.kind.arch == "arm" else ""
     return Sized(
         strategy="functions",
-        machine=f"{function.memory_mb:,.0f} MB{arch}",
+        machine=machine_name(function.kind),
         arch="arm64" if function.kind.arch == "arm" else "x86_64",
         vcpu=function.kind.vcpu,
         memory_mb=function.memory_mb,

@@ -92,11 +92,30 @@ def cold_share_and_starts(
 def _cold_week(
     week: bytes, service_s: float, keep_alive_s: float, cv: float
 ) -> tuple[float, float]:
-    rates = np.frombuffer(week, dtype=np.float64)
-    shares = cold_start_share(rates, service_s, keep_alive_s, cv=cv)
-    distinct, where = np.unique(rates, return_inverse=True)
-    starts = cold_starts_billed_per_s(distinct, service_s, keep_alive_s, cv)[where]
-    return float((shares * rates).sum() / rates.sum()), float(starts.mean())
+    distinct, where = np.unique(np.frombuffer(week, dtype=np.float64), return_inverse=True)
+    share_, starts = cold_weeks(distinct[None, :], where, service_s, keep_alive_s, cv)
+    return float(share_[0]), float(starts[0])
+
+
+def cold_weeks(
+    distinct: Floats, where: NDArray[np.int64], service_s: float, keep_alive_s: float, cv: float
+) -> tuple[Floats, Floats]:
+    """`cold_share_and_starts` of many weeks, shapes (weeks,): their hours have the rates
+    `distinct`, shape (weeks, rates), and hour h has number `where[h]` of them in every week."""
+    rates = distinct.take(where, axis=1)
+    flat = distinct.ravel()
+    shares = cold_start_share(flat, service_s, keep_alive_s, cv=cv).reshape(distinct.shape)
+    starts = cold_starts_billed_per_s(flat, service_s, keep_alive_s, cv).reshape(distinct.shape)
+    cold = (shares.take(where, axis=1) * rates).sum(axis=1) / rates.sum(axis=1)
+    return cold, starts.take(where, axis=1).mean(axis=1)
+
+
+def mixture_misses(
+    cold_share: Floats, target: Floats, init: Floats, service: ServiceTime
+) -> Floats:
+    """P(T > target), arrays of one shape; target and start in mean service times."""
+    warm, cold = service.tail(target), service.tail(target - init)
+    return np.asarray((1 - cold_share) * warm + cold_share * np.where(target <= init, 1.0, cold))
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from advisor.errors import WhatIfCancelledError
 from advisor.requirements import Requirements, parse
 
 MOST_REQUESTS, LEAST_REQUESTS = 1e12, 1e-6  # a month; the bounds of the answer
+MOST_PER_S = 1e7  # and of a peak rate
 
 Cancelled = Callable[[], bool] | None
 
@@ -30,6 +31,12 @@ def at_volume(need: Requirements, requests_per_month: float) -> Requirements:
     if peak is not None:
         factor = requests_per_month / need.traffic.requests_per_month
         answers["peak_requests_per_second"] = peak * factor
+    given, _data = _GIVEN.get(need, _given)
+    peak = answers.get("peak_requests_per_second")
+    if 0 < requests_per_month <= MOST_REQUESTS and (peak is None or 0 < peak <= MOST_PER_S):
+        # Within its bounds an answer needs no further look, and this is asked hundreds of times.
+        traffic = given.traffic.model_copy(update=answers)
+        return given.model_copy(update={"traffic": traffic})
     return _with_answers(need, "traffic", answers)
 
 

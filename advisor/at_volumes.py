@@ -1,0 +1,235 @@
+"""Every option at many volumes: what `consider` says of each, reckoned for all volumes in one pass.
+
+The formulas are those of a single plan; only what has to be said in words, and what is not bought
+on demand alone, is asked one volume after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from advisor.catalog.loader import load_options
+from advisor.catalog.residency import usable_regions
+from advisor.catalog.schema import Option
+from advisor.consider import Considered, consider, regions_by_cloud
+from advisor.costs.people import people_time
+from advisor.errors import UnknownPriceError
+from advisor.memo import Same
+from advisor.plans import measured
+from advisor.plans_at import ManyPlans, plans_at
+from advisor.prices import PriceBook
+from advisor.ranking import score
+from advisor.recommendation import Range
+from advisor.requirements import Requirements
+from advisor.rule_check import Checked
+from advisor.rule_values import OF_VOLUME, each_volume, plan_values
+from advisor.rules import RuleSet
+from advisor.sizing.offers import missing_commitment, terms
+from advisor.sizing.purchase import ON_DEMAND
+from advisor.sizing.sized import Strategy
+from advisor.volumes import Volumes
+from advisor.workload import Workload, resolve
+
+SILENT = ("warn", "prefer")  # kinds of rules that exclude nothing
+
+
+class Spot(NamedTuple):
+    """An option at one volume; without a plan `because` says why."""
+
+    because: str | None = None
+    bill_usd: float = 0.0
+    people_usd: float = 0.0
+    ranked_usd: float = (
+        0.0  # what the ranking reckons with: both, and what stands in for the unknown
+    )
+    at_least: bool = False
+    region: str = ""
+    machine: str = ""
+    replicas_max: int = 0
+    strategy: Strategy = "fleet"
+    ready_seconds: float = 0.0
+    p95_ms: float | None = None
+    finish_h: float | None = None
+    points: float = 0.0
+
+    @property
+    def fits(self) -> bool:
+        return self.because is None
+
+    @property
+    def total_usd(self) -> float:
+        """Cloud bill and people's time a month."""
+        return self.bill_usd + self.people_usd
+
+
+class AtVolumes:
+    """Every option at any volume of some requirements; each is reckoned once."""
+
+    def __init__(
+        self, at: Callable[[float], Requirements], need: Requirements, rules: RuleSet,
+        book: PriceBook,
+    ) -> None:  # fmt: skip
+        """`at` gives the requirements at a volume. Raises as `recommend`."""
+        self._at, self._rules, self._book = at, rules, book
+        self._regions, _notes = regions_by_cloud(need, book)
+        self._works: dict[float, Workload] = {}
+        self._many: dict[tuple[float, ...], Volumes] = {}
+        self._spots: dict[str, dict[float, Spot]] = {name: {} for name in load_options()}
+        self._said: dict[tuple[Any, ...], str] = {}
+        self._winners: dict[float, str | None] = {}
+
+    def of(self, option_id: str, volume: float) -> Spot:
+        """One option at a volume. Raises KeyError when there is none of that id."""
+        found = self._spots[option_id].get(volume)
+        if found is None:
+            self.look((volume,), (option_id,))
+            found = self._spots[option_id][volume]
+        return found
+
+    def look(self, volumes: Iterable[float], options: Iterable[str] | None = None) -> None:
+        """Reckon options (all) at these volumes, so that `of` has them at hand."""
+        asked = tuple(dict.fromkeys(volumes))
+        for option_id in options if options is not None else load_options():
+            known = self._spots[option_id]
+            missing = tuple(volume for volume in asked if volume not in known)
+            if missing:
+                spots = self._reckoned(load_options()[option_id], self._volumes(missing))
+                known.update(zip(missing, spots, strict=True))
+
+    def winner(self, volume: float) -> str | None:
+        """The option that `recommend` ranks first at the volume."""
+        if volume not in self._winners:
+            self.look((volume,))
+            ranked = [
+                (-self._score(load_options()[option_id], volume, spots[volume]), option_id)
+                for option_id, spots in self._spots.items()
+                if spots[volume].fits
+            ]
+            self._winners[volume] = min(ranked)[1] if ranked else None
+        return self._winners[volume]
+
+    def _score(self, option: Option, volume: float, spot: Spot) -> float:
+        work, usd = self._work(volume), spot.ranked_usd
+        total = Range.model_construct(low=usd, expected=usd, high=usd)
+        bare = measured(option, work, people_time(option, work), total, spot, spot.points)
+        return score(bare, work)
+
+    def _work(self, volume: float) -> Workload:
+        found = self._works.get(volume)
+        if found is None:
+            found = self._works[volume] = resolve(self._at(volume))
+        return found
+
+    def _volumes(self, volumes: tuple[float, ...]) -> Volumes:
+        found = self._many.get(volumes)
+        if found is None:
+            found = self._many[volumes] = Volumes(tuple(self._work(v) for v in volumes))
+        return found
+
+    def _reckoned(self, option: Option, volumes: Volumes) -> list[Spot]:
+        first = volumes.works[0]
+        before = self._rules.holding_each(option, first, _each(volumes), len(volumes))
+        refusing = [[one for one in fired if one.rule.kind not in SILENT] for fired in before]
+        open_ = [i for i, against in enumerate(refusing) if not against]
+        spots: dict[int, Spot] = {}
+        if open_ and terms(option, first.need) == (ON_DEMAND,):
+            spots = self._cheapest(option, volumes, before, open_)
+        for i, work in enumerate(volumes.works):
+            if i not in spots:
+                spots[i] = self._in_words(option, work, refusing[i])
+        return [spots[i] for i in range(len(volumes))]
+
+    def _in_words(self, option: Option, work: Workload, against: Sequence[Checked]) -> Spot:
+        """One volume by itself; a sentence that does not speak of the volume is said once."""
+        key = (Same(option), tuple(one.rule.id for one in against))
+        moving = any(not OF_VOLUME.isdisjoint(one.names) for one in against)
+        if against and not moving and key in self._said:
+            return Spot(self._said[key])
+        found = consider(option, work, self._regions, self._rules, self._book, ranges=False)
+        if found.plan is None:
+            said = why_not(found) or ""
+            if against and not moving:
+                self._said[key] = said
+            return Spot(said)
+        plan, sized = found.plan, found.plan.sized
+        return Spot(
+            None, plan.monthly_usd.expected, plan.people.monthly_usd.expected,
+            plan.total_usd.expected, plan.at_least, plan.region, sized.machine, sized.replicas_max,
+            sized.strategy, sized.ready_seconds, sized.p95_ms, sized.finish_h, plan.measures.points,
+        )  # fmt: skip
+
+    def _cheapest(
+        self, option: Option, volumes: Volumes, before: Sequence[Sequence[Checked]],
+        at: Sequence[int],
+    ) -> dict[int, Spot]:  # fmt: skip
+        """The cheapest plan that the rules allow, of all regions, by number of the volume."""
+        need = volumes.need
+        best: dict[int, Spot] = {}
+        among = usable_regions(option, need, self._regions.get(option.cloud.value, ()))
+        part = volumes if len(at) == len(volumes) else volumes.part(at)
+        for region in sorted(among):
+            try:
+                groups = list(plans_at(option, part, region, self._book))
+            except UnknownPriceError:
+                continue
+            for plans in groups:
+                for i, plan in self._allowed(option, part, before, at, plans):
+                    if i not in best or plan.ranked_usd < best[i].ranked_usd:
+                        best[i] = plan
+        return best
+
+    def _allowed(
+        self, option: Option, part: Volumes, before: Sequence[Sequence[Checked]],
+        at: Sequence[int], plans: ManyPlans,
+    ) -> Iterable[tuple[int, Spot]]:  # fmt: skip
+        """(number of the volume, plan) of the plans that no rule forbids."""
+        work, sized = part.works[0], plans.sized
+        rows = sized.at.tolist()
+        why = missing_commitment(option, work.need)
+        facts = plan_values(plans.facts(f"{why}: priced on demand" if why else ""))
+        each = {name: [values[i] for i in rows] for name, values in _each(part).items()}
+        for name, value in facts.items():
+            many = isinstance(value, np.ndarray)
+            each[name] = value.tolist() if many else [value] * len(rows)
+        after = self._rules.holding_each(option, work, each, len(rows), planned=True)
+        people_usd = people_time(option, work).monthly_usd.expected
+        columns = zip(
+            plans.bill_usd.tolist(), plans.ranked_usd.tolist(), plans.at_least.tolist(),
+            sized.machines.tolist(), sized.replicas_max.tolist(), sized.ready_seconds.tolist(),
+            _figures(sized.p95_ms, rows), _figures(sized.finish_h, rows), strict=True,
+        )  # fmt: skip
+        for row, fired, (bill, ranked, at_least, machine, most, ready_s, p95, finish) in zip(
+            rows, after, columns, strict=True
+        ):
+            if any(one.rule.kind not in SILENT for one in fired):
+                continue
+            points = [
+                one.rule.points for one in (*before[at[row]], *fired) if one.rule.kind == "prefer"
+            ]
+            yield at[row], Spot(
+                None, bill, people_usd, ranked, at_least, plans.region, machine, most,
+                sized.strategy, ready_s, p95, finish, float(sum(points)),
+            )  # fmt: skip
+
+
+def why_not(considered: Considered) -> str | None:
+    """Why an option does not fit, in a sentence; None when it does."""
+    if considered.plan is not None:
+        return None
+    said = "; ".join(fired.because for fired in considered.fired)
+    return said or considered.unpriced or "does not fit"
+
+
+def _each(volumes: Volumes) -> dict[str, list[Any]]:
+    """What rules see of each volume."""
+    found: dict[str, list[Any]] | None = volumes.kept.get("each")
+    if found is None:
+        found = volumes.kept["each"] = {**each_volume(volumes)}
+    return found
+
+
+def _figures(values: np.ndarray[Any, Any] | None, rows: Sequence[int]) -> list[float | None]:
+    return [None] * len(rows) if values is None else values.tolist()

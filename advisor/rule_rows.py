@@ -1,0 +1,64 @@
+"""Asking conditions about many cases at once: rows that differ in a few fields.
+
+CEL itself goes through the rows: each field that differs is given as a list, and the conditions are
+compiled once with `each.<field>[row]` in its place. It costs a tenth of asking row by row, and what
+is asked stays the rule's own text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from cel_expr_python import cel
+
+from advisor.rule_check import LITERAL, NAME
+from advisor.rule_fields import FieldType, fields
+
+# CEL puts the list of answers together anew for every row, so long lists are asked in pieces.
+ROWS_AT_ONCE = 32
+_PART = re.compile(f"({LITERAL.pattern})|({NAME.pattern})")
+
+
+def ask_rows(
+    text: str, alike: Mapping[str, Any], each: Mapping[str, Sequence[Any]], count: int
+) -> Iterator[list[Any] | None]:
+    """What the expression gives for each of `count` rows: fields in `each` have a value a row, the
+    others that of `alike`. None for a piece of rows that could not be asked at once.
+
+    Yields (up to `ROWS_AT_ONCE`) answers at a time, in order.
+    """
+    many = _environment()
+    expression = _compiled(text, tuple(sorted(each)))
+    for start in range(0, count, ROWS_AT_ONCE):
+        rows = range(min(ROWS_AT_ONCE, count - start))
+        given = {f"each.{name}": list(values[start : start + len(rows)])
+                 for name, values in each.items()}  # fmt: skip
+        found: object = None
+        with contextlib.suppress(RuntimeError):  # too much, or one fails: the caller asks singly
+            activation = many.Activation({**alike, **given, "each.row": list(rows)})
+            found = expression.eval(activation).plain_value()
+        yield found if isinstance(found, list) else None
+
+
+@cache
+def _environment() -> cel.Env:
+    """The fields as they are, and each as a list with a value a row."""
+    kinds: Mapping[FieldType, cel.Type] = {
+        "number": cel.Type.DOUBLE, "flag": cel.Type.BOOL, "text": cel.Type.STRING,
+        "list": cel.Type.List(cel.Type.STRING),
+    }  # fmt: skip
+    names = {name: kinds[kind] for name, kind in fields().items()}
+    lists = {f"each.{name}": cel.Type.List(kind) for name, kind in names.items()}
+    return cel.NewEnv(variables={**names, **lists, "each.row": cel.Type.List(cel.Type.INT)})
+
+
+@lru_cache(maxsize=512)
+def _compiled(text: str, each: tuple[str, ...]) -> cel.Expression:
+    def of_row(part: re.Match[str]) -> str:
+        return f"each.{part[0]}[row]" if part[0] in each else part[0]
+
+    return _environment().compile(f"each.row.map(row, {_PART.sub(of_row, text)})")
