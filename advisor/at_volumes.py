@@ -7,6 +7,7 @@ on demand alone, is asked one volume after the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,14 +18,14 @@ from advisor.catalog.schema import Option
 from advisor.consider import Considered, consider, regions_by_cloud
 from advisor.costs.people import people_time
 from advisor.errors import UnknownPriceError
-from advisor.memo import Same
-from advisor.plans import measured
+from advisor.plans import Plan, measured
 from advisor.plans_at import ManyPlans, plans_at
 from advisor.prices import PriceBook
 from advisor.ranking import score
 from advisor.recommendation import Range
 from advisor.requirements import Requirements
 from advisor.rule_check import Checked
+from advisor.rule_rows import Cases
 from advisor.rule_values import OF_VOLUME, each_volume, plan_values
 from advisor.rules import RuleSet
 from advisor.sizing.offers import missing_commitment, terms
@@ -37,9 +38,10 @@ SILENT = ("warn", "prefer")  # kinds of rules that exclude nothing
 
 
 class Spot(NamedTuple):
-    """An option at one volume; without a plan `because` says why."""
+    """An option at one volume, or that it does not fit: `AtVolumes.why_not` says why."""
 
-    because: str | None = None
+    fits: bool
+    against: tuple[Checked, ...] = ()  # rules that the answers alone make exclude it
     bill_usd: float = 0.0
     people_usd: float = 0.0
     ranked_usd: float = (
@@ -56,10 +58,6 @@ class Spot(NamedTuple):
     points: float = 0.0
 
     @property
-    def fits(self) -> bool:
-        return self.because is None
-
-    @property
     def total_usd(self) -> float:
         """Cloud bill and people's time a month."""
         return self.bill_usd + self.people_usd
@@ -73,7 +71,7 @@ class AtVolumes:
         book: PriceBook,
     ) -> None:  # fmt: skip
         """`at` gives the requirements at a volume. Raises as `recommend`."""
-        self._at, self._rules, self._book = at, rules, book
+        self._at, self._need, self._rules, self._book = at, need, rules, book
         self._regions, _notes = regions_by_cloud(need, book)
         self._works: dict[float, Workload] = {}
         self._many: dict[tuple[float, ...], Volumes] = {}
@@ -99,17 +97,43 @@ class AtVolumes:
                 spots = self._reckoned(load_options()[option_id], self._volumes(missing))
                 known.update(zip(missing, spots, strict=True))
 
+    @cached_property
+    def contending(self) -> tuple[str, ...]:
+        """The options that may fit at some volume: no rule excludes them whatever it is."""
+        work = resolve(self._need)
+        return tuple(
+            option_id
+            for option_id, option in load_options().items()
+            if not self._rules.rules_out(option, work)
+        )
+
     def winner(self, volume: float) -> str | None:
         """The option that `recommend` ranks first at the volume."""
         if volume not in self._winners:
-            self.look((volume,))
+            self.look((volume,), self.contending)
             ranked = [
-                (-self._score(load_options()[option_id], volume, spots[volume]), option_id)
-                for option_id, spots in self._spots.items()
-                if spots[volume].fits
+                (-self._score(load_options()[option_id], volume, spot), option_id)
+                for option_id in self.contending
+                if (spot := self._spots[option_id][volume]).fits
             ]
             self._winners[volume] = min(ranked)[1] if ranked else None
         return self._winners[volume]
+
+    def why_not(self, option_id: str, volume: float) -> str | None:
+        """Why an option does not fit, in a sentence; None when it does."""
+        spot, option = self.of(option_id, volume), load_options()[option_id]
+        if spot.fits:
+            return None
+        # What does not speak of the volume is said once.
+        key = (option_id, tuple(one.rule.id for one in spot.against))
+        said = self._said.get(key)
+        if said is None:
+            found = self._alone(option, self._work(volume))
+            said = "; ".join(fired.because for fired in found.fired)
+            said = said or found.unpriced or "does not fit"
+            if spot.against and all(OF_VOLUME.isdisjoint(one.names) for one in spot.against):
+                self._said[key] = said
+        return said
 
     def _score(self, option: Option, volume: float, spot: Spot) -> float:
         work, usd = self._work(volume), spot.ranked_usd
@@ -130,51 +154,38 @@ class AtVolumes:
         return found
 
     def _reckoned(self, option: Option, volumes: Volumes) -> list[Spot]:
-        first = volumes.works[0]
-        before = self._rules.holding_each(option, first, _each(volumes), len(volumes))
-        refusing = [[one for one in fired if one.rule.kind not in SILENT] for fired in before]
-        open_ = [i for i, against in enumerate(refusing) if not against]
-        spots: dict[int, Spot] = {}
-        if open_ and terms(option, first.need) == (ON_DEMAND,):
-            spots = self._cheapest(option, volumes, before, open_)
-        for i, work in enumerate(volumes.works):
-            if i not in spots:
-                spots[i] = self._in_words(option, work, refusing[i])
-        return [spots[i] for i in range(len(volumes))]
+        before = self._rules.holding_each(option, volumes.works[0], _cases(volumes))
+        against = {id(fired): _against(fired) for fired in before}
+        refusing = [against[id(fired)] for fired in before]
+        open_ = [i for i, rules in enumerate(refusing) if not rules]
+        fitting = self._cheapest(option, volumes, before, open_) if open_ else {}
+        if fitting is None:
+            alone = {i: self._alone(option, volumes.works[i]).plan for i in open_}
+            fitting = {i: _spot(plan) for i, plan in alone.items() if plan is not None}
+        return [fitting.get(i) or Spot(False, rules) for i, rules in enumerate(refusing)]
 
-    def _in_words(self, option: Option, work: Workload, against: Sequence[Checked]) -> Spot:
-        """One volume by itself; a sentence that does not speak of the volume is said once."""
-        key = (Same(option), tuple(one.rule.id for one in against))
-        moving = any(not OF_VOLUME.isdisjoint(one.names) for one in against)
-        if against and not moving and key in self._said:
-            return Spot(self._said[key])
-        found = consider(option, work, self._regions, self._rules, self._book, ranges=False)
-        if found.plan is None:
-            said = why_not(found) or ""
-            if against and not moving:
-                self._said[key] = said
-            return Spot(said)
-        plan, sized = found.plan, found.plan.sized
-        return Spot(
-            None, plan.monthly_usd.expected, plan.people.monthly_usd.expected,
-            plan.total_usd.expected, plan.at_least, plan.region, sized.machine, sized.replicas_max,
-            sized.strategy, sized.ready_seconds, sized.p95_ms, sized.finish_h, plan.measures.points,
-        )  # fmt: skip
+    def _alone(self, option: Option, work: Workload) -> Considered:
+        return consider(option, work, self._regions, self._rules, self._book, ranges=False)
 
     def _cheapest(
         self, option: Option, volumes: Volumes, before: Sequence[Sequence[Checked]],
         at: Sequence[int],
-    ) -> dict[int, Spot]:  # fmt: skip
-        """The cheapest plan that the rules allow, of all regions, by number of the volume."""
+    ) -> dict[int, Spot] | None:  # fmt: skip
+        """The cheapest plan that the rules allow, of all regions, by number of the volume. None
+        where volumes have to be looked at one by one: what is bought depends on the plan."""
         need = volumes.need
+        if terms(option, need) != (ON_DEMAND,):
+            return None
         best: dict[int, Spot] = {}
         among = usable_regions(option, need, self._regions.get(option.cloud.value, ()))
         part = volumes if len(at) == len(volumes) else volumes.part(at)
         for region in sorted(among):
             try:
-                groups = list(plans_at(option, part, region, self._book))
+                groups = plans_at(option, part, region, self._book)
             except UnknownPriceError:
                 continue
+            if groups is None:
+                return None
             for plans in groups:
                 for i, plan in self._allowed(option, part, before, at, plans):
                     if i not in best or plan.ranked_usd < best[i].ranked_usd:
@@ -190,11 +201,11 @@ class AtVolumes:
         rows = sized.at.tolist()
         why = missing_commitment(option, work.need)
         facts = plan_values(plans.facts(f"{why}: priced on demand" if why else ""))
-        each = {name: [values[i] for i in rows] for name, values in _each(part).items()}
+        each = {name: [values[i] for i in rows] for name, values in _cases(part).each.items()}
         for name, value in facts.items():
             many = isinstance(value, np.ndarray)
             each[name] = value.tolist() if many else [value] * len(rows)
-        after = self._rules.holding_each(option, work, each, len(rows), planned=True)
+        after = self._rules.holding_each(option, work, Cases(each, len(rows)), planned=True)
         people_usd = people_time(option, work).monthly_usd.expected
         columns = zip(
             plans.bill_usd.tolist(), plans.ranked_usd.tolist(), plans.at_least.tolist(),
@@ -210,24 +221,29 @@ class AtVolumes:
                 one.rule.points for one in (*before[at[row]], *fired) if one.rule.kind == "prefer"
             ]
             yield at[row], Spot(
-                None, bill, people_usd, ranked, at_least, plans.region, machine, most,
+                True, (), bill, people_usd, ranked, at_least, plans.region, machine, most,
                 sized.strategy, ready_s, p95, finish, float(sum(points)),
             )  # fmt: skip
 
 
-def why_not(considered: Considered) -> str | None:
-    """Why an option does not fit, in a sentence; None when it does."""
-    if considered.plan is not None:
-        return None
-    said = "; ".join(fired.because for fired in considered.fired)
-    return said or considered.unpriced or "does not fit"
+def _spot(plan: Plan) -> Spot:
+    sized = plan.sized
+    return Spot(
+        True, (), plan.monthly_usd.expected, plan.people.monthly_usd.expected,
+        plan.total_usd.expected, plan.at_least, plan.region, sized.machine, sized.replicas_max,
+        sized.strategy, sized.ready_seconds, sized.p95_ms, sized.finish_h, plan.measures.points,
+    )  # fmt: skip
 
 
-def _each(volumes: Volumes) -> dict[str, list[Any]]:
+def _against(fired: Iterable[Checked]) -> tuple[Checked, ...]:
+    return tuple(one for one in fired if one.rule.kind not in SILENT)
+
+
+def _cases(volumes: Volumes) -> Cases:
     """What rules see of each volume."""
-    found: dict[str, list[Any]] | None = volumes.kept.get("each")
+    found: Cases | None = volumes.kept.get("cases")
     if found is None:
-        found = volumes.kept["each"] = {**each_volume(volumes)}
+        found = volumes.kept["cases"] = Cases(each_volume(volumes), len(volumes))
     return found
 
 

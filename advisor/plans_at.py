@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -49,12 +48,17 @@ class ManyPlans:
         )
 
 
-def plans_at(option: Option, volumes: Volumes, region: str, book: PriceBook) -> Iterator[ManyPlans]:
-    """The plans at those volumes at which there is one. Raises UnknownPriceError when the book has
-    no machines for the option in the region."""
-    work = volumes.works[0]
+def plans_at(
+    option: Option, volumes: Volumes, region: str, book: PriceBook
+) -> list[ManyPlans] | None:
+    """The plans at those volumes at which there is one; None where they have to be made one by one.
+    Raises UnknownPriceError when the book has no machines for the option in the region."""
+    work, out = volumes.works[0], []
     people_usd = people_time(option, work).monthly_usd.expected
-    for sized in many_sized(option, volumes, region, book):
+    found = many_sized(option, volumes, region, book)
+    if found is None:
+        return None
+    for sized in found:
         some = volumes if len(sized.at) == len(volumes) else volumes.part(sized.at)
         lines = lines_of(Bill(option, work, sized, region, book, volumes=some))
         usd, at_least = sums_usd(lines, len(some))
@@ -63,4 +67,5 @@ def plans_at(option: Option, volumes: Volumes, region: str, book: PriceBook) -> 
             ranked = ranked + np.where(
                 at_least, imputed_machines_usd(option, sized) + home_usd(lines, book), 0.0
             )
-        yield ManyPlans(region, sized, usd, at_least, ranked)
+        out.append(ManyPlans(region, sized, usd, at_least, ranked))
+    return out

@@ -22,7 +22,7 @@ from advisor.memo import Same
 from advisor.rule_check import Checked, environment, plain_value, truth
 from advisor.rule_fields import PlanFacts, Value, answer_type
 from advisor.rule_file import FACT_SOURCE
-from advisor.rule_rows import ROWS_AT_ONCE, ask_rows
+from advisor.rule_rows import ROWS_AT_ONCE, Cases, ask_rows
 from advisor.rule_text import render
 from advisor.rule_values import OF_VOLUME, Values, of_match, of_need, plan_values, values_of
 from advisor.workload import Calm, Workload
@@ -127,17 +127,20 @@ class Asked:
         moving = [i for group, at in self._moving for i in group.holding(seen, at)]
         return sorted((*calm, *moving))
 
-    def holding_each(
-        self, seen: Seen, each: Mapping[str, Sequence[Value]], count: int
-    ) -> list[tuple[int, ...]]:
-        """`holding` in each of `count` cases at once: those of `seen` but for the fields in `each`,
-        which have a value a case. None of them may be asked by rules that do not look at the volume
-        or at a plan. Raises RuleError naming one that fails."""
-        out = [list(self._of_calm(seen)[0]) for _ in range(count)]
+    def holding_each(self, seen: Seen, cases: Cases) -> list[tuple[int, ...]]:
+        """`holding` in each of the cases, which are those of `seen` but for the fields that differ.
+        None of these may be asked by rules that do not look at the volume or at a plan. Raises
+        RuleError naming one that fails."""
+        calm = self._of_calm(seen)[0]
+        more: dict[int, list[int]] = {}
         for group, at in self._moving:
-            for held, found in zip(out, group.holding_each(seen, each, count), strict=True):
-                held.extend(at[i] for i in found)
-        return [tuple(sorted(held)) for held in out]
+            for case, found in enumerate(group.holding_each(seen, cases)):
+                if found:
+                    more.setdefault(case, []).extend(at[i] for i in found)
+        return [
+            tuple(sorted((*calm, *more[case]))) if case in more else calm
+            for case in range(cases.count)
+        ]
 
     def rules_out(self, seen: Seen) -> bool:
         """Whether a rule that excludes fires whatever the volume is: told without asking the rest.
@@ -210,28 +213,29 @@ class Group:
             self._held[key] = held
         return tuple(numbers[i] for i in held) if held else ()
 
-    def holding_each(
-        self, seen: Seen, each: Mapping[str, Sequence[Value]], count: int
-    ) -> Iterator[tuple[int, ...]]:
+    def holding_each(self, seen: Seen, cases: Cases) -> list[tuple[int, ...]]:
         """Numbers of its rules that hold, in each of the cases."""
-        lists = {name: each[name] for name in self.changing if name in each}
+        found = cases.held.get(id(self)) if self._of_need else None
+        if found is None:
+            found = self._ask_each(seen, cases)
+            if self._of_need:  # whatever the option, so it serves the next one
+                cases.held[id(self)] = found
+        return found
+
+    def _ask_each(self, seen: Seen, cases: Cases) -> list[tuple[int, ...]]:
+        lists = {name: cases.each[name] for name in self.changing if name in cases.each}
         if not lists:
-            held = self.holding(seen, tuple(range(len(self._rules))))
-            yield from (held for _ in range(count))
-            return
+            return [self.holding(seen, tuple(range(len(self._rules))))] * cases.count
         alike = {name: seen.plain[name] for name in self.changing if name not in lists}
-        start = 0
-        for answers in ask_rows(self._text, {**self._fixed, **alike}, lists, count):
-            if answers is None:
-                end = min(start + ROWS_AT_ONCE, count)
-                for row in range(start, end):
-                    single = {name: values[row] for name, values in lists.items()}
-                    yield self._ask({**alike, **single})
-                start = end
+        out: list[tuple[int, ...]] = []
+        for answers in ask_rows(self._text, {**self._fixed, **alike}, lists, cases.count):
+            if answers is not None:
+                out.extend(tuple(i for i, holds in enumerate(row) if holds) for row in answers)
                 continue
-            for held_row in answers:
-                yield tuple(i for i, holds in enumerate(held_row) if holds)
-            start += len(answers)
+            for case in range(len(out), min(len(out) + ROWS_AT_ONCE, cases.count)):
+                single = {name: values[case] for name, values in lists.items()}
+                out.append(self._ask({**alike, **single}))
+        return out
 
     def _ask(self, values: Mapping[str, Value]) -> tuple[int, ...]:
         activation = self._env.Activation(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
@@ -21,6 +22,16 @@ from advisor.rule_fields import FieldType, fields
 # CEL puts the list of answers together anew for every row, so long lists are asked in pieces.
 ROWS_AT_ONCE = 32
 _PART = re.compile(f"({LITERAL.pattern})|({NAME.pattern})")
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Cases that differ in some fields alone: the values of those, one a case. `held` keeps what was
+    found out about them for the next option that asks the same."""
+
+    each: Mapping[str, Sequence[Any]]
+    count: int
+    held: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
 
 
 def ask_rows(

@@ -8,11 +8,10 @@ loaded, so a misspelt name is an error of the file and never a rule that silentl
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from advisor.catalog.loader import load_options
 from advisor.catalog.schema import Option
@@ -21,6 +20,7 @@ from advisor.rule_asking import Answer, Asked, Fired, Group, seen_by_rules
 from advisor.rule_check import Checked, check, environment
 from advisor.rule_fields import PlanFacts
 from advisor.rule_file import PolicyFile, PolicyText, Rule, parse_rules, read_rules
+from advisor.rule_rows import Cases
 from advisor.rule_values import option_values
 from advisor.workload import Workload
 
@@ -96,20 +96,15 @@ class RuleSet:
         return tuple(found)
 
     def holding_each(
-        self,
-        option: Option,
-        work: Workload,
-        each: Mapping[str, Sequence[Any]],
-        count: int,
-        *,
-        planned: bool = False,
+        self, option: Option, work: Workload, cases: Cases, *, planned: bool = False
     ) -> list[tuple[Checked, ...]]:
-        """The rules that fire in each of `count` cases: those of `work` but for the fields in
-        `each` (of the volume, or of a plan), with a value a case. Those of the need phase, or of
-        the plan phase where plans are given. Raises what `evaluate` raises."""
+        """The rules that fire in each of the cases: those of `work` but for some fields, of the
+        volume or of a plan. Those of the need phase, or of the plan phase where plans are given.
+        Raises what `evaluate` raises."""
         asked = self._asked(option)[1 if planned else 0]
-        found = asked.holding_each(seen_by_rules(option, work, None), each, count)
-        return [tuple(asked.rules[i] for i in held) for held in found]
+        found = asked.holding_each(seen_by_rules(option, work, None), cases)
+        rules = {held: tuple(asked.rules[i] for i in held) for held in set(found)}
+        return [rules[held] for held in found]
 
     def most_points(self, option: Option) -> float:
         """The most that preferring rules of the plan phase can add for the option."""

@@ -1,21 +1,24 @@
-"""Functions on demand at many volumes at once: `functions.functions` as arrays."""
+"""Functions at many volumes at once: `functions.functions` as arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
 from advisor.prices import PriceBook
-from advisor.requirements import HOURS_IN_MONTH, Mode
+from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.fleet import overhead_ms
 from advisor.sizing.function_kinds import FunctionKind, function_kinds
+from advisor.sizing.function_prices import keeps_ready
 from advisor.sizing.functions import WHISKER_USD, machine_name, prices_for
 from advisor.sizing.performance import keep_alive_s
+from advisor.sizing.provisioned import weeks_kept_ready
 from advisor.sizing.serverless import cold_weeks, mixture_misses, mixture_percentile_ms
 from advisor.sizing.service_time import ServiceTime
 from advisor.sizing.sized import Array, Sized
@@ -36,42 +39,63 @@ class Chosen:
     requests: Array
     billed_s: Array
     cold: Array
-    most: NDArray[np.int64]  # instances in the busiest hour
+    least: NDArray[np.int64]  # instances kept ready in the quietest hour
+    most: NDArray[np.int64]  # instances in the busiest one
+    ready_s: Array
+    ready_work_s: Array
     p95_ms: Array | None
     finish_h: Array | None
 
 
+class _Use(NamedTuple):
+    """What each kind uses at each volume, arrays of shape (kinds, volumes)."""
+
+    cold: Array  # share of the requests
+    billed_s: Array
+    ready_s: Array
+    ready_work_s: Array
+    least: NDArray[np.int64]
+    most: NDArray[np.int64]
+
+
 def chosen_functions(
     option: Option, volumes: Volumes, region: str, book: PriceBook
-) -> Iterator[Chosen]:
+) -> list[Chosen] | None:
     """At each volume the cheapest size that keeps the target, the first of equal ones; none where
-    none does. Raises UnknownPriceError."""
+    none does. None where a price is not known and has to be stood in for. Raises
+    UnknownPriceError."""
     first = volumes.works[0]
     listed = prices_for(option, first, region, book)
     if isinstance(listed, Sized):
-        return
+        return []
     kinds = function_kinds(option, first, listed, book).distinct
+    ready = keeps_ready(option, first)
+    if ready and any(kind.prices.imputed for kind in kinds):
+        return None
     if not kinds:
-        return
-    cold, billed_s = _cold_and_billed(option, volumes, kinds)
-    sizes = np.array([kind.memory_mb for kind in kinds])[:, None]
-    on_demand = np.array([kind.prices.on_demand for kind in kinds])[:, None]
-    cost = np.where(
-        _keeps(option, volumes, kinds, cold), billed_s * sizes / 1024 * on_demand, np.inf
+        return []
+    use = (_kept_ready if ready else _on_demand)(option, volumes, kinds)
+    gb = np.array([kind.memory_mb for kind in kinds])[:, None] / 1024
+    on_demand, of_ready, of_work = (
+        np.array([getattr(kind.prices, name) for kind in kinds])[:, None]
+        for name in ("on_demand", "ready", "ready_work")
     )
+    kept_usd = gb * (use.ready_s * of_ready + use.ready_work_s * of_work)
+    sizes = np.array([kind.memory_mb for kind in kinds])[:, None]
+    usd = use.billed_s * sizes / 1024 * on_demand + kept_usd
+    cost = np.where(_keeps(option, volumes, kinds, use.cold), usd, np.inf)
     cheapest = cost.min(axis=0)
     number = (cost <= cheapest + WHISKER_USD).argmax(axis=0)
     number[np.isinf(cheapest)] = -1
-    for k, kind in enumerate(kinds):
-        at = np.flatnonzero(number == k)
-        if at.size:
-            yield _chosen(option, volumes, kind, at, cold[k, at], billed_s[k, at])
+    chosen = [(kind, k, np.flatnonzero(number == k)) for k, kind in enumerate(kinds)]
+    return [
+        _chosen(option, volumes, kind, at, _Use(*(column[k, at] for column in use)))
+        for kind, k, at in chosen
+        if at.size
+    ]
 
 
-def _cold_and_billed(
-    option: Option, volumes: Volumes, kinds: Sequence[FunctionKind]
-) -> tuple[Array, Array]:
-    """(share of cold requests, seconds billed a month), shapes (kinds, volumes)."""
+def _on_demand(option: Option, volumes: Volumes, kinds: Sequence[FunctionKind]) -> _Use:
     _values, first, where = np.unique(volumes.rates[-1], return_index=True, return_inverse=True)
     distinct = volumes.rates[:, first]
     alive_s, cv = keep_alive_s(option.machines), volumes.need.model.service_time_cv
@@ -85,7 +109,24 @@ def _cold_and_billed(
         volumes.requests * kind.service_ms / 1000 + starts * HOURS_IN_MONTH * 3600 * kind.init_s
         for kind, (_cold, starts) in zip(kinds, weeks, strict=True)
     ]
-    return np.array([cold for cold, _ in weeks]), np.array(billed)
+    nothing = np.zeros((len(kinds), len(volumes)))
+    peak = volumes.peak_per_s * np.array([kind.service_ms for kind in kinds])[:, None] / 1000
+    most = np.maximum(1, np.ceil(peak)).astype(np.int64)
+    cold = np.array([cold for cold, _ in weeks])
+    return _Use(cold, np.array(billed), nothing, nothing, nothing.astype(np.int64), most)
+
+
+def _kept_ready(option: Option, volumes: Volumes, kinds: Sequence[FunctionKind]) -> _Use:
+    service_s = np.array([kind.service_ms / 1000 for kind in kinds])
+    times, which = np.unique(service_s, return_inverse=True)
+    ready, cold = weeks_kept_ready(volumes.rates, times, option.number("ready_spill"))
+    ready, cold = ready[which], cold[which]
+    ready_s = ready.sum(axis=2) * 3600.0 * HOURS_IN_MONTH / HOURS_IN_WEEK
+    service_ms = np.array([kind.service_ms for kind in kinds])[:, None]
+    init_s = np.array([kind.init_s for kind in kinds])[:, None]
+    billed = volumes.requests * cold * (service_ms / 1000 + init_s)
+    work_s = volumes.requests * (1 - cold) * service_ms / 1000
+    return _Use(cold, billed, ready_s, work_s, ready.min(axis=2), ready.max(axis=2))
 
 
 def _keeps(
@@ -118,9 +159,8 @@ def _keeps(
 
 
 def _chosen(
-    option: Option, volumes: Volumes, kind: FunctionKind, at: NDArray[np.int64], cold: Array,
-    billed_s: Array,
-) -> Chosen:  # fmt: skip
+    option: Option, volumes: Volumes, kind: FunctionKind, at: NDArray[np.int64], use: _Use
+) -> Chosen:
     need, service_s = volumes.need, kind.service_ms / 1000
     response: Array | None = None
     if need.traffic.mode is Mode.realtime:
@@ -130,22 +170,13 @@ def _chosen(
                 need.service.percentile, share, kind.service_ms, kind.init_s * 1000,
                 need.model.service_time_cv,
             )
-            for share in cold.tolist()
+            for share in use.cold.tolist()
         ])  # fmt: skip
+    finish_h = None
+    if need.traffic.mode is Mode.asynchronous:
+        finish_h = np.full(len(at), (service_s + kind.init_s) / 3600)
     return Chosen(
-        at=at,
-        machine=machine_name(kind),
-        arch="arm64" if kind.arch == "arm" else "x86_64",
-        vcpu=kind.vcpu,
-        memory_mb=kind.memory_mb,
-        requests=volumes.requests[at],
-        billed_s=billed_s,
-        cold=cold,
-        most=np.maximum(1, np.ceil(volumes.peak_per_s[at] * kind.service_ms / 1000)).astype(
-            np.int64
-        ),
-        p95_ms=response,
-        finish_h=np.full(len(at), (service_s + kind.init_s) / 3600)
-        if need.traffic.mode is Mode.asynchronous
-        else None,
-    )
+        at=at, machine=machine_name(kind), arch="arm64" if kind.arch == "arm" else "x86_64",
+        vcpu=kind.vcpu, memory_mb=kind.memory_mb, requests=volumes.requests[at], p95_ms=response,
+        finish_h=finish_h, **use._asdict(),
+    )  # fmt: skip

@@ -1,8 +1,8 @@
 """An option sized at many volumes at once, bought on demand: the same choice and the same plan as one
 by one (`choose.size`), in a handful of passes over arrays.
 
-Fleets that somebody waits for and functions on demand are sized as arrays; queues, runs and
-instances kept ready one volume after the other.
+Fleets that somebody waits for and functions are sized as arrays; queues and runs one volume after
+the other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from advisor.sizing.fleet import (
     replica_counts,
     replicas,
 )
-from advisor.sizing.function_prices import keeps_ready
 from advisor.sizing.many_functions import Chosen, chosen_functions
 from advisor.sizing.many_models import resident
 from advisor.sizing.purchase import ON_DEMAND
@@ -69,14 +68,18 @@ class ManySized:
     bought: None = None
 
 
-def many_sized(option: Option, volumes: Volumes, region: str, book: PriceBook) -> list[ManySized]:
-    """The plans at those volumes at which there is one. Raises UnknownPriceError when the book has
-    no machines for the option in the region."""
-    mode, need = volumes.need.traffic.mode, volumes.works[0]
+def many_sized(
+    option: Option, volumes: Volumes, region: str, book: PriceBook
+) -> list[ManySized] | None:
+    """The plans at those volumes at which there is one; None where they have to be made one by one.
+    Raises UnknownPriceError when the book has no machines for the option in the region."""
+    mode = volumes.need.traffic.mode
     if option.scaling == "per-request":
-        if mode is not Mode.batch and not keeps_ready(option, need):
-            return [_functions(one) for one in chosen_functions(option, volumes, region, book)]
-    elif option.scaling != "job" and mode is Mode.realtime:
+        if mode is Mode.batch:
+            return None
+        chosen = chosen_functions(option, volumes, region, book)
+        return None if chosen is None else [_functions(one) for one in chosen]
+    if option.scaling != "job" and mode is Mode.realtime:
         return list(_fleets(option, volumes, region, book))
     found = [size(option, work, region, book) for work in volumes.works]
     plans = [one if isinstance(one, Sized) else one.sized() for one in found]
@@ -157,16 +160,17 @@ def _cheapest(
 
 
 def _functions(chosen: Chosen) -> ManySized:
-    nothing = np.zeros(len(chosen.at))
+    count, ready_s = len(chosen.at), chosen.ready_s
     return ManySized(
         at=chosen.at, strategy="functions", arch=chosen.arch,
-        machines=np.full(len(chosen.at), chosen.machine, dtype=object),
-        vcpu=np.full(len(chosen.at), chosen.vcpu), memory_mb=chosen.memory_mb, usd_per_hour=None,
-        replicas_min=np.zeros(len(chosen.at), dtype=np.int64), replicas_max=chosen.most,
-        replica_hours=chosen.billed_s / 3600, utilisation=nothing,
+        machines=np.full(count, chosen.machine, dtype=object),
+        vcpu=np.full(count, chosen.vcpu), memory_mb=chosen.memory_mb, usd_per_hour=None,
+        replicas_min=chosen.least, replicas_max=chosen.most,
+        replica_hours=(ready_s + chosen.billed_s) / 3600, utilisation=np.zeros(count),
         cold_start_share=chosen.cold, p95_ms=chosen.p95_ms, finish_h=chosen.finish_h,
         requests=chosen.requests, gb_seconds=chosen.billed_s * chosen.memory_mb / 1024,
-        billed_seconds=chosen.billed_s, ready_seconds=nothing, ready_work_seconds=nothing,
+        billed_seconds=chosen.billed_s, ready_seconds=ready_s,
+        ready_work_seconds=chosen.ready_work_s,
     )  # fmt: skip
 
 

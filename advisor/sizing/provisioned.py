@@ -14,6 +14,8 @@ from advisor.errors import InputError
 from advisor.requirements import Pattern
 from advisor.sizing.queueing import erlang_b
 
+Floats = NDArray[np.float64]
+
 RECURSION = 600  # erlangs up to which the fewest instances are counted up to
 # Patterns whose hours nobody knows beforehand.
 UNPREDICTABLE = frozenset({Pattern.spiky, Pattern.rare})
@@ -64,6 +66,26 @@ def _kept_ready(week: bytes, service_s: float, spill: float) -> tuple[NDArray[np
         if hours.rates[now] > 0
     )
     return planned, found_none / hours.whole if hours.whole > 0 else 0.0
+
+
+def weeks_kept_ready(
+    rates: Floats, service_s: Floats, spill: float
+) -> tuple[NDArray[np.int64], Floats]:
+    """`instances_kept_ready` of many weeks and service times at once: (instances, shape (times,
+    weeks, 168), share that finds none free, shape (times, weeks)). Rates of shape (weeks, 168),
+    equal in the same hours of every week; the last week stands for which hours are."""
+    hours = _week(rates[-1].tobytes())
+    first = np.unique(rates[-1], return_index=True)[1]
+    now, then = (np.array(column) for column in zip(*hours.pairs, strict=True))
+    distinct = rates[:, first]
+    loads = distinct * service_s[:, None, None]
+    fewest = _fewest_each(loads, spill)
+    counts = np.maximum(fewest[:, :, now], fewest[:, :, then])
+    blocked = _blocked_each(counts, loads[:, :, now])
+    found_none = np.zeros(loads.shape[:2])
+    for pair, (number, times) in enumerate(zip(now.tolist(), hours.times, strict=True)):
+        found_none = found_none + times * distinct[:, number] * blocked[:, :, pair]
+    return counts.take(hours.which, axis=2), found_none / rates.sum(axis=1)
 
 
 class _Hours(NamedTuple):
@@ -118,3 +140,43 @@ def _fewest(load: float, spill: float) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if float(erlang_b(middle, load)) > spill else (low, middle)
     return high
+
+
+def _fewest_each(loads: Floats, spill: float) -> NDArray[np.int64]:
+    """`_fewest` of each load."""
+    out = np.zeros(loads.shape, dtype=np.int64)
+    flat, found = loads.ravel(), out.ravel()
+    for i in np.flatnonzero(flat > RECURSION).tolist():
+        found[i] = _fewest(float(flat[i]), spill)
+    left = np.flatnonzero((flat > 0) & (flat <= RECURSION))
+    load, blocked, servers = flat[left], np.ones(left.size), 0
+    while left.size:
+        servers += 1
+        carried = load * blocked
+        blocked = carried / (servers + carried)
+        enough = blocked <= spill
+        if enough.any():
+            found[left[enough]] = servers
+            left, load, blocked = left[~enough], load[~enough], blocked[~enough]
+    return out
+
+
+def _blocked_each(servers: NDArray[np.int64], loads: Floats) -> Floats:
+    """`_blocked` of each."""
+    out = np.ones(loads.shape)
+    flat, counts, loads = out.ravel(), servers.ravel(), loads.ravel()
+    for i in np.flatnonzero(counts > RECURSION).tolist():
+        flat[i] = _blocked(int(counts[i]), float(loads[i]))
+    left = np.flatnonzero((counts > 0) & (counts <= RECURSION))
+    load, wanted, blocked = loads[left], counts[left], np.ones(left.size)
+    n = 0
+    while left.size:
+        n += 1
+        carried = load * blocked
+        blocked = carried / (n + carried)
+        there = wanted == n
+        if there.any():
+            flat[left[there]] = blocked[there]
+            rest = ~there
+            left, load, wanted, blocked = left[rest], load[rest], wanted[rest], blocked[rest]
+    return out

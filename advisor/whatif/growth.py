@@ -6,14 +6,13 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from advisor.at_volumes import AtVolumes
 from advisor.errors import InputError, RequirementsError
 from advisor.prices import PriceBook, load_book
-from advisor.recommend import Standing
 from advisor.requirements import Requirements
 from advisor.rules import Policy, load_rules
 from advisor.whatif.answers import Cancelled, at_volume, go_on
 from advisor.whatif.shapes import AdviceChange, Growth, GrowthMonth
-from advisor.whatif.sweep import why_not
 
 MOST_MONTHS = 120
 
@@ -38,26 +37,17 @@ def growth(
     book = book or load_book()
     rules = load_rules(tuple(policies))
     percent = need.traffic.growth_percent_per_month
-    kept: dict[float, Standing] = {}
-    rows: list[GrowthMonth] = []
-    present: str | None = None
-    note = ""
-    for month in range(months + 1):
-        volume = need.traffic.requests_per_month * (1 + percent / 100) ** month
-        if volume not in kept:
-            go_on(cancelled)
-            try:
-                changed = at_volume(need, volume) if month else need
-            except RequirementsError:
-                note = (
-                    f"Month {month} would bring {volume:.3g} requests, which is beyond what can be "
-                    "answered; the months end here."
-                )
-                break
-            kept[volume] = Standing(changed, rules, book, hint=present)
-        now = kept[volume]
-        present = now.winner if month == 0 else present
-        rows.append(_month(month, volume, now, present))
+    grown = [
+        need.traffic.requests_per_month * (1 + percent / 100) ** month
+        for month in range(months + 1)
+    ]
+    volumes, note = _answerable(need, grown)
+    seen = AtVolumes(lambda volume: _at(need, volume), need, rules, book)
+    for option_id in seen.contending:
+        go_on(cancelled)
+        seen.look(volumes, (option_id,))
+    present = seen.winner(volumes[0])
+    rows = [_month(month, volume, seen, present) for month, volume in enumerate(volumes)]
     return Growth(
         growth_percent_per_month=percent,
         present=present,
@@ -78,27 +68,38 @@ def growth(
     )
 
 
-def _month(month: int, volume: float, now: Standing, present: str | None) -> GrowthMonth:
-    best, kept = _costs(now, now.winner), _costs(now, present)
-    stays = now.of(present) if present else None
+def _answerable(need: Requirements, grown: Sequence[float]) -> tuple[list[float], str]:
+    """The volumes up to the first one that is beyond the bounds of an answer, and a note on it."""
+    for month, volume in enumerate(grown):
+        try:
+            _at(need, volume)
+        except RequirementsError:
+            return list(grown[:month]), (
+                f"Month {month} would bring {volume:.3g} requests, which is beyond what can be "
+                "answered; the months end here."
+            )
+    return list(grown), ""
+
+
+def _at(need: Requirements, volume: float) -> Requirements:
+    return need if volume == need.traffic.requests_per_month else at_volume(need, volume)
+
+
+def _month(month: int, volume: float, seen: AtVolumes, present: str | None) -> GrowthMonth:
+    winner = seen.winner(volume)
+    best = seen.of(winner, volume) if winner else None
+    stays = seen.of(present, volume) if present else None
+    kept = stays if stays and stays.fits else None
     return GrowthMonth(
         month=month,
         requests_per_month=volume,
-        winner=now.winner,
-        winner_monthly_usd=best[0],
-        winner_total_usd=best[1],
-        present_monthly_usd=kept[0],
-        present_total_usd=kept[1],
-        present_because=why_not(stays) if stays else None,
+        winner=winner,
+        winner_monthly_usd=best.bill_usd if best else None,
+        winner_total_usd=best.total_usd if best else None,
+        present_monthly_usd=kept.bill_usd if kept else None,
+        present_total_usd=kept.total_usd if kept else None,
+        present_because=seen.why_not(present, volume) if present else None,
     )
-
-
-def _costs(now: Standing, option_id: str | None) -> tuple[float | None, float | None]:
-    plan = now.of(option_id).plan if option_id else None
-    if plan is None:
-        return None, None
-    bill = plan.monthly_usd.expected
-    return bill, bill + plan.people.monthly_usd.expected
 
 
 def _sum(values: Sequence[float | None]) -> float | None:
