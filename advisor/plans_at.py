@@ -65,7 +65,9 @@ def plans_at(
         ranked = usd + people_usd
         if at_least.any():
             ranked = ranked + np.where(
-                at_least, imputed_machines_usd(option, sized) + home_usd(lines, book), 0.0
+                at_least,
+                sized.imputed_usd + imputed_machines_usd(option, sized) + home_usd(lines, book),
+                0.0,
             )
         out.append(ManyPlans(region, sized, usd, at_least, ranked))
     return out

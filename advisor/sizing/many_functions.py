@@ -45,6 +45,7 @@ class Chosen:
     ready_work_s: Array
     p95_ms: Array | None
     finish_h: Array | None
+    imputed_usd: Array  # stands in for prices that are not known, in the ranking alone
 
 
 class _Use(NamedTuple):
@@ -60,18 +61,15 @@ class _Use(NamedTuple):
 
 def chosen_functions(
     option: Option, volumes: Volumes, region: str, book: PriceBook
-) -> list[Chosen] | None:
+) -> list[Chosen]:
     """At each volume the cheapest size that keeps the target, the first of equal ones; none where
-    none does. None where a price is not known and has to be stood in for. Raises
-    UnknownPriceError."""
+    none does. Raises UnknownPriceError."""
     first = volumes.works[0]
     listed = prices_for(option, first, region, book)
     if isinstance(listed, Sized):
         return []
     kinds = function_kinds(option, first, listed, book).distinct
     ready = keeps_ready(option, first)
-    if ready and any(kind.prices.imputed for kind in kinds):
-        return None
     if not kinds:
         return []
     use = (_kept_ready if ready else _on_demand)(option, volumes, kinds)
@@ -80,6 +78,7 @@ def chosen_functions(
         np.array([getattr(kind.prices, name) for kind in kinds])[:, None]
         for name in ("on_demand", "ready", "ready_work")
     )
+    imputed = np.array([kind.prices.imputed for kind in kinds])[:, None]
     kept_usd = gb * (use.ready_s * of_ready + use.ready_work_s * of_work)
     sizes = np.array([kind.memory_mb for kind in kinds])[:, None]
     usd = use.billed_s * sizes / 1024 * on_demand + kept_usd
@@ -89,7 +88,14 @@ def chosen_functions(
     number[np.isinf(cheapest)] = -1
     chosen = [(kind, k, np.flatnonzero(number == k)) for k, kind in enumerate(kinds)]
     return [
-        _chosen(option, volumes, kind, at, _Use(*(column[k, at] for column in use)))
+        _chosen(
+            option,
+            volumes,
+            kind,
+            at,
+            _Use(*(column[k, at] for column in use)),
+            (kept_usd * imputed)[k, at],
+        )
         for kind, k, at in chosen
         if at.size
     ]
@@ -125,6 +131,7 @@ def _kept_ready(option: Option, volumes: Volumes, kinds: Sequence[FunctionKind])
     service_ms = np.array([kind.service_ms for kind in kinds])[:, None]
     init_s = np.array([kind.init_s for kind in kinds])[:, None]
     billed = volumes.requests * cold * (service_ms / 1000 + init_s)
+    billed[[kind.prices.imputed for kind in kinds]] = 0.0  # as for one, see `functions`
     work_s = volumes.requests * (1 - cold) * service_ms / 1000
     return _Use(cold, billed, ready_s, work_s, ready.min(axis=2), ready.max(axis=2))
 
@@ -159,7 +166,12 @@ def _keeps(
 
 
 def _chosen(
-    option: Option, volumes: Volumes, kind: FunctionKind, at: NDArray[np.int64], use: _Use
+    option: Option,
+    volumes: Volumes,
+    kind: FunctionKind,
+    at: NDArray[np.int64],
+    use: _Use,
+    imputed_usd: Array,
 ) -> Chosen:
     need, service_s = volumes.need, kind.service_ms / 1000
     response: Array | None = None
@@ -178,5 +190,5 @@ def _chosen(
     return Chosen(
         at=at, machine=machine_name(kind), arch="arm64" if kind.arch == "arm" else "x86_64",
         vcpu=kind.vcpu, memory_mb=kind.memory_mb, requests=volumes.requests[at], p95_ms=response,
-        finish_h=finish_h, **use._asdict(),
+        finish_h=finish_h, imputed_usd=imputed_usd, **use._asdict(),
     )  # fmt: skip

@@ -62,6 +62,7 @@ class ManySized:
     billed_seconds: Array
     ready_seconds: Array
     ready_work_seconds: Array
+    imputed_usd: float | Array = 0.0  # of functions, in the ranking alone
     machine: str = ""  # names of lines are for people, who see one volume
     price_source: str = ""
     price_as_of: str = ""
@@ -77,8 +78,7 @@ def many_sized(
     if option.scaling == "per-request":
         if mode is Mode.batch:
             return None
-        chosen = chosen_functions(option, volumes, region, book)
-        return None if chosen is None else [_functions(one) for one in chosen]
+        return [_functions(one) for one in chosen_functions(option, volumes, region, book)]
     if option.scaling != "job" and mode is Mode.realtime:
         return list(_fleets(option, volumes, region, book))
     found = [size(option, work, region, book) for work in volumes.works]
@@ -170,7 +170,7 @@ def _functions(chosen: Chosen) -> ManySized:
         cold_start_share=chosen.cold, p95_ms=chosen.p95_ms, finish_h=chosen.finish_h,
         requests=chosen.requests, gb_seconds=chosen.billed_s * chosen.memory_mb / 1024,
         billed_seconds=chosen.billed_s, ready_seconds=ready_s,
-        ready_work_seconds=chosen.ready_work_s,
+        ready_work_seconds=chosen.ready_work_s, imputed_usd=chosen.imputed_usd,
     )  # fmt: skip
 
 
