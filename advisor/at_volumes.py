@@ -158,10 +158,12 @@ class AtVolumes:
         against = {id(fired): _against(fired) for fired in before}
         refusing = [against[id(fired)] for fired in before]
         open_ = [i for i, rules in enumerate(refusing) if not rules]
-        fitting = self._cheapest(option, volumes, before, open_) if open_ else {}
-        if fitting is None:
-            alone = {i: self._alone(option, volumes.works[i]).plan for i in open_}
-            fitting = {i: _spot(plan) for i, plan in alone.items() if plan is not None}
+        fitting, alone = self._cheapest(option, volumes, before, open_)
+        for i in alone:
+            plan = self._alone(option, volumes.works[i]).plan
+            fitting.pop(i, None)
+            if plan is not None:
+                fitting[i] = _spot(plan)
         return [fitting.get(i) or Spot(False, rules) for i, rules in enumerate(refusing)]
 
     def _alone(self, option: Option, work: Workload) -> Considered:
@@ -170,27 +172,29 @@ class AtVolumes:
     def _cheapest(
         self, option: Option, volumes: Volumes, before: Sequence[Sequence[Checked]],
         at: Sequence[int],
-    ) -> dict[int, Spot] | None:  # fmt: skip
-        """The cheapest plan that the rules allow, of all regions, by number of the volume. None
-        where volumes have to be looked at one by one: what is bought depends on the plan."""
+    ) -> tuple[dict[int, Spot], Iterable[int]]:  # fmt: skip
+        """The cheapest plan that the rules allow, of all regions, by number of the volume; and the
+        volumes that have to be looked at one by one: what is bought there depends on the plan."""
         need = volumes.need
-        if terms(option, need) != (ON_DEMAND,):
-            return None
         best: dict[int, Spot] = {}
+        if not at:
+            return best, ()
+        if terms(option, need) != (ON_DEMAND,):
+            return best, at
+        alone: set[int] = set()
         among = usable_regions(option, need, self._regions.get(option.cloud.value, ()))
         part = volumes if len(at) == len(volumes) else volumes.part(at)
         for region in sorted(among):
             try:
-                groups = plans_at(option, part, region, self._book)
+                groups, singly = plans_at(option, part, region, self._book)
             except UnknownPriceError:
                 continue
-            if groups is None:
-                return None
+            alone.update(at[i] for i in singly)
             for plans in groups:
                 for i, plan in self._allowed(option, part, before, at, plans):
                     if i not in best or plan.ranked_usd < best[i].ranked_usd:
                         best[i] = plan
-        return best
+        return best, alone
 
     def _allowed(
         self, option: Option, part: Volumes, before: Sequence[Sequence[Checked]],

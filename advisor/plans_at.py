@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -50,24 +51,20 @@ class ManyPlans:
 
 def plans_at(
     option: Option, volumes: Volumes, region: str, book: PriceBook
-) -> list[ManyPlans] | None:
-    """The plans at those volumes at which there is one; None where they have to be made one by one.
-    Raises UnknownPriceError when the book has no machines for the option in the region."""
+) -> tuple[list[ManyPlans], Sequence[int]]:
+    """The plans at those volumes at which there is one, and the volumes at which they have to be
+    made one by one. Raises UnknownPriceError when the book has no machines for the option in the
+    region."""
     work, out = volumes.works[0], []
     people_usd = people_time(option, work).monthly_usd.expected
     found = many_sized(option, volumes, region, book)
-    if found is None:
-        return None
-    for sized in found:
+    for sized in found.plans:
         some = volumes if len(sized.at) == len(volumes) else volumes.part(sized.at)
         lines = lines_of(Bill(option, work, sized, region, book, volumes=some))
         usd, at_least = sums_usd(lines, len(some))
         ranked = usd + people_usd
         if at_least.any():
-            ranked = ranked + np.where(
-                at_least,
-                sized.imputed_usd + imputed_machines_usd(option, sized) + home_usd(lines, book),
-                0.0,
-            )
+            imputed = sized.imputed_usd + imputed_machines_usd(option, sized)
+            ranked = ranked + np.where(at_least, imputed + home_usd(lines, book), 0.0)
         out.append(ManyPlans(region, sized, usd, at_least, ranked))
-    return out
+    return out, found.alone

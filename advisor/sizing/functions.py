@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from advisor.catalog.schema import Option
 from advisor.memo import Same
 from advisor.prices import PriceBook
-from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
+from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode, Requirements
 from advisor.sizing.fleet import infeasible as no_function
 from advisor.sizing.fleet import overhead_ms
 from advisor.sizing.function_kinds import FunctionKind, function_kinds
@@ -63,8 +63,10 @@ class Function:
         prices, work = self.prices, self.work
         requests, service_s = work.need.traffic.requests_per_month, self.kind.service_ms / 1000
         if self.kept_ready:
-            ready, _seen = instances_kept_ready(work.rates, service_s, _spill(self))
-            cold = most_spilled(work.rates, service_s, _spill(self))
+            ready, _seen = instances_kept_ready(
+                work.rates, service_s, spilled_at_most(self.option, self.work.need)
+            )
+            cold = most_spilled(work.rates, service_s, spilled_at_most(self.option, self.work.need))
             kept_s = float(ready.sum()) * 3600 * HOURS_IN_MONTH / HOURS_IN_WEEK
             usd = kept_s * prices.ready + requests * (1 - cold) * service_s * prices.ready_work
         else:
@@ -205,7 +207,7 @@ def _warmed(cold: Sequence[Function], below_usd: float) -> Iterator[Function]:
     """With as many warm-up calls as keep the target, where their time costs less than that."""
     for function in cold:
         work, kind = function.work, function.kind
-        most = _most_cold(function, kind.service_ms)
+        most = most_cold_of(function.option, work, kind, kind.service_ms)
         upto = below_usd / function.least_cost_usd
         volume = least_volume(
             work, kind.service_ms / 1000, keep_alive_s(function.option.machines), most, upto
@@ -249,7 +251,7 @@ def _size(function: Function, factors: Factors) -> Sized:
         return _size_batch(function, requests, service_ms)
     ready: NDArray[np.int64] | None = None
     if function.kept_ready:
-        spill = _spill(function)
+        spill = spilled_at_most(option, need)
         ready, _seen = instances_kept_ready(rates, service_ms / 1000, spill)
         # What spills over falls with each further instance; planned is the most that may.
         cold = most_spilled(rates, service_ms / 1000, spill)
@@ -270,7 +272,7 @@ def _size(function: Function, factors: Factors) -> Sized:
         response = overhead + mixture_percentile_ms(
             service.percentile, cold, service_ms, init_s * 1000, need.model.service_time_cv
         )
-        if cold <= _most_cold(function, service_ms):
+        if cold <= most_cold_of(option, work, function.kind, service_ms):
             response = min(response, service.p95_ms)  # the root is found to a millionth
         else:
             share = f"{cold:.1%} cold starts of {init_s:,.1f} s" if cold > 0.001 else "warm"
@@ -288,20 +290,20 @@ def _size(function: Function, factors: Factors) -> Sized:
     )  # fmt: skip
 
 
-def _most_cold(function: Function, service_ms: float) -> float:
+def most_cold_of(option: Option, work: Workload, kind: FunctionKind, service_ms: float) -> float:
     """The largest share of cold requests that keeps the target."""
-    need = function.work.need
+    need = work.need
     service = need.service
     assert service.p95_ms is not None  # noqa: S101 - real-time requirements carry one
-    left_ms = service.p95_ms - overhead_ms(function.option, function.work)
-    init_ms, cv = function.kind.init_s * 1000, need.model.service_time_cv
+    left_ms = service.p95_ms - overhead_ms(option, work)
+    init_ms, cv = kind.init_s * 1000, need.model.service_time_cv
     return most_cold(service.percentile, left_ms, service_ms, init_ms, cv)
 
 
-def _spill(function: Function) -> float:
+def spilled_at_most(option: Option, need: Requirements) -> float:
     """Share of requests that may find no instance ready: half of those that may be late at most."""
-    may_be_late = 1 - function.work.need.service.percentile / 100
-    return min(function.option.number("ready_spill"), may_be_late / 2)
+    may_be_late = 1 - need.service.percentile / 100
+    return min(option.number("ready_spill"), may_be_late / 2)
 
 
 def _notes(function: Function, sized: Sized) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,15 +17,18 @@ from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.fleet import overhead_ms
 from advisor.sizing.function_kinds import FunctionKind, function_kinds
 from advisor.sizing.function_prices import keeps_ready
-from advisor.sizing.functions import WHISKER_USD, machine_name, prices_for
+from advisor.sizing.functions import (
+    WHISKER_USD,
+    machine_name,
+    most_cold_of,
+    prices_for,
+    spilled_at_most,
+)
 from advisor.sizing.performance import keep_alive_s
-from advisor.sizing.provisioned import weeks_kept_ready
-from advisor.sizing.serverless import cold_weeks, mixture_misses, mixture_percentile_ms
-from advisor.sizing.service_time import ServiceTime
+from advisor.sizing.provisioned import weeks_kept_ready, weeks_spilled
+from advisor.sizing.serverless import cold_weeks, mixture_percentile_ms
 from advisor.sizing.sized import Array, Sized
 from advisor.volumes import Volumes
-
-NEAR = 1e-4  # a share of misses this near to the allowed one is looked at by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,44 +65,43 @@ class _Use(NamedTuple):
 
 def chosen_functions(
     option: Option, volumes: Volumes, region: str, book: PriceBook
-) -> list[Chosen]:
+) -> tuple[list[Chosen], Sequence[int]]:
     """At each volume the cheapest size that keeps the target, the first of equal ones; none where
-    none does. Raises UnknownPriceError."""
+    none does. And the volumes at which a smaller one might keep it with warm-up calls. Raises
+    UnknownPriceError."""
     first = volumes.works[0]
     listed = prices_for(option, first, region, book)
     if isinstance(listed, Sized):
-        return []
+        return [], ()
     kinds = function_kinds(option, first, listed, book).distinct
-    ready = keeps_ready(option, first)
     if not kinds:
-        return []
+        return [], ()
+    ready = keeps_ready(option, first)
     use = (_kept_ready if ready else _on_demand)(option, volumes, kinds)
-    gb = np.array([kind.memory_mb for kind in kinds])[:, None] / 1024
+    sizes = np.array([kind.memory_mb for kind in kinds])[:, None]
     on_demand, of_ready, of_work = (
         np.array([getattr(kind.prices, name) for kind in kinds])[:, None]
         for name in ("on_demand", "ready", "ready_work")
     )
-    imputed = np.array([kind.prices.imputed for kind in kinds])[:, None]
-    kept_usd = gb * (use.ready_s * of_ready + use.ready_work_s * of_work)
-    sizes = np.array([kind.memory_mb for kind in kinds])[:, None]
+    kept_usd = sizes / 1024 * (use.ready_s * of_ready + use.ready_work_s * of_work)
     usd = use.billed_s * sizes / 1024 * on_demand + kept_usd
-    cost = np.where(_keeps(option, volumes, kinds, use.cold), usd, np.inf)
+    keeps = _keeps(option, volumes, kinds, use.cold)
+    cost = np.where(keeps, usd, np.inf)
     cheapest = cost.min(axis=0)
     number = (cost <= cheapest + WHISKER_USD).argmax(axis=0)
     number[np.isinf(cheapest)] = -1
-    chosen = [(kind, k, np.flatnonzero(number == k)) for k, kind in enumerate(kinds)]
-    return [
-        _chosen(
-            option,
-            volumes,
-            kind,
-            at,
-            _Use(*(column[k, at] for column in use)),
-            (kept_usd * imputed)[k, at],
-        )
-        for kind, k, at in chosen
-        if at.size
+    stands_in = kept_usd * np.array([kind.prices.imputed for kind in kinds])[:, None]
+    chosen = [
+        _chosen(option, volumes, kind, at, _Use(*(c[k, at] for c in use)), stands_in[k, at])
+        for k, kind in enumerate(kinds)
+        if (at := np.flatnonzero(number == k)).size
     ]
+    if ready:
+        return chosen, ()
+    service_s = np.array([kind.service_ms / 1000 for kind in kinds])[:, None]
+    least = volumes.requests * service_s * on_demand * (sizes / 1024 * (1 - 1e-9))
+    warmed = ~keeps & (use.cold > 0) & (least < cheapest) & np.isfinite(cheapest)
+    return chosen, np.flatnonzero(warmed.any(axis=0)).tolist()
 
 
 def _on_demand(option: Option, volumes: Volumes, kinds: Sequence[FunctionKind]) -> _Use:
@@ -123,10 +126,10 @@ def _on_demand(option: Option, volumes: Volumes, kinds: Sequence[FunctionKind]) 
 
 
 def _kept_ready(option: Option, volumes: Volumes, kinds: Sequence[FunctionKind]) -> _Use:
-    service_s = np.array([kind.service_ms / 1000 for kind in kinds])
-    times, which = np.unique(service_s, return_inverse=True)
-    ready, cold = weeks_kept_ready(volumes.rates, times, option.number("ready_spill"))
-    ready, cold = ready[which], cold[which]
+    times, which = np.unique([kind.service_ms / 1000 for kind in kinds], return_inverse=True)
+    spill = spilled_at_most(option, volumes.need)
+    ready = weeks_kept_ready(volumes.rates, times, spill)[which]
+    cold = np.array([weeks_spilled(volumes.rates, time, spill) for time in times])[which]
     ready_s = ready.sum(axis=2) * 3600.0 * HOURS_IN_MONTH / HOURS_IN_WEEK
     service_ms = np.array([kind.service_ms for kind in kinds])[:, None]
     init_s = np.array([kind.init_s for kind in kinds])[:, None]
@@ -140,29 +143,11 @@ def _keeps(
     option: Option, volumes: Volumes, kinds: Sequence[FunctionKind], cold: Array
 ) -> NDArray[np.bool_]:
     """Whether each keeps the target with its cold starts, shape (kinds, volumes)."""
-    need = volumes.need
-    if need.traffic.mode is not Mode.realtime:
+    if volumes.need.traffic.mode is not Mode.realtime:
         return np.ones(cold.shape, dtype=np.bool_)
-    service, cv = need.service, need.model.service_time_cv
-    assert service.p95_ms is not None  # noqa: S101 - real-time requirements always carry one
-    left_ms = service.p95_ms - overhead_ms(option, volumes.works[0])
-    service_ms = np.array([kind.service_ms for kind in kinds])[:, None]
-    start_ms = np.array([kind.init_s * 1000 for kind in kinds])[:, None]
-    target = np.broadcast_to(left_ms / service_ms, cold.shape)
-    start = np.broadcast_to(start_ms / service_ms, cold.shape)
-    allowed = 1 - service.percentile / 100
-    missed = mixture_misses(cold, target, start, ServiceTime(cv))
-    keeps = missed <= allowed
-    for k, v in np.argwhere(np.abs(missed / allowed - 1) < NEAR).tolist():
-        exact = mixture_percentile_ms(
-            service.percentile,
-            float(cold[k, v]),
-            float(service_ms[k, 0]),
-            float(start_ms[k, 0]),
-            cv,
-        )
-        keeps[k, v] = exact + overhead_ms(option, volumes.works[0]) <= service.p95_ms
-    return np.asarray(keeps)
+    first = volumes.works[0]
+    most = [most_cold_of(option, first, kind, kind.service_ms) for kind in kinds]
+    return np.asarray(cold <= np.array(most)[:, None])
 
 
 def _chosen(
@@ -178,9 +163,12 @@ def _chosen(
     if need.traffic.mode is Mode.realtime:
         overhead = overhead_ms(option, volumes.works[0])
         response = np.array([
-            overhead + mixture_percentile_ms(
-                need.service.percentile, share, kind.service_ms, kind.init_s * 1000,
-                need.model.service_time_cv,
+            min(
+                overhead + mixture_percentile_ms(
+                    need.service.percentile, share, kind.service_ms, kind.init_s * 1000,
+                    need.model.service_time_cv,
+                ),
+                need.service.p95_ms or math.inf,
             )
             for share in use.cold.tolist()
         ])  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,27 +63,34 @@ class ManySized:
     ready_seconds: Array
     ready_work_seconds: Array
     imputed_usd: float | Array = 0.0  # of functions, in the ranking alone
+    warm_up_calls: float = 0.0  # plans with such calls are made one by one
     machine: str = ""  # names of lines are for people, who see one volume
     price_source: str = ""
     price_as_of: str = ""
     bought: None = None
 
 
-def many_sized(
-    option: Option, volumes: Volumes, region: str, book: PriceBook
-) -> list[ManySized] | None:
-    """The plans at those volumes at which there is one; None where they have to be made one by one.
-    Raises UnknownPriceError when the book has no machines for the option in the region."""
+class Many(NamedTuple):
+    """The plans at those volumes at which there is one, but for the volumes at which they have to be
+    made one by one: there several ways to carry the workload are to be priced."""
+
+    plans: list[ManySized]
+    alone: Sequence[int] = ()
+
+
+def many_sized(option: Option, volumes: Volumes, region: str, book: PriceBook) -> Many:
+    """Raises UnknownPriceError when the book has no machines for the option in the region."""
     mode = volumes.need.traffic.mode
     if option.scaling == "per-request":
         if mode is Mode.batch:
-            return None
-        return [_functions(one) for one in chosen_functions(option, volumes, region, book)]
+            return Many([], range(len(volumes)))
+        chosen, alone = chosen_functions(option, volumes, region, book)
+        return Many([_functions(one) for one in chosen], alone)
     if option.scaling != "job" and mode is Mode.realtime:
-        return list(_fleets(option, volumes, region, book))
+        return Many(list(_fleets(option, volumes, region, book)))
     found = [size(option, work, region, book) for work in volumes.works]
     plans = [one if isinstance(one, Sized) else one.sized() for one in found]
-    return list(_put_together(plans))
+    return Many(list(_put_together(plans)))
 
 
 def _fleets(option: Option, volumes: Volumes, region: str, book: PriceBook) -> Iterator[ManySized]:
@@ -180,7 +187,7 @@ _FIGURES = tuple(
     for f in fields(ManySized)
     if f.name in Sized.__dataclass_fields__
     and f.name not in ("strategy", "arch", "memory_mb", "usd_per_hour", "machine", "bought",
-                       "price_source", "price_as_of", "p95_ms", "finish_h")
+                       "price_source", "price_as_of", "p95_ms", "finish_h", "warm_up_calls")
 )  # fmt: skip
 
 

@@ -44,12 +44,15 @@ def most_spilled(rates: ArrayLike, service_s: float, spill: float) -> float:
     What really spills falls with each further instance and climbs up to the next one: a bill of it
     would fall with more traffic. Rates in requests/s; 0 where there are none.
     """
-    rate = np.asarray(rates, dtype=np.float64)
-    load = rate * service_s
-    whole = float(rate.sum())
-    if whole <= 0:
-        return 0.0
-    return min(spill, float((rate * np.minimum(spill, load / (1 + load))).sum()) / whole)
+    return float(weeks_spilled(np.asarray(rates, dtype=np.float64)[None, :], service_s, spill)[0])
+
+
+def weeks_spilled(rates: Floats, service_s: float, spill: float) -> Floats:
+    """`most_spilled` of many weeks, rates of shape (weeks, 168)."""
+    load = rates * service_s
+    whole = rates.sum(axis=1)
+    share = (rates * np.minimum(spill, load / (1 + load))).sum(axis=1) / np.where(whole, whole, 1.0)
+    return np.asarray(np.minimum(share, spill))
 
 
 @lru_cache(maxsize=4096)
@@ -68,24 +71,12 @@ def _kept_ready(week: bytes, service_s: float, spill: float) -> tuple[NDArray[np
     return planned, found_none / hours.whole if hours.whole > 0 else 0.0
 
 
-def weeks_kept_ready(
-    rates: Floats, service_s: Floats, spill: float
-) -> tuple[NDArray[np.int64], Floats]:
-    """`instances_kept_ready` of many weeks and service times at once: (instances, shape (times,
-    weeks, 168), share that finds none free, shape (times, weeks)). Rates of shape (weeks, 168),
-    equal in the same hours of every week; the last week stands for which hours are."""
-    hours = _week(rates[-1].tobytes())
-    first = np.unique(rates[-1], return_index=True)[1]
-    now, then = (np.array(column) for column in zip(*hours.pairs, strict=True))
-    distinct = rates[:, first]
-    loads = distinct * service_s[:, None, None]
-    fewest = _fewest_each(loads, spill)
-    counts = np.maximum(fewest[:, :, now], fewest[:, :, then])
-    blocked = _blocked_each(counts, loads[:, :, now])
-    found_none = np.zeros(loads.shape[:2])
-    for pair, (number, times) in enumerate(zip(now.tolist(), hours.times, strict=True)):
-        found_none = found_none + times * distinct[:, number] * blocked[:, :, pair]
-    return counts.take(hours.which, axis=2), found_none / rates.sum(axis=1)
+def weeks_kept_ready(rates: Floats, service_s: Floats, spill: float) -> NDArray[np.int64]:
+    """The instances of `instances_kept_ready` for many weeks and service times at once, shape
+    (times, weeks, 168). Rates of shape (weeks, 168)."""
+    _values, first, where = np.unique(rates[-1], return_index=True, return_inverse=True)
+    fewest = _fewest_each(rates[:, first] * service_s[:, None, None], spill).take(where, axis=2)
+    return np.maximum(fewest, np.roll(fewest, -1, axis=2))
 
 
 class _Hours(NamedTuple):
@@ -158,25 +149,4 @@ def _fewest_each(loads: Floats, spill: float) -> NDArray[np.int64]:
         if enough.any():
             found[left[enough]] = servers
             left, load, blocked = left[~enough], load[~enough], blocked[~enough]
-    return out
-
-
-def _blocked_each(servers: NDArray[np.int64], loads: Floats) -> Floats:
-    """`_blocked` of each."""
-    out = np.ones(loads.shape)
-    flat, counts, loads = out.ravel(), servers.ravel(), loads.ravel()
-    for i in np.flatnonzero(counts > RECURSION).tolist():
-        flat[i] = _blocked(int(counts[i]), float(loads[i]))
-    left = np.flatnonzero((counts > 0) & (counts <= RECURSION))
-    load, wanted, blocked = loads[left], counts[left], np.ones(left.size)
-    n = 0
-    while left.size:
-        n += 1
-        carried = load * blocked
-        blocked = carried / (n + carried)
-        there = wanted == n
-        if there.any():
-            flat[left[there]] = blocked[there]
-            rest = ~there
-            left, load, wanted, blocked = left[rest], load[rest], wanted[rest], blocked[rest]
     return out

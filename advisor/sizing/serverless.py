@@ -110,14 +110,6 @@ def cold_weeks(
     return cold, starts.take(where, axis=1).mean(axis=1)
 
 
-def mixture_misses(
-    cold_share: Floats, target: Floats, init: Floats, service: ServiceTime
-) -> Floats:
-    """P(T > target), arrays of one shape; target and start in mean service times."""
-    warm, cold = service.tail(target), service.tail(target - init)
-    return np.asarray((1 - cold_share) * warm + cold_share * np.where(target <= init, 1.0, cold))
-
-
 @lru_cache(maxsize=4096)
 def mixture_percentile_ms(
     percentile: float, cold_share: float, service_ms: float, init_ms: float, cv: float
