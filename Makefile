@@ -57,4 +57,4 @@ screenshots: $(VENV)/.dev examples/breast_cancer.joblib
 	$(BIN)/python tools/screenshots.py
 
 clean:
-	rm -rf $(VENV) .venv-emulator .venv-scanner .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .base-image .venv-emulator .venv-scanner .mypy_cache .ruff_cache .pytest_cache .hypothesis

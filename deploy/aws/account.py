@@ -106,7 +106,7 @@ def adopted(name: str, aws: Aws) -> Plan:
         model_path="",
         model_format="unknown",
         model_digest="",
-        bundle_hash=stack.image_tag.removeprefix("bundle-"),
+        bundle_hash=stack.image_tag.removeprefix("bundle-").partition("-")[0],
         account=aws.account,
         region=aws.region,
         monthly_usd=_monthly(stack, None),

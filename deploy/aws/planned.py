@@ -19,6 +19,11 @@ PROVEN_BY: Proof = "emulator"
 PROVEN_ON = "2026-11-22"
 
 
+def tag_of(plan: Plan) -> str:
+    """The tag of a plan's image; a plan made up of what a stack tells knows no processor."""
+    return image_tag(plan.bundle_hash, plan.parameters.get("architecture", "x86_64"))
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What was found and made for a plan. A change set is None where there is nothing to change,
@@ -46,7 +51,7 @@ def planned(target: str, request: PlanRequest, wanted: Wanted, made: Prepared) -
     changes = _changes(wanted, made)
     minutes = 0.0 if made.unchanged else wanted.template.expected_minutes
     grants = wanted.template.grants()
-    resources = [] if made.unchanged else _image(made)
+    resources = [] if made.unchanged else _image(made, wanted)
     if made.bootstrap is not None:
         bootstrap = load("bootstrap.yaml")
         minutes += bootstrap.expected_minutes
@@ -122,8 +127,9 @@ def _writes(made: Prepared) -> list[str]:
     ]
 
 
-def _image(made: Prepared) -> list[PlannedResource]:
-    engine, tag = engine_of(made.builder), image_tag(made.bundle_hash)
+def _image(made: Prepared, wanted: Wanted) -> list[PlannedResource]:
+    engine = engine_of(made.builder)
+    tag = image_tag(made.bundle_hash, wanted.architecture)
     return [
         PlannedResource(
             action="create",

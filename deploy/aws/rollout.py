@@ -15,12 +15,13 @@ from deploy.aws.builders import CODEBUILD, engine_of
 from deploy.aws.expiry import Schedules
 from deploy.aws.images import Architecture, Images
 from deploy.aws.local_images import build_here
+from deploy.aws.planned import tag_of
 from deploy.aws.session import Aws
 from deploy.aws.stack_models import ChangeSet, Stack
 from deploy.aws.stacks import Stacks
 from deploy.aws.templates import load
 from deploy.aws.wanted import in_account, stack_name
-from deploy.bundle.pack import Bundle, archive, image_tag, pack
+from deploy.bundle.pack import Bundle, archive, pack
 from deploy.files import sha256_of
 from deploy.target import Emit, Event, Plan
 
@@ -124,7 +125,7 @@ class Rollout:
 
     def _image(self, bootstrap: Bootstrap) -> str:
         images = Images(self._aws, bootstrap)
-        tag = image_tag(self._plan.bundle_hash)
+        tag = tag_of(self._plan)
         # Also one that was there: a run that was killed may have built it.
         self._undo.append((f"the image {tag}", lambda: self._remove_image(images, tag)))
         digest = images.digest(tag)
@@ -223,7 +224,7 @@ class Rollout:
             load(parameters["template_name"]).extended(parameters.get("additions", {})).text,
             in_account(
                 parameters["stack"],
-                image_tag(self._plan.bundle_hash),
+                tag_of(self._plan),
                 bootstrap,
                 self._aws,
                 self._family.boundary(bootstrap),

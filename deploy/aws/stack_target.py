@@ -25,7 +25,7 @@ from deploy.aws.expiry import Schedules
 from deploy.aws.findings import prices as age_of_prices
 from deploy.aws.images import Images
 from deploy.aws.leftovers import LISTED_BY_NAME, left_behind
-from deploy.aws.planned import PROVEN_BY, PROVEN_ON, Prepared, planned
+from deploy.aws.planned import PROVEN_BY, PROVEN_ON, Prepared, planned, tag_of
 from deploy.aws.rollout import Rollout
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.stack_models import Stack
@@ -159,10 +159,11 @@ class StackTarget(Target):
         ready = there is not None and self.service_role(there) != ""
         if there is not None and ready:
             boundary = self.boundary(there)
+            tag = image_tag(packed.hash, wanted.architecture)
             own_set = stacks.prepare(
                 stack_name(request.name),
                 wanted.text,
-                in_account(wanted.parameters, image_tag(packed.hash), there, aws, boundary),
+                in_account(wanted.parameters, tag, there, aws, boundary),
                 wanted.tags,
                 change_set_name=name,
                 role_arn=self.service_role(there),
@@ -237,7 +238,7 @@ class StackTarget(Target):
         boot = BootstrapStack(stacks)
         there = boot.found()
         kept: list[str] = []
-        tags = {image_tag(plan.bundle_hash), *(stack.image_tags if stack else ())}
+        tags = {tag_of(plan), *(stack.image_tags if stack else ())}
         removed += self._without_images(tags, boot, aws, kept)
         if there is not None and Schedules(aws, there).remove(plan.name):
             removed.append(f"AWS::Scheduler::Schedule {name}")
@@ -272,7 +273,9 @@ class StackTarget(Target):
         wanted = self.wanted(request, bundle_hash, stacks.aws.settings)
         if "FormerImageTag" in wanted.template.content["Parameters"]:
             stack = stacks.find(stack_name(request.name))
-            wanted.parameters["FormerImageTag"] = _former(stack, image_tag(bundle_hash))
+            wanted.parameters["FormerImageTag"] = _former(
+                stack, image_tag(bundle_hash, wanted.architecture)
+            )
         return wanted
 
     def _aws(self, region: str) -> Aws:

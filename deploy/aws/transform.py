@@ -138,15 +138,17 @@ def transform(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> 
             "Nightly": nightly,
         }
     )
+    built_for = architecture(request)
+    released = bundle_hash if built_for == "x86_64" else f"{bundle_hash}-{built_for}"
     parameters["ReleaseName"] = release_name(
-        request.name, bundle_hash, parameters, template, RELEASE, ("Model",)
+        request.name, released, parameters, template, RELEASE, ("Model",)
     )
     shared = f", in {count} files or more, because machines share files out" if count > 1 else ""
     return Wanted(
         template,
         parameters,
         stack_tags(request),
-        architecture(request),
+        built_for,
         public=("nothing: jobs read and write files, and nobody reaches them",),
         callers_need="Whoever starts jobs needs sagemaker:CreateTransformJob and AddTags on "
         f"transform-job/{stack_name(request.name)}-*, and to write below work/{request.name}/in/ "

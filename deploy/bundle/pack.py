@@ -105,9 +105,10 @@ def archive(bundle: Bundle) -> Path:
     return path
 
 
-def image_tag(bundle_hash: str) -> str:
-    """An image tag that names exactly this bundle."""
-    return f"bundle-{bundle_hash[:24]}"
+def image_tag(bundle_hash: str, architecture: str = "x86_64") -> str:
+    """An image tag that names exactly this bundle, built for that processor."""
+    tag = f"bundle-{bundle_hash[:24]}"
+    return tag if architecture == "x86_64" else f"{tag}-{architecture}"
 
 
 def _requirements(artifact: Artifact, variant: Variant) -> list[str]:

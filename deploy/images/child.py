@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+import psutil
+
 from advisor.errors import DeployError
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f]")
@@ -22,6 +24,7 @@ TOLD_LINE_CHARACTERS = 300
 TOLD_LINES_ON_FAILURE = 5
 LONGEST_READ = 1 << 16
 SILENCE_S = 5.0  # after this long without a line the caller is asked whether to go on
+TIDY_GRACE_S = 5.0
 TERM_GRACE_S = 10.0
 KILL_GRACE_S = 5.0
 
@@ -94,12 +97,30 @@ def clean(line: str) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the command politely, then for good, and whatever it started with it."""
+    """End the command politely, then for good, and whatever it started with it.
+
+    First what it started: an engine whose build step died tidies up after itself, and one that is
+    ended itself leaves its working container.
+    """
+    started = _started_by(process.pid)
+    for one in started:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
+            one.terminate()
+    if started:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # then it is asked as well
+            process.wait(timeout=TIDY_GRACE_S)
     for what, grace_s in ((signal.SIGTERM, TERM_GRACE_S), (signal.SIGKILL, KILL_GRACE_S)):
         with contextlib.suppress(ProcessLookupError):  # the whole group has ended
             os.killpg(process.pid, what)
         with contextlib.suppress(subprocess.TimeoutExpired):  # then the next, harder signal
             process.wait(timeout=grace_s)
+
+
+def _started_by(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _followed(

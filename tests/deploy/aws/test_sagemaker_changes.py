@@ -368,6 +368,19 @@ def test_a_private_network_needs_a_vpc_and_an_arm_machine_an_arm_image(
     (build,) = state["builds"]
     assert build["environment"]["type"] == "ARM_CONTAINER"
     assert "aarch64" in build["environment"]["image"]
+    # The same bundle on the other processor is another image, and both have a tag of their own.
+    other = target.plan(asked(onnx_model, "other"))
+    target.apply(other, Log())
+    state = emulator.state()
+    assert [b["environment"]["type"] for b in state["builds"]][1:] == ["LINUX_CONTAINER"]
+    (tags,) = state["repositories"].values()
+    assert sorted(tags) == [
+        f"bundle-{other.bundle_hash[:24]}",
+        f"bundle-{other.bundle_hash[:24]}-arm64",
+    ]
+    target.destroy(other, Log())
+    (tags,) = emulator.state()["repositories"].values()
+    assert tags == [f"bundle-{other.bundle_hash[:24]}-arm64"]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 
 from advisor.errors import ArtifactError
 from deploy.artifact import Artifact
-from deploy.bundle.pack import Bundle, archive, pack
+from deploy.bundle.pack import Bundle, archive, image_tag, pack
 from deploy.bundle.requirements import pinned
 
 
@@ -25,6 +25,7 @@ def test_the_same_artifact_gives_the_same_hash_and_zip(
     first = bundles["onnx"]
     assert again.hash == first.hash
     assert again.image_tag == first.image_tag == f"bundle-{first.hash[:24]}"
+    assert image_tag(first.hash, "arm64") == f"{first.image_tag}-arm64"
     for path in (tmp_path / "onnx").rglob("*"):
         os.utime(path, (1, 1))  # times do not count
     one, two = archive(first), archive(again)

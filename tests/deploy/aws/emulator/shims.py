@@ -25,6 +25,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 SINGLE = "application/vnd.docker.distribution.manifest.v2+json"
+ABOUT = {
+    "info": '{"OSType": "linux", "Architecture": "x86_64", "ServerVersion": "28.0.0"}',
+    "buildx": "Platforms: linux/amd64, linux/arm64",
+    "context": "unix:///var/run/docker.sock",
+}
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
@@ -32,8 +37,14 @@ def main(arguments: list[str]) -> int:
     program, *rest = arguments
     if program == "aws":
         return login_password(rest)
+    if rest[0] == "--config":  # where the sign-in is kept
+        _, os.environ["SIGN_IN"], *rest = rest
     verb, *rest = rest
-    return {"login": login, "build": build, "push": push, "inspect": inspect}[verb](rest)
+    if verb in ("info", "buildx", "context"):
+        print(ABOUT[verb])
+        return 0
+    verbs = {"login": login, "build": build, "push": push, "inspect": inspect, "image": image}
+    return verbs[verb](rest)
 
 
 def login_password(rest: list[str]) -> int:
@@ -58,7 +69,7 @@ def login(rest: list[str]) -> int:
         return _fail("Error: Password required")
     if ".dkr.ecr." not in given.registry or "/" in given.registry:
         return _fail(f"Error: {given.registry} is not a registry")
-    _store().joinpath("login").write_text(given.registry)
+    _signed_in().write_text(given.registry)
     print("Login Succeeded")
     return 0
 
@@ -66,6 +77,8 @@ def login(rest: list[str]) -> int:
 def build(rest: list[str]) -> int:
     parser = argparse.ArgumentParser("docker build")
     parser.add_argument("--output", default="")
+    parser.add_argument("--pull", action="store_true")
+    parser.add_argument("--platform", default="linux/amd64")
     parser.add_argument("--tag", required=True)
     parser.add_argument("context")
     given = parser.parse_args(rest)
@@ -74,7 +87,7 @@ def build(rest: list[str]) -> int:
         return _fail("ERROR: failed to read dockerfile: open Dockerfile: no such file or directory")
     print(f"#1 transferring context: {sum(1 for p in context.rglob('*') if p.is_file())} files")
     digest = bundle_hash(context)
-    if given.tag.rpartition(":")[2] != f"bundle-{digest[:24]}":
+    if given.tag.rpartition(":")[2].removesuffix("-arm64") != f"bundle-{digest[:24]}":
         return _fail(f"ERROR: {given.tag} does not name the bundle {digest[:24]} of this context")
     target = _store() / digest
     if not target.exists():
@@ -90,17 +103,14 @@ def push(rest: list[str]) -> int:
     (reference,) = rest
     repository, _, tag = reference.rpartition(":")
     registry, _, name = repository.partition("/")
-    if (
-        not _store().joinpath("login").exists()
-        or _store().joinpath("login").read_text() != registry
-    ):
+    if not _signed_in().exists() or _signed_in().read_text() != registry:
         return _fail("denied: no basic auth credentials")
     if reference not in _tags():
         return _fail(f"An image does not exist locally with the tag: {repository}")
     config, media_type = _tags()[reference]
-    manifest = json.dumps(
-        {"schemaVersion": 2, "mediaType": media_type, "config": {"digest": config, "size": 1}}
-    )
+    # The tag's length as size: an image for another processor is another image.
+    config_of = {"digest": config, "size": len(tag)}
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": media_type, "config": config_of})
     region = registry.split(".")[3]
     given = {
         "repositoryName": name,
@@ -127,6 +137,16 @@ def inspect(rest: list[str]) -> int:
     return 0
 
 
+def image(rest: list[str]) -> int:
+    verb, *rest = rest
+    if verb == "inspect":
+        print("arm64" if rest[-1].endswith("-arm64") else "amd64")
+        return 0
+    (reference,) = rest
+    _store().joinpath("removed").write_text(reference)
+    return 0
+
+
 def bundle_hash(context: Path) -> str:
     """The hash of a bundle, computed from its files as unpacked here."""
     total = hashlib.sha256()
@@ -140,6 +160,10 @@ def bundle_hash(context: Path) -> str:
 
 def _store() -> Path:
     return Path(os.environ["EMULATOR_IMAGES"])
+
+
+def _signed_in() -> Path:
+    return Path(os.environ.get("SIGN_IN", _store()), "login")
 
 
 def _tags(add: dict[str, list[str]] | None = None) -> dict[str, list[str]]:
@@ -163,7 +187,9 @@ def _ecr(region: str, operation: str, given: dict[str, Any]) -> dict[str, Any]:
         },
     )
     keys = (os.environ[f"AWS_{part}"] for part in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
-    SigV4Auth(Credentials(*keys, os.environ["AWS_SESSION_TOKEN"]), "ecr", region).add_auth(request)
+    SigV4Auth(Credentials(*keys, os.environ.get("AWS_SESSION_TOKEN")), "ecr", region).add_auth(
+        request
+    )
     prepared = request.prepare()
     sent = urllib.request.Request(
         prepared.url, data=prepared.body, headers=dict(prepared.headers), method="POST"
