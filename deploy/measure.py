@@ -272,10 +272,18 @@ def _image_mb(artifact: Artifact, bundle: Bundle, notes: list[str]) -> float:
         files = importlib.metadata.distribution(name).files
         if files is None:
             silent.append(name)
-        total += sum(f.size or 0 for f in files or []) / BYTES_IN_MB
+        total += sum(_bytes(file) for file in files or []) / BYTES_IN_MB
     if silent:
         notes.append(f"The image is larger: {', '.join(silent)} do not tell their size.")
     return total
+
+
+def _bytes(file: importlib.metadata.PackagePath) -> int:
+    """Bytecode is listed without a size, and the image has it too."""
+    if file.size is not None:
+        return file.size
+    path = Path(str(file.locate()))
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _batch_points(batches: list[dict[str, float]]) -> tuple[BatchPoint, ...]:

@@ -99,16 +99,16 @@ def clean(line: str) -> str:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the command politely, then for good, and whatever it started with it.
 
-    First what it started: an engine whose build step died tidies up after itself, and one that is
-    ended itself leaves its working container.
+    First what it started, or is about to: an engine whose build step died tidies up after itself,
+    and one that is ended itself leaves its working containers.
     """
-    started = _started_by(process.pid)
-    for one in started:
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
-            one.terminate()
-    if started:
-        with contextlib.suppress(subprocess.TimeoutExpired):  # then it is asked as well
-            process.wait(timeout=TIDY_GRACE_S)
+    until = time.monotonic() + TIDY_GRACE_S
+    while process.poll() is None and time.monotonic() < until:
+        for started in _started_by(process.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
+                started.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # then once more
+            process.wait(timeout=0.1)
     for what, grace_s in ((signal.SIGTERM, TERM_GRACE_S), (signal.SIGKILL, KILL_GRACE_S)):
         with contextlib.suppress(ProcessLookupError):  # the whole group has ended
             os.killpg(process.pid, what)

@@ -39,7 +39,7 @@ class Commands:
         newest = [] if base.startswith(f"FROM {LOCAL_ONLY}") else ["--pull"]
         platform = ["--platform", PLATFORMS[architecture]]
         if self.engine.name != "docker":
-            how = ["--format", "docker", "--force-rm", *platform]
+            how = ["--format", "docker", "--layers", "--force-rm", *platform]
         elif self.engine.has_buildx:
             how = ["--output", "type=docker", *platform]
         else:  # the classic builder makes Docker's format, for the machine's own processor only

@@ -112,7 +112,7 @@ def _plan(need: Requirements, ranked: Ranked, artifact: Artifact, to: str) -> Pl
         help="Off: only from inside the account's network or with the account's own credentials.",
     )
     lasts = _lasts() if there.can_expire else None
-    settings = _local_settings() if to == LOCAL else {}
+    settings = _local_settings() if to == LOCAL else _image_settings(there)
     wanted = (
         name, artifact.digest, ranked.option, to, public, lasts, need.model_dump_json(),
         str(settings), artifact.accepted,
@@ -149,6 +149,23 @@ def _local_settings() -> dict[str, Any]:
         help="Where the server listens on 127.0.0.1. Leave it empty to get a free port.",
     )  # fmt: skip
     return {} if port is None else {"port": int(port)}
+
+
+def _image_settings(there: Target) -> dict[str, Any]:
+    """Who builds the image, where that can be chosen."""
+    if not there.builders:
+        return {}
+    usual = there.builders[0]
+    chosen = st.selectbox(
+        "The image is built",
+        there.builders,
+        key="builder",
+        format_func=fmt.name,
+        width=420,
+        help="In the account nothing is needed here. An engine of this machine has to be running; "
+        "the plan says so when it is not.",
+    )
+    return {} if chosen == usual else {"builder": chosen}
 
 
 def _make(request: Callable[[], PlanRequest], to: str, wanted: tuple[object, ...]) -> None:

@@ -136,7 +136,7 @@ def test_one_image_in_dockers_format_is_built(
     LocalBuild(engine_for(name, "x86_64"), log).build(context, REFERENCE, "x86_64")
     built = next(c for c in calls(bin_folder) if c["arguments"][0] == "build")
     assert built["arguments"] == [
-        "build", "--pull", "--format", "docker", "--force-rm", "--platform", "linux/amd64",
+        "build", "--pull", "--format", "docker", "--layers", "--force-rm", "--platform", "linux/amd64",
         "--tag", REFERENCE, str(context),
     ]  # fmt: skip
     assert [e.message for e in log if e.level == "progress"] == [
