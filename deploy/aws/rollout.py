@@ -62,7 +62,7 @@ class Rollout:
             if self._plan.parameters["unchanged"]:
                 stack = self._stacks.get(stack_name(self._plan.name))
                 self._expire(bootstrap, stack)
-                digest = Images(self._aws, bootstrap).digest(image_tag(self._plan.bundle_hash))
+                digest = Images(self._aws, bootstrap).digest(tag_of(self._plan))
                 self._install(stack, digest or "")
                 self._say("stack", "Nothing differs from what runs", "done")
                 return
