@@ -39,7 +39,8 @@ def cluster_wanted(request: PlanRequest, bundle_hash: str, settings: AwsSettings
     made = _on_existing(request, given) if given.cluster else _of_its_own(request, given)
     # No resource runs the image, so that a new version would change nothing that has a preview.
     tags = made.template.content["Resources"]["Logs"]["Properties"]["Tags"]
-    image = {"Key": "mda:image", "Value": image_tag(bundle_hash) if bundle_hash else "none"}
+    tag = image_tag(bundle_hash, made.architecture) if bundle_hash else "none"
+    image = {"Key": "mda:image", "Value": tag}
     return replace(made, additions={"Logs": {"Tags": [*tags, image]}})
 
 
