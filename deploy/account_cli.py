@@ -139,7 +139,7 @@ def _standing(aws: Aws, *, drift: bool = False) -> list[Standing]:
     from deploy.aws.account import standing
 
     here = {
-        found.name: found.plan
+        found.plan.name: found.plan
         for found in runs.deployments()
         if (found.plan.account, found.plan.region) == (aws.account, aws.region)
     }

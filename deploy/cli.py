@@ -1,4 +1,4 @@
-"""The terminal: plan, discard, apply, status, predict, destroy, list, loadtest, selftest.
+"""The terminal: plan, discard, apply, move, status, predict, destroy, list, loadtest, selftest.
 
 Exit codes: 0 done; 2 the input is wrong (one line on stderr); 3 nothing fits; 1 anything else.
 """
@@ -17,7 +17,7 @@ from typing import Literal
 from advisor import terminal
 from advisor.errors import AdvisorError, DeployError, InputError
 from advisor.terminal import FAILED, OK
-from deploy import loadtest_cli, measure_cli, selftest_cli
+from deploy import loadtest_cli, measure_cli, move_cli, selftest_cli
 from deploy.asking import (
     agreed,
     decision_for,
@@ -96,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     with_format(apply)
     apply.set_defaults(run=_apply)
 
+    move_cli.add_commands(commands, _carry_out)
+
     status = commands.add_parser("status", help="what is really there")
     status.add_argument("name", metavar="NAME")
     with_format(status)
@@ -132,13 +134,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _plan(arguments: argparse.Namespace) -> int:
     from advisor.requirements import load
+    from deploy import runs
     from deploy.planning import plan_deployment
 
     plan = plan_deployment(
         arguments.target,
         arguments.model,
         load(arguments.requirements),
-        name=arguments.name,
+        name=arguments.name and runs.standing_name(arguments.name),
         public=arguments.public,
         owner=user(),
         policies=arguments.policies,
@@ -319,7 +322,7 @@ def _carry_out(begin: Callable[[], str], output: str) -> int:
         print_json(run)
     if run.error is not None:
         raise _RunFailedError(run.error, run.exit_code or FAILED)
-    if output != "json" and run.kind == "apply":
+    if output != "json" and run.kind != "destroy":
         _show_endpoint(run.name)
     return OK
 

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.target import Event, Plan, State
 
-Kind = Literal["apply", "destroy"]
+Kind = Literal["apply", "destroy", "move"]
 RunStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 ACTIVE: tuple[RunStatus, ...] = ("pending", "running")
 
-VOLATILE_IN_PLANS = {"created_at", "findings", "proven_on"}
+VOLATILE_IN_PLANS = {"created_at", "findings", "proven_on", "requirements"}
 
 
 class StoredEvent(Event):
@@ -50,7 +50,10 @@ class RunState(BaseModel):
 
 
 class Deployment(BaseModel):
-    """A deployment by name. `state` is what its runs know; ask the target for the truth now."""
+    """A deployment by name. `state` is what its runs know; ask the target for the truth now.
+
+    After a move `plan.name`, the name of what stands, is another than `name`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -51,7 +51,7 @@ def check_not_stale(plan: Plan) -> None:
 
 @DBOS.workflow(name="apply", max_recovery_attempts=RECOVERIES)
 def apply_workflow(run_id: str) -> None:
-    with _Carried(run_id) as carried:
+    with Carried(run_id) as carried:
         if carried.is_finished:
             return
         result: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def apply_workflow(run_id: str) -> None:
 
 @DBOS.workflow(name="destroy", max_recovery_attempts=RECOVERIES)
 def destroy_workflow(run_id: str) -> None:
-    with _Carried(run_id) as carried:
+    with Carried(run_id) as carried:
         if carried.is_finished:
             return
         outcome = destroy_step(run_id)
@@ -82,10 +82,12 @@ def destroy_workflow(run_id: str) -> None:
 def check_step(run_id: str) -> Outcome:
     def check(plan: Plan, emit: Emit) -> dict[str, Any]:
         check_not_stale(plan)
-        emit(_event("check", f"{Path(plan.model_path).name} is the model that was planned", "done"))
+        emit(
+            event_of("check", f"{Path(plan.model_path).name} is the model that was planned", "done")
+        )
         return {}
 
-    return _outcome(run_id, check)
+    return outcome_of(run_id, check)
 
 
 @DBOS.step()
@@ -94,12 +96,12 @@ def apply_step(run_id: str) -> Outcome:
         status = target(plan.target).apply(plan, emit)
         return {"endpoint": status.endpoint, "outputs": status.outputs, "applied": True}
 
-    return _outcome(run_id, apply)
+    return outcome_of(run_id, apply)
 
 
 @DBOS.step()
 def smoke_step(run_id: str) -> Outcome:
-    return _outcome(run_id, _smoke_test)
+    return outcome_of(run_id, _smoke_test)
 
 
 @DBOS.step()
@@ -111,7 +113,7 @@ def destroy_step(run_id: str) -> Outcome:
             raise DeployError(f"{plan.name} is not all gone, left behind: {left}; destroy it again")
         return {"removed": report.removed, "kept": report.kept}
 
-    return _outcome(run_id, destroy, cancellable=False)
+    return outcome_of(run_id, destroy, cancellable=False)
 
 
 @DBOS.step()
@@ -122,15 +124,15 @@ def close_failed_apply_step(run_id: str, outcome: Outcome, result: dict[str, Any
     """
     store = current().store
     own = store.plan(store.run(run_id).plan_digest)
-    before = store.standing_plan(own.name)
+    before = store.standing_plan(store.run(run_id).name)
     error, now = outcome["error"], own if result.get("applied") else before or own
     if outcome["cancelled"] and before is None:
-        removal = _remove(own, _emitter(run_id))
+        removal = remove(own, emitter(run_id))
         error = removal["error"] or error
         state: State = "failed" if removal["error"] else "destroyed"
     else:
-        state, result["endpoint"] = _standing(now)
-    store.append(run_id, _event("end", error or "", "error"))
+        state, result["endpoint"] = standing(now)
+    store.append(run_id, event_of("end", error or "", "error"))
     store.finish(
         run_id,
         "cancelled" if outcome["cancelled"] else "failed",
@@ -145,8 +147,8 @@ def close_failed_apply_step(run_id: str, outcome: Outcome, result: dict[str, Any
 @DBOS.step()
 def close_failed_destroy_step(run_id: str, outcome: Outcome) -> None:
     store = current().store
-    state, endpoint = _standing(store.plan(store.run(run_id).plan_digest))
-    store.append(run_id, _event("end", outcome["error"] or "", "error"))
+    state, endpoint = standing(store.plan(store.run(run_id).plan_digest))
+    store.append(run_id, event_of("end", outcome["error"] or "", "error"))
     store.finish(
         run_id,
         "failed",
@@ -157,7 +159,7 @@ def close_failed_destroy_step(run_id: str, outcome: Outcome) -> None:
     )
 
 
-class _Carried:
+class Carried:
     """This process carries the run; an error that nobody expected closes it as failed."""
 
     def __init__(self, run_id: str) -> None:
@@ -166,14 +168,14 @@ class _Carried:
         self._working = self._engine.working_on(run_id)
         self.is_finished = False
 
-    def __enter__(self) -> _Carried:
+    def __enter__(self) -> Carried:
         self._working.__enter__()
         store = self._engine.store
         before = store.mark_running(self._run_id, self._engine.executor.name)
         self.is_finished = not before.is_active
         if before.state == "running":
             said = "The process that carried this run ended; the run goes on in another one"
-            store.append(self._run_id, _event("resume", said, "warning"))
+            store.append(self._run_id, event_of("resume", said, "warning"))
         return self
 
     def __exit__(
@@ -186,7 +188,7 @@ class _Carried:
             # While stopping, everything fails that touches the closed engine: not the run's fault.
             if isinstance(error, Exception) and not self._engine.stopping.is_set():
                 said = f"an error nobody expected, {type(error).__name__}: {error}; see the log"
-                self._engine.store.append(self._run_id, _event("end", said, "error"))
+                self._engine.store.append(self._run_id, event_of("end", said, "error"))
                 self._engine.store.finish(
                     self._run_id, "failed", deployment="unknown", result={}, error=said, exit_code=1
                 )
@@ -194,10 +196,10 @@ class _Carried:
             self._working.__exit__(kind, error, trace)
 
 
-def _outcome(run_id: str, act: Action, *, cancellable: bool = True) -> Outcome:
+def outcome_of(run_id: str, act: Action, *, cancellable: bool = True) -> Outcome:
     store = current().store
     plan = store.plan(store.run(run_id).plan_digest)
-    emit = _CancellingEmitter(run_id) if cancellable else _emitter(run_id)
+    emit = _CancellingEmitter(run_id) if cancellable else emitter(run_id)
     try:
         if isinstance(emit, _CancellingEmitter):
             emit.check()
@@ -215,14 +217,14 @@ def _smoke_test(plan: Plan, emit: Emit) -> dict[str, Any]:
     sample = _sample(plan)
     if sample is None:
         said = "No prediction was tried: the model file does not tell what it takes; try your own"
-        emit(_event("predict", said, "warning"))
+        emit(event_of("predict", said, "warning"))
         return {"prediction": None}
-    emit(_event("predict", f"Asking for a prediction of {sample.note}"))
+    emit(event_of("predict", f"Asking for a prediction of {sample.note}"))
     prediction = target(plan.target).predict(plan, sample.body, sample.content_type)
     answer = json.dumps(prediction.body)
     short = answer[:TOLD_ANSWER_CHARACTERS]
     emit(
-        _event(
+        event_of(
             "predict",
             f"The endpoint answered {short}{'…' if len(answer) > len(short) else ''} in "
             f"{prediction.latency_ms:.1f} ms",
@@ -243,7 +245,7 @@ def _sample(plan: Plan) -> Sample | None:
     return Sample(body.encode(), "application/json", note)
 
 
-def _remove(plan: Plan, emit: Emit) -> Outcome:
+def remove(plan: Plan, emit: Emit) -> Outcome:
     try:
         left = target(plan.target).destroy(plan, emit).left_behind
         error = f"cancelled, but left behind: {', '.join(left)}; destroy it" if left else None
@@ -252,7 +254,7 @@ def _remove(plan: Plan, emit: Emit) -> Outcome:
     return Outcome(error=error, exit_code=1, cancelled=True, result={})
 
 
-def _standing(plan: Plan) -> tuple[State, str | None]:
+def standing(plan: Plan) -> tuple[State, str | None]:
     """What the target says is there after a failure."""
     try:
         status = target(plan.target).status(plan)
@@ -267,7 +269,7 @@ class _CancellingEmitter:
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self._store = current().store
-        self._emit = _emitter(run_id)
+        self._emit = emitter(run_id)
         self.cancelled = False
 
     def __call__(self, event: Event) -> None:
@@ -281,7 +283,7 @@ class _CancellingEmitter:
             raise RunCancelledError("the run was cancelled")
 
 
-def _emitter(run_id: str) -> Emit:
+def emitter(run_id: str) -> Emit:
     engine: Engine = current()
 
     def emit(event: Event) -> None:
@@ -292,5 +294,5 @@ def _emitter(run_id: str) -> Emit:
     return emit
 
 
-def _event(step: str, message: str, level: Level = "info") -> Event:
+def event_of(step: str, message: str, level: Level = "info") -> Event:
     return Event(step=step, message=message, level=level)

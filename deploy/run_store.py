@@ -40,15 +40,26 @@ class RunStore:
         self.url = url
         self.engine = tables.open_engine(url)
 
-    def begin(self, kind: Kind, plan: Plan, *, by: str, executor: str) -> tuple[str, bool]:
+    def begin(
+        self,
+        kind: Kind,
+        plan: Plan,
+        *,
+        by: str,
+        executor: str,
+        name: str | None = None,
+        order: str | None = None,
+    ) -> tuple[str, bool]:
         """The id of a new pending run and True, or of the active run to the same end and False.
 
-        Raises DeployError when a run to another end is active, InputError when the name is taken
-        by a deployment somewhere else.
+        `name` is the deployment's, where a move has made it another than the plan's; `order` says
+        what a move is to do (deploy.move_store.MoveOrder). Raises DeployError when a run to another
+        end is active, InputError when the name is taken by a deployment somewhere else.
         """
         digest, now, row = plan_digest(plan), _now(), tables.deployments.c
+        name = name or self.name_of(plan)
         stored = {"digest": digest, "name": plan.name, "stored_at": now}
-        planned = {"name": plan.name, "plan_digest": digest, "state": "planned"}
+        planned = {"name": name, "plan_digest": digest, "state": "planned"}
         with self.engine.begin() as connection:
             tables.insert_if_new(
                 connection, tables.plans, stored | {"document": plan.model_dump_json()}
@@ -57,16 +68,16 @@ class RunStore:
                 connection, tables.deployments, planned | {"created_at": now, "updated_at": now}
             )
             active = connection.scalar(
-                sa.select(row.active_run).where(row.name == plan.name).with_for_update()
+                sa.select(row.active_run).where(row.name == name).with_for_update()
             )
             if active is None:
                 if kind == "apply":
-                    self._check_same_place(connection, plan)
-                run_id = self._next_id(connection, kind, plan, digest)
+                    self._check_same_place(connection, plan, name)
+                run_id = self._next_id(connection, kind, plan, digest, name)
                 connection.execute(
                     sa.insert(tables.runs).values(
                         run_id=run_id,
-                        name=plan.name,
+                        name=name,
                         kind=kind,
                         state="pending",
                         plan_digest=digest,
@@ -77,20 +88,29 @@ class RunStore:
                         created_at=now,
                     )
                 )
+                if order is not None:
+                    moved = {"run_id": run_id, "document": order}
+                    connection.execute(sa.insert(tables.moves).values(moved))
+                now_is: dict[str, Any] = {
+                    "apply": {"plan_digest": digest, "state": "applying"},
+                    "destroy": {"plan_digest": digest, "state": "destroying"},
+                    "move": {},  # it serves as before, until the switch
+                }[kind]
                 connection.execute(
                     sa.update(tables.deployments)
-                    .where(row.name == plan.name)
-                    .values(
-                        active_run=run_id,
-                        last_run=run_id,
-                        plan_digest=digest,
-                        state="applying" if kind == "apply" else "destroying",
-                        updated_at=now,
-                    )
+                    .where(row.name == name)
+                    .values(active_run=run_id, last_run=run_id, updated_at=now, **now_is)
                 )
                 return run_id, True
             # Still inside: while the row is held, the active run cannot finish under our eyes.
             return self._same_end(active, kind, plan), False
+
+    def name_of(self, plan: Plan) -> str:
+        """The deployment that the plan's stands for: after a move it has another name."""
+        for found in self.deployments():
+            if found.plan.name == plan.name and found.state != "destroyed":
+                return found.name
+        return plan.name
 
     def run(self, run_id: str) -> RunState:
         """Raises DeploymentNotFoundError for an unknown id."""
@@ -212,7 +232,7 @@ class RunStore:
         """The plan applied last with success and not destroyed since, if there is one."""
         for run in self.runs(name):
             if run.state == "succeeded":
-                return self.plan(run.plan_digest) if run.kind == "apply" else None
+                return None if run.kind == "destroy" else self.plan(run.plan_digest)
         return None
 
     def _deployment(self, row: dict[str, Any]) -> Deployment:
@@ -237,24 +257,32 @@ class RunStore:
             "cancel it"
         )
 
-    def _check_same_place(self, connection: sa.Connection, plan: Plan) -> None:
+    def _check_same_place(self, connection: sa.Connection, plan: Plan, name: str) -> None:
         """A name moves to another target, account or region only once nothing is left there."""
         row = tables.deployments.c
         found = connection.execute(
             sa.select(row.state, tables.plans.c.document)
             .join(tables.plans, tables.plans.c.digest == row.plan_digest)
-            .where(row.name == plan.name)
+            .where(row.name == name)
         ).one()
         there = Plan.model_validate_json(found.document)
+        if found.state != "destroyed" and there.name != plan.name:
+            raise InputError(
+                f"{name} has moved and stands as {there.name}; plan with --name {there.name} to "
+                "change it, or choose another name"
+            )
         if found.state != "destroyed" and _place(there) != _place(plan):
             raise InputError(
-                f"{plan.name} is a deployment on {' / '.join(_place(there))}; destroy it before it "
-                f"moves to {' / '.join(_place(plan))}, or choose another name"
+                f"{name} is a deployment on {' / '.join(_place(there))}; destroy it before it "
+                f"moves to {' / '.join(_place(plan))}, move it with python -m deploy move, or choose "
+                "another name"
             )
 
-    def _next_id(self, connection: sa.Connection, kind: Kind, plan: Plan, digest: str) -> str:
+    def _next_id(
+        self, connection: sa.Connection, kind: Kind, plan: Plan, digest: str, name: str
+    ) -> str:
         ends = (plan.bundle_hash[:HASH_CHARACTERS], digest[:HASH_CHARACTERS])
-        stem = "-".join((plan.name, kind, *ends))
+        stem = "-".join((name, kind, *ends))
         before = connection.scalar(
             sa.select(sa.func.count()).where(tables.runs.c.run_id.startswith(f"{stem}-"))
         )

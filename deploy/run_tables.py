@@ -58,6 +58,12 @@ runs = sa.Table(
     sa.Column("exit_code", sa.Integer),
     sa.Column("result", sa.Text),
 )
+moves = sa.Table(
+    "deployment_move",
+    _metadata,
+    sa.Column("run_id", sa.String(160), primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),  # deploy.move_store.MoveOrder
+)
 events = sa.Table(
     "deployment_event",
     _metadata,

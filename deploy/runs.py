@@ -18,11 +18,12 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy.exc import OperationalError
 
 from advisor.errors import DeployError, DeploymentNotFoundError, InputError
-from deploy import run_engine, run_steps
+from deploy import move_steps, run_engine, run_steps
+from deploy.move_store import MoveOrder
 from deploy.registry import target
 from deploy.requests import check_name
 from deploy.run_engine import Engine
-from deploy.run_models import Deployment, Kind, RunState, StoredEvent
+from deploy.run_models import Deployment, Kind, RunState, StoredEvent, plan_digest
 from deploy.run_store import open_store
 from deploy.target import Event, Plan
 
@@ -39,8 +40,10 @@ __all__ = [
     "run",
     "runs",
     "shutdown",
+    "standing_name",
     "start_apply",
     "start_destroy",
+    "start_move",
     "wait",
 ]
 
@@ -124,7 +127,31 @@ def start_destroy(name: str, *, by: str = "") -> str:
 
     Raises DeploymentNotFoundError for an unknown name, DeployError while an apply is active.
     """
-    return _start("destroy", deployment(name).plan, by)
+    return _start("destroy", deployment(name).plan, by, name=name)
+
+
+def start_move(
+    name: str, plan: Plan, sample: bytes, *, keep_old: bool = False, by: str = ""
+) -> str:
+    """Begin to move a deployment to where `plan` puts it and return the run's id at once.
+
+    The plan is `deploy.moving.plan_move`'s. `sample` is the request that both have to answer alike
+    before the name is switched; then the old one is removed, or with `keep_old` gets a name of its
+    own. Whatever fails before takes the new one back. Raises InputError, DeployError.
+    """
+    old = deployment(name).plan
+    check_name(plan.name)
+    run_steps.check_not_stale(plan)
+    order = MoveOrder(old_digest=plan_digest(old), keep_old=keep_old, sample=sample.decode())
+    return _start("move", plan, by, name=name, order=order)
+
+
+def standing_name(name: str) -> str:
+    """What stands under the deployment's name: after a move it has another name where it is."""
+    for found in deployments():
+        if found.name == name:
+            return found.plan.name
+    return name
 
 
 def cancel(run_id: str) -> None:
@@ -200,18 +227,31 @@ def wait(run_id: str, limit_s: float) -> RunState:
     return found
 
 
-def _start(kind: Kind, plan: Plan, by: str) -> str:
+def _start(
+    kind: Kind, plan: Plan, by: str, *, name: str | None = None, order: MoveOrder | None = None
+) -> str:
     launch()
     engine = run_engine.current()
     _inherit(engine)
-    run_id, is_new = engine.store.begin(kind, plan, by=by, executor=engine.executor.name)
+    run_id, is_new = engine.store.begin(
+        kind,
+        plan,
+        by=by,
+        executor=engine.executor.name,
+        name=name,
+        order=order.model_dump_json() if order else None,
+    )
     if is_new:
         _begin_workflow(run_id, kind)
     return run_id
 
 
 def _begin_workflow(run_id: str, kind: Kind) -> None:
-    workflow = run_steps.apply_workflow if kind == "apply" else run_steps.destroy_workflow
+    workflow = {
+        "apply": run_steps.apply_workflow,
+        "destroy": run_steps.destroy_workflow,
+        "move": move_steps.move_workflow,
+    }[kind]
     with SetWorkflowID(run_id):
         DBOS.start_workflow(workflow, run_id)
 

@@ -89,6 +89,7 @@ class Plan(BaseModel):
     proven_on: str  # date of the last proof, or "never"
     expires_at: datetime | None = None  # when the platform takes it down by itself
     accepted: Acceptance | None = None  # a person's decision to load code of their own
+    requirements: dict[str, Any] | None = None  # the answers that it was sized for
     parameters: dict[str, Any] = Field(default_factory=dict)  # target's own, JSON-serialisable
     findings: list[Finding] = Field(default_factory=list)
 

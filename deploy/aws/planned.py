@@ -78,6 +78,7 @@ def planned(target: str, request: PlanRequest, wanted: Wanted, made: Prepared) -
         proven_by=PROVEN_BY,
         proven_on=PROVEN_ON,
         expires_at=made.expires_at,
+        requirements=request.need.model_dump(mode="json"),
         parameters=_parameters(request, wanted, made, changes),
         findings=made.findings,
     )

@@ -111,6 +111,7 @@ class LocalTarget(Target):
             expected_minutes=round((need.model.load_time_s + 10) / 60, 2),
             proven_by=self.proven_by,
             proven_on=self.proven_on,
+            requirements=need.model_dump(mode="json"),
             parameters=Parameters(
                 port=port,
                 ready_limit_s=max(LEAST_READY_LIMIT_S, 4 * need.model.load_time_s + 30),
