@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from advisor.errors import AdvisorError, DeployError, InputError
+from advisor.errors import AdvisorError, DeployError
 from advisor.terminal import FAILED, OK
 from deploy.asking import agreed, print_json, print_table, show
 from deploy.expiry import left
+from deploy.in_account import in_region, standing_in
 from deploy.target import DestroyReport, Plan
 
 if TYPE_CHECKING:  # the cloud SDK is read when an account is asked for
@@ -18,15 +19,15 @@ if TYPE_CHECKING:  # the cloud SDK is read when an account is asked for
 
 COLUMNS = (
     "NAME", "TARGET", "STATE", "OWNER", "HOURS UP", "EXPIRY", "USD SO FAR", "USD A MONTH",
-    "REQUESTS 1H", "ERRORS 1H", "KEPT HERE",
+    "REQUESTS 1H", "ERRORS 1H", "P95 MS 1H", "KEPT HERE",
 )  # fmt: skip
 UNKNOWN = "-"
 
 
 def list_account(region: str | None, output: str, *, drift: bool) -> int:
     """`list --account`: every deployment in the account and region, whoever made it."""
-    aws = _aws(region)
-    found = _standing(aws, drift=drift)
+    aws = in_region(region)
+    found = standing_in(aws, drift=drift)
     if output == "json":
         print_json(found)
     elif not found:
@@ -46,7 +47,7 @@ def destroy_unrecorded(name: str, region: str, *, yes: bool, output: str) -> int
     """`destroy NAME --region R` of a deployment of which nothing is kept here."""
     from deploy.aws.account import adopted
 
-    plan = adopted(name, _aws(region))
+    plan = adopted(name, in_region(region))
     what = (
         f"Deployment  {name} (target {plan.target}), not made from here\n"
         f"Account     {plan.account}\nRegion      {plan.region}\n"
@@ -71,8 +72,8 @@ def destroy_all(region: str | None, *, yes: bool, destroy_recorded: Callable[[st
     from deploy import runs
 
     recorded = {found.name: found.plan for found in runs.deployments()}
-    aws = _aws(region) if region else None
-    others = [s for s in _standing(aws) if not s.recorded_here] if aws else []
+    aws = in_region(region) if region else None
+    others = [s for s in standing_in(aws) if not s.recorded_here] if aws else []
     if not recorded and not others:
         print("There is nothing to destroy.")
     lines = [f"{p.name}  {p.option}, {p.account}, {p.region}" for p in recorded.values()]
@@ -134,26 +135,6 @@ def _prove(aws: Aws, recorded: dict[str, Plan], others: list[Standing]) -> list[
     return []
 
 
-def _standing(aws: Aws, *, drift: bool = False) -> list[Standing]:
-    from deploy import runs
-    from deploy.aws.account import standing
-
-    here = {
-        found.plan.name: found.plan
-        for found in runs.deployments()
-        if (found.plan.account, found.plan.region) == (aws.account, aws.region)
-    }
-    return standing(aws, here, drift=drift)
-
-
-def _aws(region: str | None) -> Aws:
-    from deploy.aws.session import Aws
-
-    if not region:
-        raise InputError("an account is asked region by region; say which, as --region us-east-1")
-    return Aws(region)
-
-
 def _row(one: Standing) -> tuple[str, ...]:
     return (
         one.name,
@@ -166,6 +147,7 @@ def _row(one: Standing) -> tuple[str, ...]:
         _number(one.monthly_usd, ",.2f"),
         _number(one.requests_last_hour, ",.0f"),
         _number(one.errors_last_hour, ",.0f"),
+        _number(one.p95_ms_last_hour, ",.1f"),
         "yes" if one.recorded_here else "no",
     )
 

@@ -43,6 +43,7 @@ __all__ = [
     "standing_name",
     "start_apply",
     "start_destroy",
+    "start_destroy_of",
     "start_move",
     "wait",
 ]
@@ -128,6 +129,15 @@ def start_destroy(name: str, *, by: str = "") -> str:
     Raises DeploymentNotFoundError for an unknown name, DeployError while an apply is active.
     """
     return _start("destroy", deployment(name).plan, by, name=name)
+
+
+def start_destroy_of(plan: Plan, *, by: str = "") -> str:
+    """Begin to destroy what a plan names, also where nothing of it is kept here (an adopted plan).
+
+    Raises DeployError while something else is being done to it.
+    """
+    check_name(plan.name)
+    return _start("destroy", plan, by)
 
 
 def start_move(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,6 +55,7 @@ class Standing(BaseModel):
     so_far_usd: float | None  # by that estimate and the hours, not by the account's bill
     requests_last_hour: float | None
     errors_last_hour: float | None
+    p95_ms_last_hour: float | None  # as the service measures it; None without a request
     recorded_here: bool
     drift: list[str] | None  # None where nobody asked, or where the stack does not rest
 
@@ -149,7 +151,7 @@ def _standing(
     hours = max((now - created) / HOUR, 0.0)
     monthly = _monthly(stack, plan)
     rests = state_of(stack) == "running" and not stack.is_busy
-    asked, failed = _last_hour(stack, held, stacks.aws, now)
+    asked, failed, p95_ms = _last_hour(stack, held, stacks.aws, now)
     return Standing(
         name=name,
         region=stacks.aws.region,
@@ -164,6 +166,7 @@ def _standing(
         so_far_usd=None if monthly is None else round(monthly * hours / HOURS_IN_MONTH, 4),
         requests_last_hour=asked,
         errors_last_hour=failed,
+        p95_ms_last_hour=p95_ms,
         recorded_here=plan is not None,
         drift=drifted(stack, stacks.aws) if drift and rests else None,
     )
@@ -183,46 +186,68 @@ def _monthly(stack: Stack, plan: Plan | None) -> float | None:
 
 def _last_hour(
     stack: Stack, held: list[str], aws: Aws, now: datetime
-) -> tuple[float | None, float | None]:
-    """Requests and server errors of the last hour; None where the kind has no such metric."""
+) -> tuple[float | None, float | None, float | None]:
+    """Requests, server errors and the 95th percentile in ms of the last hour; None where the kind
+    has no such metric, the percentile also where nothing was asked."""
     metrics = _metrics(stack.name, held)
     if metrics is None:
-        return None, None
-    namespace, dimensions, names = metrics
+        return None, None, None
+    wanted = [(name, "Sum", 60) for name in (metrics.requests, metrics.errors)]
+    wanted += [(name, "p95", round(HOUR.total_seconds())) for name in metrics.latencies]
     queries = [
         {
             "Id": f"m{i}",
             "MetricStat": {
                 "Metric": {
-                    "Namespace": namespace,
+                    "Namespace": metrics.namespace,
                     "MetricName": metric,
-                    "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+                    "Dimensions": [{"Name": k, "Value": v} for k, v in metrics.dimensions.items()],
                 },
-                "Period": 60,
-                "Stat": "Sum",
+                "Period": period_s,
+                "Stat": statistic,
             },
         }
-        for i, metric in enumerate(names)
+        for i, (metric, statistic, period_s) in enumerate(wanted)
     ]
     with told(f"read the metrics of {stack.name}", DeployError):
         answer: dict[str, Any] = aws.client("cloudwatch").get_metric_data(
             MetricDataQueries=queries, StartTime=now - HOUR, EndTime=now
         )
-    sums = {result["Id"]: sum(result["Values"]) for result in answer["MetricDataResults"]}
-    return sums.get("m0", 0.0), sums.get("m1", 0.0)
+    values = {result["Id"]: result["Values"] for result in answer["MetricDataResults"]}
+    # Two latencies follow each other: the sum of their percentiles is near that of their sum.
+    latencies = [max(found) for i in range(2, len(wanted)) if (found := values.get(f"m{i}"))]
+    p95_ms = round(sum(latencies) * metrics.ms_in_unit, 3) if latencies else None
+    return sum(values.get("m0", [])), sum(values.get("m1", [])), p95_ms
 
 
-def _metrics(name: str, held: list[str]) -> tuple[str, dict[str, str], tuple[str, str]] | None:
-    """Namespace, dimensions, and the metrics of requests and errors (each service's CloudWatch
-    reference)."""
+@dataclass(frozen=True)
+class _Metrics:
+    """Names of a service's metrics; a unit of its latencies is `ms_in_unit` milliseconds."""
+
+    namespace: str
+    dimensions: dict[str, str]
+    requests: str
+    errors: str
+    latencies: tuple[str, ...]
+    ms_in_unit: float
+
+
+def _metrics(name: str, held: list[str]) -> _Metrics | None:
+    """Each service's CloudWatch reference: SageMaker's latencies are in microseconds, Lambda's
+    duration in milliseconds, the load balancer's response time in seconds."""
     types = {line.partition(" ")[0]: line.partition(" ")[2] for line in held}
     if "AWS::SageMaker::Endpoint" in types:
         variant = {"EndpointName": name, "VariantName": "AllTraffic"}
-        return "AWS/SageMaker", variant, ("Invocations", "Invocation5XXErrors")
+        both = ("ModelLatency", "OverheadLatency")
+        return _Metrics("AWS/SageMaker", variant, "Invocations", "Invocation5XXErrors", both, 0.001)
     if "AWS::Lambda::Function" in types:
         function = {"FunctionName": types["AWS::Lambda::Function"]}
-        return "AWS/Lambda", function, ("Invocations", "Errors")
+        return _Metrics("AWS/Lambda", function, "Invocations", "Errors", ("Duration",), 1.0)
     if BALANCER in types:
         balancer = {"LoadBalancer": types[BALANCER].partition(":loadbalancer/")[2]}
-        return "AWS/ApplicationELB", balancer, ("RequestCount", "HTTPCode_Target_5XX_Count")
+        response = ("TargetResponseTime",)
+        return _Metrics(
+            "AWS/ApplicationELB", balancer, "RequestCount", "HTTPCode_Target_5XX_Count", response,
+            1000.0,
+        )  # fmt: skip
     return None

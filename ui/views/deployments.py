@@ -10,7 +10,7 @@ from deploy import runs
 from deploy.run_models import Deployment
 from ui import catalog, nav
 from ui import format as fmt
-from ui.components import run_page
+from ui.components import in_account, run_page
 from ui.components.launch import LOCAL
 
 _COLORS: dict[str, Literal["green", "blue", "red", "gray"]] = {
@@ -39,6 +39,7 @@ def show() -> None:
         with st.expander(f"{len(gone)} destroyed"):
             for deployment in gone:
                 _line(deployment)
+    in_account.show(run_page.NEXT_RUN)
 
 
 def _nothing_yet() -> None:

@@ -34,7 +34,19 @@ def test_somebody_elses_deployment_is_seen_and_taken_down(
                 ],
                 "Timestamp": datetime.now(UTC),
                 "Value": 7,
-            }
+            },
+            *(
+                {
+                    "MetricName": metric,
+                    "Dimensions": [
+                        {"Name": "EndpointName", "Value": "mda-fraud"},
+                        {"Name": "VariantName", "Value": "AllTraffic"},
+                    ],
+                    "Timestamp": datetime.now(UTC),
+                    "Value": microseconds,
+                }
+                for metric, microseconds in (("ModelLatency", 30_000), ("OverheadLatency", 5_000))
+            ),
         ],
     )
     client("logs").put_retention_policy(
@@ -47,6 +59,7 @@ def test_somebody_elses_deployment_is_seen_and_taken_down(
     assert (seen["owner"], seen["recorded_here"], seen["expires_at"]) == ("ada", False, None)
     assert (seen["requests_last_hour"], seen["errors_last_hour"]) == (7, 0)
     assert 0 <= seen["hours_up"] < 1
+    assert seen["p95_ms_last_hour"] == 35
     [changed] = seen["drift"]
     assert changed == "AWS::Logs::LogGroup /aws/sagemaker/Endpoints/mda-fraud (modified)"
     assert main(account) == 0
