@@ -14,7 +14,8 @@ from typing import Any
 from advisor.catalog.loader import load_options
 from advisor.errors import DeployError, InputError
 from advisor.requirements import Requirements
-from deploy.artifact import inspect
+from deploy.acceptance import decision_of
+from deploy.artifact import look_again
 from deploy.files import sha256_of
 from deploy.planning import plan_deployment
 from deploy.registry import target
@@ -79,7 +80,7 @@ def plan_move(
         )
     new = plan_deployment(
         option_id, model, need, name=beside(old.name, in_use), public=public,
-        owner=owner, policies=policies, settings=settings, warn=warn,
+        owner=owner, policies=policies, settings=settings, decision=decision_of(old.accepted), warn=warn,
     )  # fmt: skip
     if (new.target, new.variant, new.region, new.parameters) == (
         old.target, old.variant, old.region, old.parameters,
@@ -105,7 +106,7 @@ def sample_of(plan: Plan, given: bytes | None = None) -> bytes:
     """
     if given is not None:
         return given
-    sample = sample_request(inspect(Path(plan.model_path)).signature)
+    sample = sample_request(look_again(plan.model_path, plan.accepted).signature)
     if sample is None:
         raise InputError(
             f"{Path(plan.model_path).name} does not tell what it takes, so the answers of both could "

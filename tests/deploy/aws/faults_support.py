@@ -26,7 +26,7 @@ from emulator.client import Emulator
 
 import deploy
 from advisor.errors import AdvisorError
-from deploy.artifact import inspect
+from deploy.artifact import look_again
 from deploy.aws import rollout
 from deploy.aws.session import AwsSettings
 from deploy.aws.stack_target import StackTarget
@@ -241,14 +241,14 @@ def said_of(work: Callable[[], object]) -> AdvisorError | None:
 
 def looked_at_once(patch: pytest.MonkeyPatch) -> None:
     """The confined look at the model takes seconds and talks to nobody: once is enough here."""
-    kept: dict[Path, Any] = {}
+    kept: dict[str, Any] = {}
 
-    def look(path: Path) -> Any:
+    def look(path: str, accepted: Any) -> Any:
         if path not in kept:
-            kept[path] = inspect(path)
+            kept[path] = look_again(path, accepted)
         return kept[path]
 
-    patch.setattr(rollout, "inspect", look)
+    patch.setattr(rollout, "look_again", look)
 
 
 def _callers() -> tuple[str, ...]:
