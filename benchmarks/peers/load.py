@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.peers import wire
 from benchmarks.peers.servers import Running
 
 # wrk prints no percentiles for machines; this does, in microseconds.
@@ -64,11 +65,7 @@ def run(target: Running, connections: int, seconds: float, folder: Path, rows: i
 
 
 async def _asyncio(target: Running, connections: int, seconds: float, rows: int) -> Load:
-    body = target.server.body(rows)
-    request = (
-        f"POST {target.server.path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    sent = wire.request(target.server, rows)
     times: list[float] = []
     bad = 0
     until = time.perf_counter() + seconds
@@ -78,10 +75,7 @@ async def _asyncio(target: Running, connections: int, seconds: float, rows: int)
         reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
         while time.perf_counter() < until:
             started = time.perf_counter()
-            writer.write(request)
-            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).lower()
-            length = head.split(b"content-length:")[1].split(b"\r\n")[0]
-            await asyncio.wait_for(reader.readexactly(int(length)), 10)
+            head = await wire.exchange(reader, writer, sent, 10)
             if head.startswith(b"http/1.1 200"):
                 times.append((time.perf_counter() - started) * 1000)
             else:
@@ -90,5 +84,8 @@ async def _asyncio(target: Running, connections: int, seconds: float, rows: int)
 
     await asyncio.gather(*(one() for _ in range(connections)))
     times.sort()
-    at = lambda share: times[min(int(share * len(times)), len(times) - 1)]  # noqa: E731
+
+    def at(share: float) -> float:
+        return times[min(int(share * len(times)), len(times) - 1)]
+
     return Load(len(times) / seconds, at(0.5), at(0.99), bad)

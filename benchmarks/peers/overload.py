@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from benchmarks.peers import wire
 from benchmarks.peers.servers import Running
 
 BACK_OFF_S = 0.05  # a refused client that came back at once would measure refusals alone
@@ -24,11 +25,7 @@ class Overload:
 
 async def run(target: Running, connections: int, seconds: float) -> Overload:
     """Keep `connections` connections asking for `seconds`."""
-    body = target.server.body()
-    request = (
-        f"POST {target.server.path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    sent = wire.request(target.server)
     times: list[float] = []
     refused = told = 0
     until = time.perf_counter() + seconds
@@ -38,10 +35,7 @@ async def run(target: Running, connections: int, seconds: float) -> Overload:
         reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
         while time.perf_counter() < until:
             started = time.perf_counter()
-            writer.write(request)
-            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).lower()
-            length = head.split(b"content-length:")[1].split(b"\r\n")[0]
-            await asyncio.wait_for(reader.readexactly(int(length)), 60)
+            head = await wire.exchange(reader, writer, sent, 60)
             if head.startswith(b"http/1.1 200"):
                 times.append((time.perf_counter() - started) * 1000)
             elif head.startswith(b"http/1.1 429"):

@@ -204,10 +204,8 @@ def _mlserver(python: str, model: str, folder: Path, rows: int, env: dict[str, s
     env = {**env, "MLSERVER_HTTP_PORT": "{port}", "MLSERVER_HOST": "127.0.0.1",
            "MLSERVER_GRPC_PORT": str(_free_port()), "MLSERVER_METRICS_PORT": str(_free_port()),
            "MLSERVER_PARALLEL_WORKERS": "0", "MLSERVER_DEBUG": "false"}  # fmt: skip
-    app = [python, "-m", "mlserver", "start", str(home)]
-    if not Path(python).parent.joinpath("mlserver").exists():
-        raise RuntimeError("mlserver has no command in its environment")
-    app = [str(Path(python).parent / "mlserver"), "start", str(home)]
+    # not by its command, whose first line names the folder that the environment was made in
+    app = [python, "-c", "from mlserver.cli import main; main()", "start", str(home)]
     return Server("MLServer", app, "/v2/models/model/infer", "v2", home, env)
 
 
