@@ -11,7 +11,8 @@ from __future__ import annotations
 import abc
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,13 +185,8 @@ class StackTarget(Target):
         """
         aws = self._aws(plan.region)
         Rollout(plan, aws, Stacks(aws), emit, self).run()
-        try:
+        with rolled_out(plan):
             status = self.status(plan)
-        except DeployError as error:
-            raise DeployError(
-                f"{stack_name(plan.name)} is rolled out and stands, and how it is could not be "
-                f"read: {error}; apply again to finish, or destroy it"
-            ) from error
         if status.state != "running":
             raise DeployError(
                 f"{plan.name} does not run after all: {status.message}; it stands and may bill: "
@@ -324,6 +320,18 @@ class StackTarget(Target):
                 f"the variant {variant!r} of {self.name} is compared but not deployed from here; "
                 f"only {', '.join(self.variants)} is"
             )
+
+
+@contextmanager
+def rolled_out(plan: Plan) -> Iterator[None]:
+    """What fails from here on leaves the stack standing; the DeployError says so."""
+    try:
+        yield
+    except DeployError as error:
+        raise DeployError(
+            f"{stack_name(plan.name)} is rolled out and stands, but the end of it failed: {error}; "
+            "apply again to finish, or destroy it"
+        ) from error
 
 
 def sample_body(parameters: dict[str, Any]) -> str:

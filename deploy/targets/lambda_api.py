@@ -14,7 +14,7 @@ from deploy.aws.functions import ALIAS, ALLOWED, API, URL, function
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen, StackTarget
+from deploy.aws.stack_target import Seen, StackTarget, rolled_out
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, stack_name
 from deploy.requests import PlanRequest
@@ -50,7 +50,9 @@ class LambdaTarget(StackTarget):
     def apply(self, plan: Plan, emit: Emit) -> Status:
         """As every stack; afterwards versions older than the one before are deleted."""
         status = super().apply(plan, emit)
-        for removed in forget_older(plan.name, self._aws(plan.region)):
+        with rolled_out(plan):
+            older = forget_older(plan.name, self._aws(plan.region))
+        for removed in older:
             emit(Event(step="stack", message=f"{removed} is deleted: it is two releases old"))
         return status
 

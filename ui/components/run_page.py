@@ -14,7 +14,7 @@ from deploy.run_models import Deployment
 from deploy.target import Status
 from ui import format as fmt
 from ui import nav
-from ui.components import endpoint, load_test, progress
+from ui.components import endpoint, load_test, move, progress
 
 NEXT_RUN = "_next_run"
 
@@ -32,7 +32,7 @@ def show(run_id: str) -> None:
         st.title("Deployment", anchor=False)
         st.error(fmt.escape(str(error)), icon=":material/error:")
         return
-    verb = "Deploying" if run.kind == "apply" else "Destroying"
+    verb = {"apply": "Deploying", "destroy": "Destroying", "move": "Moving"}[run.kind]
     st.title(f"{verb if run.is_active else ''} {fmt.escape(run.name)}".strip(), anchor=False)
     followed, shown = st.columns([5, 7], gap="large")
     with followed:
@@ -43,7 +43,7 @@ def show(run_id: str) -> None:
             st.info(
                 "This page can be closed or refreshed; the run goes on.", icon=":material/info:"
             )
-            if run.kind == "apply":
+            if run.kind != "destroy":
                 endpoint.cancel(run)
             return
         if run.kind == "destroy":
@@ -67,6 +67,7 @@ def manage(deployment: Deployment) -> None:
         endpoint.snippets(status)
         endpoint.call(deployment)
         load_test.show(deployment)
+        move.show(deployment, next_run=NEXT_RUN)
     if deployment.state != "destroyed":
         endpoint.destroy(deployment, show_run=NEXT_RUN)
 

@@ -1,0 +1,111 @@
+"""Run every fault test and write the table of target, fault and outcome into docs/faults.md.
+
+python tools/fault_table.py                 all of it: hours on a small machine
+python tools/fault_table.py --options ec2   of these options only; the others' rows stay as they are
+python tools/fault_table.py --rows FILE …   no run: the rows of earlier ones (ADVISOR_FAULT_ROWS)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "faults.md"
+TESTS = ("tests/deploy/aws/test_faults.py", "tests/deploy/targets/test_local_faults.py")
+BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+FAULTS = (
+    "throttling", "access denied", "quota", "time-out", "expired credential",
+    "a resource fails to create", "killed",
+)  # fmt: skip
+SAID_CHARACTERS = 150
+NAMES = (  # what differs from run to run
+    (re.compile(r"arn:aws:[\w:/.-]+"), "…"), (re.compile(r"-[0-9a-f]{12,}\b"), "-…"),
+    (re.compile(r"\bprocess \d+"), "process …"), (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:…"),
+    (re.compile(r"/\S*/"), "…/"),
+)  # fmt: skip
+Row = dict[str, str]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--options", nargs="+", default=[], metavar="OPTION_ID")
+    parser.add_argument("--rows", nargs="+", type=Path, metavar="FILE")
+    given = parser.parse_args()
+    if given.rows:
+        code, rows = 0, [row for file in given.rows for row in _read(file)]
+    else:
+        code, rows = _run(given.options)
+    text = PAGE.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    old, tail = rest.split(END)
+    PAGE.write_text(f"{head}{BEGIN}\n{_table(rows, old)}{END}{tail}", encoding="utf-8")
+    print(f"{len(rows)} faults in {PAGE.relative_to(ROOT)}")
+    return code
+
+
+def _run(options: list[str]) -> tuple[int, list[Row]]:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "rows.jsonl")
+        file.touch()
+        chosen = ["-k", " or ".join(f"[{option}]" for option in options)] if options else []
+        command = [sys.executable, "-m", "pytest", "-q", *TESTS, *chosen]
+        environment = os.environ | {"ADVISOR_FAULT_ROWS": str(file)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+        return done.returncode, _read(file)
+
+
+def _read(file: Path) -> list[Row]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _table(rows: list[Row], old: str) -> str:
+    """A section for each target; those of targets without new rows stay."""
+    sections = {part.split("\n", 1)[0]: f"### {part}" for part in old.split("### ")[1:]}
+    by_target: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_target[row["target"]].append(row)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    for target, own in by_target.items():
+        sections[target] = f"### {target}\n\n{_section(own)}\nSeen {today}.\n\n"
+    return "\n" + "".join(sections[target] for target in sorted(sections))
+
+
+def _section(rows: list[Row]) -> str:
+    lines = ["| fault | during | at | outcome | for example, told |", "|---|---|---|---|---|"]
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row["fault"], row["verb"], row["outcome"]].append(row)
+    order = sorted(groups, key=lambda g: (FAULTS.index(g[0]) if g[0] in FAULTS else 99, g[1:]))
+    for fault, verb, outcome in order:
+        found = groups[fault, verb, outcome]
+        where = sorted({row["where"] for row in found})
+        what = where[0] if len(where) == 1 else f"{len(where)} {_kind(where[0])}"
+        said = next((row["said"] for row in found if row["said"]), "")
+        lines.append(f"| {fault} | {verb} | {what} | {outcome} | {_cell(said)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(where: str) -> str:
+    if where.startswith("AWS::") or "build" in where:
+        return "kinds of resource"
+    return "calls" if "." in where else "places"
+
+
+def _cell(text: str) -> str:
+    for pattern, instead in NAMES:
+        text = pattern.sub(instead, text)
+    text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return text if len(text) <= SAID_CHARACTERS else text[: SAID_CHARACTERS - 1] + "…"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
