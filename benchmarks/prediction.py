@@ -1,8 +1,8 @@
 """Predicted against measured response times of the real server: a table of docs/method.md.
 
-nice -n -15 python -m benchmarks.prediction --write    all of it, under five minutes
-python -m benchmarks.prediction --quick                one model, half a minute
-python -m benchmarks.prediction --batching             the server as it is deployed, batches and all
+nice -n -15 python -m benchmarks.prediction --real-time --write    all of it, 6 to 20 minutes
+python -m benchmarks.prediction --quick       one model with one worker, a minute
+python -m benchmarks.prediction --batching    the server as it is deployed, batches and all
 
 Three models behind the bundle's own server, one worker and two, at four utilisations. Each endpoint
 is calibrated with nobody waiting (`deploy/loadtest/calibrate.py`), the sizing's formula says the
@@ -52,7 +52,7 @@ WORKERS = (1, 2)
 SECONDS = 6.0
 AGAIN_S = 1.0  # of calibration before each rate
 # A test is repeated when its conditions were not those of its calibration, at most so often.
-TRIES = 4
+TRIES = 3
 MOST_STOLEN = 0.01  # of the server's processors, by the host
 MOST_DRIFT = 0.07  # of a request's processor time
 CONVOLUTIONS, CHANNELS = 14, 80
@@ -75,6 +75,9 @@ def main() -> int:
     parser.add_argument(
         REAL_TIME, action="store_true", help="before all other work, which is held up meanwhile"
     )
+    parser.add_argument(
+        "--rest", type=float, default=0, metavar="SECONDS", help="after each test, for other work"
+    )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="at each rate")
     arguments = parser.parse_args()
     # Ended from outside, it still stops the server that it started.
@@ -89,9 +92,7 @@ def main() -> int:
                 continue
             artifact = inspect(make(Path(folder)))
             for workers in WORKERS[: 1 if arguments.quick else None]:
-                for rate in measured(
-                    artifact, workers, Path(folder), arguments.seconds, arguments.batching
-                ):
+                for rate in measured(artifact, workers, Path(folder), arguments):
                     rates.append(rate)
                     lines.append(_row(name, workers, rate))
                     print(lines[-1], flush=True)
@@ -129,10 +130,10 @@ class Rate:
 
 
 def measured(
-    artifact: Artifact, workers: int, folder: Path, seconds: float, batching: bool
+    artifact: Artifact, workers: int, folder: Path, arguments: argparse.Namespace
 ) -> Iterator[Rate]:
     """Every utilisation in turn, each up to `TRIES` times until nothing disturbed it."""
-    settings = {"WORKERS": str(workers)} | ({} if batching else {"MAX_BATCH_ROWS": "1"})
+    settings = {"WORKERS": str(workers)} | ({} if arguments.batching else {"MAX_BATCH_ROWS": "1"})
     body = artifact.example_request()
     if body is None:
         raise SystemExit(f"{artifact.path.name} does not say what a row looks like")
@@ -154,7 +155,7 @@ def measured(
                     behind,
                     rates=None,
                     utilisation=[utilisation],
-                    seconds=seconds,
+                    seconds=arguments.seconds,
                     processors=cores[1:] if pinned else None,
                     again_s=AGAIN_S,
                     started=lambda sender: _as_urgent(sender, first=True),
@@ -166,6 +167,7 @@ def measured(
                     found, tried, _stolen(before, after, held),
                     _others(before, after, _ours(pid) - ours),
                 )  # fmt: skip
+                time.sleep(arguments.rest)
                 if not rate.is_disturbed:
                     break
             yield rate
@@ -273,12 +275,16 @@ def _ms(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def _fast(folder: Path) -> Path:
-    from sklearn.ensemble import GradientBoostingClassifier
+def _tabular(folder: Path) -> Path:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     rows, labels = _data()
-    model = GradientBoostingClassifier(n_estimators=100, random_state=0).fit(rows, labels)
-    return _saved(model, folder / "boosting.joblib")
+    forest = RandomForestClassifier(n_estimators=400, max_depth=10, random_state=0)
+    model = make_pipeline(SimpleImputer(), StandardScaler(), forest).fit(rows, labels)
+    return _saved(model, folder / "tabular.joblib")
 
 
 def _image(folder: Path) -> Path:
@@ -367,7 +373,7 @@ def _ours(server: int) -> float:
     return float(times.user + times.system + sum(own[:4]))
 
 
-MODELS = {"gradient boosting": _fast, "convolutions": _image, "80 MB of weights": _wide}
+MODELS = {"tabular pipeline": _tabular, "convolutions": _image, "80 MB of weights": _wide}
 
 
 if __name__ == "__main__":
