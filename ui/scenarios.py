@@ -15,7 +15,8 @@ from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
 from advisor.scenario import MAX_NAME
 from ui import format as fmt
-from ui.answers import Answers, decode, describe, encode, questions, unit
+from ui.answers import Answers, decode, encode
+from ui.questions import describe, questions, unit
 
 PREFIX = "scenario."  # of the link's parameters: scenario.1, scenario.2 …
 MOST_KEPT = 12

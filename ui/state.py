@@ -13,19 +13,9 @@ import streamlit as st
 
 from advisor.requirements import Requirements
 from advisor.rules import Policy
-from ui.answers import (
-    Answers as Answers,
-)
-from ui.answers import (
-    changed,
-    decode,
-    describe,
-    encode,
-    flatten,
-    questions,
-    same,
-    starting_answers,
-)
+from ui.answers import Answers as Answers
+from ui.answers import changed, decode, encode, flatten, same, starting_answers
+from ui.questions import describe, questions
 from ui.scenarios import PREFIX
 
 # Names that begin with an underscore are ours; all others belong to widgets.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ui.answers import Answers, Question, is_asked, questions
+from ui.answers import Answers, is_asked
+from ui.questions import Question, questions
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from streamlit.testing.v1 import AppTest
 from advisor.presets import presets
 from advisor.requirements import Requirements, dumps, parse
 from ui import advice, jobs, state
-from ui.answers import describe, encode, flatten, to_requirements
+from ui.answers import encode, flatten, to_requirements
 from ui.components import later
+from ui.questions import describe
 from ui.steps import STEPS
 from ui.workers import Job, WorkerDiedError, Workers
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ui.answers import questions, starting_answers
+from ui.answers import starting_answers
+from ui.questions import questions
 from ui.steps import STEPS, within
 
 

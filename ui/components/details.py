@@ -11,9 +11,9 @@ from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import Mode, Requirements
 from ui import charts, tables, theme
 from ui import format as fmt
-from ui.answers import describe, unit
 from ui.components import later
 from ui.components.opened import unfolded
+from ui.questions import describe, unit
 
 Names = Mapping[str, str]  # option id -> name
 

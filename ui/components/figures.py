@@ -14,8 +14,8 @@ from advisor.recommendation import Ranked
 from advisor.requirements import Requirements
 from ui import format as fmt
 from ui import state
-from ui.answers import Question, questions
 from ui.components.opened import unfolded
+from ui.questions import Question, questions
 
 _CERTAINTY = {
     "your answer": ":blue-badge[your answer]",

@@ -12,7 +12,8 @@ import streamlit as st
 from advisor.requirements import HOURS_IN_WEEK
 from ui import format as fmt
 from ui import state
-from ui.answers import Question, questions, starting_answers
+from ui.answers import starting_answers
+from ui.questions import Question, questions
 from ui.turns import TURNS
 
 Choices = Mapping[str, Callable[[], Mapping[str, str]]]  # options that are data, with labels

@@ -8,9 +8,10 @@ import streamlit as st
 
 from ui import format as fmt
 from ui import state
-from ui.answers import Question, encode, is_asked, questions, section_help
+from ui.answers import encode, is_asked
 from ui.components import later, measurement, traffic_file
 from ui.components.question import SEGMENTS_AT_MOST, Choices, ask
+from ui.questions import Question, questions, section_help
 from ui.steps import STEPS, within
 
 ALL, STEPWISE = "All at once", "Step by step"

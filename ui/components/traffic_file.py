@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
 import pyarrow as pa
@@ -77,30 +78,12 @@ def _ask() -> None:
         f"**counts hour by hour**; at most {MAX_UPLOAD_MB} MB here, any size with "
         "`python -m advisor workload FILE`."
     )
-    st.selectbox(
-        "Time zone of times without an offset",
-        _zones(),
-        key=_ZONE,
-        on_change=_begin,
-        persist_state="session",
-    )
+    _way_of_reading("Time zone of times without an offset", _zones(), _ZONE)
     left, right = st.columns(2)
-    left.selectbox(
-        "An hour without a row is",
-        list(_GAP_CHOICES),
-        format_func=lambda v: _GAP_CHOICES[v],
-        key=_GAPS,
-        on_change=_begin,
-        persist_state="session",
-    )
-    right.selectbox(
-        "Dates have the",
-        list(_ORDERS),
-        format_func=lambda v: _ORDERS[v],
-        key=_ORDER,
-        on_change=_begin,
-        persist_state="session",
-    )
+    with left:
+        _way_of_reading("An hour without a row is", _GAP_CHOICES, _GAPS)
+    with right:
+        _way_of_reading("Dates have the", _ORDERS, _ORDER)
     st.file_uploader(
         "Measured traffic (CSV)",
         type=["csv", "txt", "tsv", "log", "gz"],
@@ -108,6 +91,14 @@ def _ask() -> None:
         max_upload_size=MAX_UPLOAD_MB,
         on_change=_begin,
     )
+
+
+def _way_of_reading(label: str, names: Mapping[Any, str], key: str) -> None:
+    """A choice by its names; another one reads the file anew."""
+    st.selectbox(
+        label, list(names), format_func=names.__getitem__, key=key, on_change=_begin,
+        persist_state="session",
+    )  # fmt: skip
 
 
 def finish() -> None:
@@ -212,6 +203,7 @@ def _forget() -> None:
 
 
 @cache
-def _zones() -> list[str]:
+def _zones() -> dict[str, str]:
     # Once: the time zone files of the machine are looked through for it.
-    return ["UTC", *sorted(zone for zone in available_timezones() if "/" in zone)]
+    names = ["UTC", *sorted(zone for zone in available_timezones() if "/" in zone)]
+    return dict(zip(names, names, strict=True))

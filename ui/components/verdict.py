@@ -16,8 +16,8 @@ from advisor.recommendation import Ranked, Recommendation, Relaxation
 from advisor.requirements import Mode, Requirements
 from ui import format as fmt
 from ui import state
-from ui.answers import describe, unit
 from ui.components import figures as opened
+from ui.questions import describe, unit
 
 KIND_LABEL = {"managed": "MANAGED", "self-hosted": "SELF-HOSTED"}
 _KIND_COLOR: dict[str, Literal["blue", "green"]] = {"managed": "blue", "self-hosted": "green"}
