@@ -19,6 +19,7 @@ _DURATIONS = (
     (math.inf, 86_400, "days"),
 )
 
+_TYPED = re.compile(r"`(\w[\w ./=-]*)`")  # a command in a sentence
 _TITLED = re.compile(r"^(.+?),? (https://[^\s)]+)( .*|)$")
 
 # The last four are the wide forms that East Asian keyboards type; spreadsheets take them, too.
@@ -202,6 +203,12 @@ def escape(text: str) -> str:
             out.append("\\")
         out.append(char)
     return "".join(out)
+
+
+def sentence(text: str) -> str:
+    """As `escape`, but what stands between backticks is shown as something to type."""
+    parts = _TYPED.split(text)
+    return "".join(f"`{part}`" if i % 2 else escape(part) for i, part in enumerate(parts))
 
 
 def linked(source: str) -> str:

@@ -101,6 +101,11 @@ def test_markdown_is_escaped_dollars_above_all() -> None:
     assert fmt.escape("$1 to $2 [x](y) `z` <b>") == r"\$1 to \$2 \[x\](y) \`z\` \<b\>"
 
 
+def test_a_command_in_a_sentence_is_shown_as_one_and_nothing_else_is_markup() -> None:
+    assert fmt.sentence("run `python -m x` $1 <b>") == r"run `python -m x` \$1 \<b\>"
+    assert fmt.sentence("`<b>` ` `` **x**") == fmt.escape("`<b>` ` `` **x**")
+
+
 def test_sources_become_links() -> None:
     said = fmt.linked("AWS Guide (a@1), https://docs.aws.amazon.com/x.html (read 2026-11-22)")
     assert said == "[AWS Guide (a@1)](https://docs.aws.amazon.com/x.html) (read 2026-11-22)"

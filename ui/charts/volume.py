@@ -48,7 +48,7 @@ def volume(sweep: VolumeSweep, *, total: bool = True, dark: bool = False) -> go.
     figure.update_layout(
         height=420, margin=MARGIN | {"t": 26}, legend=LEGEND,
         xaxis={"type": "log", "title": "Requests a month", "dtick": 1},
-        yaxis={"type": "log", "tickprefix": "$", "tickformat": ",~r", "dtick": "D2"},
+        yaxis={"type": "log", "tickformat": "$,~r", "dtick": "D2"},
     )  # fmt: skip
     return figure
 

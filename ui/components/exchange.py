@@ -10,6 +10,7 @@ import streamlit as st
 
 from advisor import record
 from advisor.requirements import Requirements, dumps
+from advisor.rules import Policy
 from ui import advice, kept, state
 from ui import format as fmt
 from ui.answers import encode
@@ -98,10 +99,13 @@ def decision_record(need: Requirements) -> None:
             persist_state="session",
             help="Stands at the head of the record.",
         )
+        shown = kept.shown()
+        notes = (shown.notes if shown else "", measurement.decision())
+        labels = (shown.name if shown else "", "\n".join(n for n in notes if n), deciders)
         for label, suffix, mime, write in _FORMATS:
             st.download_button(
                 label,
-                partial(_record, write, need, deciders),
+                partial(_record, write, need, state.policies(), labels),
                 file_name=f"decision-record.{suffix}",
                 mime=mime,
                 icon=":material/download:",
@@ -110,19 +114,19 @@ def decision_record(need: Requirements) -> None:
             )
 
 
-def _record(write: Callable[..., str | bytes], need: Requirements, deciders: str) -> bytes:
-    """Written when it is asked for: it needs what would change the answer, and that takes a while."""
-    shown = kept.shown()
-    notes = "\n".join(
-        text for text in (shown.notes if shown else "", measurement.decision()) if text
-    )
-    written = write(
-        need,
-        advice.whole(need, state.policies()),
-        name=shown.name if shown else "",
-        notes=notes,
-        deciders=deciders,
-    )
+def _record(
+    write: Callable[..., str | bytes],
+    need: Requirements,
+    policies: tuple[Policy, ...],
+    labels: tuple[str, str, str],
+) -> bytes:
+    """Written when it is asked for: it needs what would change the answer, and that takes a while.
+
+    That is asked outside of the session, so all that the session holds is given: `labels` are the
+    scenario's name and notes, and the decision-makers.
+    """
+    name, notes, deciders = labels
+    written = write(need, advice.whole(need, policies), name=name, notes=notes, deciders=deciders)
     return written if isinstance(written, bytes) else written.encode()
 
 

@@ -37,7 +37,7 @@ def _card(number: int, one: Advised) -> None:
         on_change=partial(_rename, one.name, key),
     )
     st.markdown(_said(one))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="xsmall"):
         st.button(
             "Open",
             key=f"show {one.name}",

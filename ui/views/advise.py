@@ -106,7 +106,7 @@ def _behind(advised: _Advised) -> list[later.Later]:
     TURNS.give_way()
     need, answer = advised.need, advised.answer
     kinds = {ranked.kind for ranked in answer.ranking}
-    shape = (len(kinds), len(answer.warnings), bool(answer.unpriced))
+    shape = (len(kinds), bool(answer.warnings), bool(answer.unpriced))
     later.begin_shape(_BEHIND, shape)
     if answer.winner is None:
         things = _nothing_fits(advised)
@@ -121,8 +121,13 @@ def _what_stands_behind(
 ) -> list[later.Later]:
     """The two best side by side, and the tabs."""
     price_age.note(answer.prices_as_of)
-    for warning in answer.warnings:
-        st.warning(fmt.escape(warning), icon=":material/info:")
+    if answer.warnings:
+        lines = [fmt.sentence(warning) for warning in answer.warnings]
+        # One box: a row of them would cry louder than the verdict.
+        st.warning(
+            "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else lines[0],
+            icon=":material/info:",
+        )
     comparison.side_by_side(need, answer)
     TURNS.give_way()
     return _tabs(need, answer, changes)

@@ -17,6 +17,7 @@ from ui import tables
 Row = Mapping[Hashable, Any]  # of the comparison table
 
 _ALL = "Everything"
+_LONG_S = 120  # from here on seconds are hours or days to a reader
 _SIDE_BY_SIDE, _LIST = "Side by side", "With sources"
 _SEARCHED = ["name", "label", "shown", "unit", "source", "note"]
 _CONFIDENCE = {
@@ -196,8 +197,11 @@ def _cell(row: Row) -> str:
 
 
 def _value(row: Row) -> str:
-    has_unit = row["unit"] and isinstance(row["value"], (int, float, dict))
-    return f"{row['shown']} {row['unit']}" if has_unit else str(row["shown"])
+    value, unit = row["value"], row["unit"]
+    if unit == "s" and isinstance(value, (int, float)) and value >= _LONG_S:
+        return fmt.duration_s(value)
+    has_unit = unit and isinstance(value, (int, float, dict))
+    return f"{row['shown']} {unit}" if has_unit else str(row["shown"])
 
 
 show()
