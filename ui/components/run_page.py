@@ -34,7 +34,7 @@ def show(run_id: str) -> None:
         return
     verb = {"apply": "Deploying", "destroy": "Destroying", "move": "Moving"}[run.kind]
     st.title(f"{verb if run.is_active else ''} {fmt.escape(run.name)}".strip(), anchor=False)
-    followed, shown = st.columns([5, 7], gap="large")
+    followed, shown = st.columns([4, 8], gap="large")
     with followed:
         st.header("Progress", anchor=False)
         run = progress.follow(run_id)

@@ -77,6 +77,7 @@ def _facts(frame: pd.DataFrame) -> None:
         selection_mode="multi",
         format_func=lambda mark: f"{mark.capitalize()}{_CONFIDENCE[mark][0]}",
         key="fact_confidence",
+        wrap=True,
         help="How well a fact is known. Nothing chosen: all.",
     )
     view = right.segmented_control(
@@ -111,6 +112,7 @@ def _filtered(options: list[Option]) -> list[Option]:
         selection_mode="multi",
         format_func=fmt.name,
         key="clouds",
+        wrap=True,
         help="Nothing chosen: everywhere.",
     )
     return [
