@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from advisor.errors import InputError
@@ -14,12 +15,20 @@ if TYPE_CHECKING:  # the cloud SDK is read when an account is asked for
 
 
 def in_region(region: str | None) -> Aws:
-    """The account of this machine's credentials in a region. Raises InputError without one."""
+    """The account of this machine's credentials in a region. Raises InputError without one
+    and for one that does not exist."""
     from deploy.aws.session import Aws
 
     if not region:
         raise InputError("an account is asked region by region; say which, as --region us-east-1")
-    return Aws(region)
+    aws = Aws(region)
+    if region not in (known := aws.regions("cloudformation")):
+        near = get_close_matches(region, known, n=3) or ["us-east-1"]
+        raise InputError(
+            f"{region!r} is no region that this installation knows; say one such as "
+            f"{', '.join(near)}, or renew boto3 if it is a new one"
+        )
+    return aws
 
 
 def kept_here(aws: Aws) -> dict[str, Plan]:

@@ -6,6 +6,8 @@ the switch the new one serves; what of the old would not go gets a name of its o
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from dbos import DBOS
@@ -20,6 +22,7 @@ from deploy.run_steps import RECOVERIES, Outcome
 from deploy.target import Emit, Plan, State
 
 OLD = "old"
+_log = logging.getLogger(__name__)
 
 
 @DBOS.workflow(name="move", max_recovery_attempts=RECOVERIES)
@@ -30,7 +33,7 @@ def move_workflow(run_id: str) -> None:
         result: dict[str, Any] = {}
         before = (run_steps.check_step, run_steps.apply_step, run_steps.smoke_step, compare_step)
         for step in (*before, switch_step):
-            outcome = step(run_id)
+            outcome = _done(step, run_id)
             result |= outcome["result"]
             if outcome["error"] is not None:
                 close_failed_move_step(run_id, outcome)
@@ -141,6 +144,19 @@ def close_failed_move_step(run_id: str, outcome: Outcome) -> None:
         error=error,
         exit_code=outcome["exit_code"],
     )
+
+
+def _done(step: Callable[[str], Outcome], run_id: str) -> Outcome:
+    """The step's outcome; of an error that nobody expected one that takes the new one back."""
+    try:
+        return step(run_id)
+    except Exception as error:
+        # While stopping, everything fails that touches the closed engine: not the run's fault.
+        if current().stopping.is_set():
+            raise
+        _log.exception("the move %s", run_id)
+        said = f"an error nobody expected, {type(error).__name__}: {error}; see the log"
+        return Outcome(error=said, exit_code=1, cancelled=False, result={})
 
 
 def _order(run_id: str) -> tuple[MoveOrder, Plan]:

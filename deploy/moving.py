@@ -91,8 +91,8 @@ def plan_move(
 
 
 def check_movable(found: Deployment) -> None:
-    """Raises InputError for a deployment that does not serve."""
-    if found.state != "running":
+    """Raises InputError for a deployment that does not serve, also by its target's own word."""
+    if found.state != "running" and target(found.target).status(found.plan).state != "running":
         raise InputError(
             f"{found.name} is {found.state}, and only what runs can be moved; apply its plan again "
             "first, or destroy it and deploy anew"

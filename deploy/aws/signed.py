@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.exceptions import (
+    ConnectionError as SdkConnectionError,
+)
 from botocore.exceptions import HTTPClientError, NoCredentialsError
 from botocore.httpsession import URLLib3Session
 
@@ -46,7 +49,7 @@ def post(
     began = time.monotonic()
     try:
         answer = URLLib3Session(timeout=TIMEOUT_S).send(request.prepare())
-    except HTTPClientError as error:
+    except (HTTPClientError, SdkConnectionError) as error:
         raise DeployError(f"{host} could not be reached ({error}); look at its status") from None
     latency_ms = (time.monotonic() - began) * 1000
     kind = answer.headers.get("content-type", "")

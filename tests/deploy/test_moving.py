@@ -122,6 +122,21 @@ def test_another_answer_takes_the_new_one_back(
     assert moved(planned()).state == "succeeded"  # and it may be tried again
 
 
+def test_an_error_nobody_expected_leaves_the_old_one_alone(
+    old: Plan, advisor_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalTarget, "predict", lambda *_: 1 / 0)
+        run = moved(planned())
+    assert run.state == "failed"
+    assert "ZeroDivisionError" in (run.error or "")
+    assert "tiny-2 was taken away" in (run.error or "")
+    assert [(d.name, d.plan.name, d.state) for d in runs.deployments()] == [
+        ("tiny", "tiny", "running")
+    ]
+    assert len(servers(advisor_home)) == 1
+
+
 @pytest.mark.slow
 def test_an_old_one_that_will_not_go_is_named(
     old: Plan, advisor_home: Path, monkeypatch: pytest.MonkeyPatch

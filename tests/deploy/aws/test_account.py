@@ -95,6 +95,7 @@ def test_one_by_name_goes_as_wholly(
     [
         (["list", "--account"], "--region us-east-1"),
         (["list", "--region", REGION], "go with --account"),
+        (["list", "--account", "--region", "us-moon-1"], "such as us-"),
         (["destroy"], "--help"),
         (["destroy", "x", "--all"], "--help"),
         (["destroy", "Od d", "--region", REGION], "'od-d'"),
