@@ -178,6 +178,9 @@ def test_a_model_is_converted_and_the_file_offered(
     shown = "\n".join(m.value for m in app.markdown).replace("\\", "")
     assert "Both models agree on 2,000 random rows" in shown
     assert "It saves $1 a month." in shown
+    said = app.session_state[conversion._SAID]  # goes into the decision record
+    assert "was converted to ONNX here" in said
+    assert said.endswith("It saves $1 a month.")
 
 
 def test_a_conversion_that_fails_says_why(

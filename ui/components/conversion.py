@@ -17,6 +17,7 @@ from ui import format as fmt
 from ui import guard
 from ui.background import Background
 
+_SAID = "_conversion_said"
 conversions: Background[Conversion] = Background("conversions")
 
 
@@ -45,6 +46,12 @@ def show(artifact: Artifact, need: Requirements | None) -> None:
             st.error(fmt.escape(now.error), icon=":material/error:")
         elif now is not None and now.found is not None:
             _result(now.found)
+
+
+def saving() -> str:
+    """What converting the last model saves, proven and measured here, in words; empty if nothing
+    was converted. For the decision record."""
+    return str(st.session_state.get(_SAID, ""))
 
 
 def _start(artifact: Artifact, need: Requirements | None) -> None:
@@ -100,6 +107,10 @@ def _result(found: Conversion) -> None:
     st.markdown(fmt.escape(proof_sentence(found.proof)))
     if found.money is not None:
         st.markdown(f"**{fmt.escape(found.money.sentence)}**")
+        st.session_state[_SAID] = (
+            f"{found.source} (sha256 {found.source_digest[:12]}) was converted to ONNX here; "
+            f"{proof_sentence(found.proof)} {found.money.sentence}"
+        )
     if gain.one < converting().worth_it:
         st.markdown("It gains little here: the model may stay as it is.")
     path = Path(found.file)

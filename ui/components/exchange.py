@@ -14,7 +14,7 @@ from advisor.rules import Policy
 from ui import advice, kept, state
 from ui import format as fmt
 from ui.answers import encode
-from ui.components import measurement, scenario_file, scenarios
+from ui.components import conversion, measurement, scenario_file, scenarios
 from ui.components.opened import opened
 
 _UPLOAD = "requirements_file"
@@ -100,7 +100,7 @@ def decision_record(need: Requirements) -> None:
             help="Stands at the head of the record.",
         )
         shown = kept.shown()
-        notes = (shown.notes if shown else "", measurement.decision())
+        notes = (shown.notes if shown else "", measurement.decision(), conversion.saving())
         labels = (shown.name if shown else "", "\n".join(n for n in notes if n), deciders)
         for label, suffix, mime, write in _FORMATS:
             st.download_button(
