@@ -145,7 +145,11 @@ class Target(abc.ABC):
     proven_on: str
     can_be_public: bool = False  # may a plan ask that it is reachable from the internet?
     can_expire: bool = False  # may a plan ask for an hour at which it takes itself down?
-    builders: tuple[str, ...] = ()  # who may build a plan's image, the usual one first
+    builders: tuple[str, ...] = ()  # who may build a plan's image
+
+    def usual_builder(self) -> str:
+        """Who builds when a plan does not say; "" where no image is built."""
+        return self.builders[0] if self.builders else ""
 
     @abc.abstractmethod
     def preflight(self, request: Any) -> list[Finding]:

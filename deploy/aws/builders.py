@@ -23,12 +23,13 @@ def builder_of(request: PlanRequest, settings: AwsSettings) -> Builder:
 
     Raises InputError for one that there is not.
     """
-    given = request.settings.get(BUILDER) or settings.builder or CODEBUILD
-    for builder in BUILDERS:
-        if given == builder:
-            return builder
-    where = "the builder" if BUILDER in request.settings else SETTING
-    raise InputError(f"{where} is {given!r}; use one of {', '.join(BUILDERS)}")
+    given = request.settings.get(BUILDER)
+    return _known(given, "the builder") if given else usual_builder(settings)
+
+
+def usual_builder(settings: AwsSettings) -> Builder:
+    """Who builds when a plan does not say. Raises InputError for a wrong ADVISOR_AWS_BUILDER."""
+    return _known(settings.builder or CODEBUILD, SETTING)
 
 
 def engine_of(builder: Builder) -> EngineName | None:
@@ -46,3 +47,10 @@ def builder_finding(builder: Builder, architecture: Architecture) -> Finding:
     except PreflightError as error:
         return bad("builder", str(error), f"or choose another builder: {', '.join(BUILDERS)}")
     return good("builder", f"{found.words} builds the image for {architecture}")
+
+
+def _known(given: object, where: str) -> Builder:
+    for builder in BUILDERS:
+        if given == builder:
+            return builder
+    raise InputError(f"{where} is {given!r}; use one of {', '.join(BUILDERS)}")

@@ -21,7 +21,13 @@ from typing import Any
 from advisor.errors import DeployError, InputError, PreflightError
 from deploy import expiry
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
-from deploy.aws.builders import BUILDERS, builder_finding, builder_of, engine_of
+from deploy.aws.builders import (
+    BUILDERS,
+    builder_finding,
+    builder_of,
+    engine_of,
+    usual_builder,
+)
 from deploy.aws.expiry import Schedules
 from deploy.aws.findings import prices as age_of_prices
 from deploy.aws.images import Images
@@ -250,6 +256,10 @@ class StackTarget(Target):
         else:
             emit(Event(step="destroy", level="done", message=done))
         return DestroyReport(name=plan.name, removed=removed, kept=kept, left_behind=left)
+
+    def usual_builder(self) -> str:
+        """The machine's setting, else CodeBuild. Raises InputError for a wrong setting."""
+        return usual_builder(self._settings or AwsSettings.from_environment())
 
     def discard(self, plan: Plan) -> list[str]:
         """Take away the change sets of a plan that nobody applies, and the empty stacks of them."""

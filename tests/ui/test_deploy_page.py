@@ -167,9 +167,12 @@ def test_a_trial_says_its_hour_and_its_plan_can_be_discarded(
     monkeypatch.setattr(ecs, "discard", lambda _, plan: discarded.append(plan.name))
     app = at_deploy(open_app, to="ecs")
     app.selectbox(key="lasts").set_value("in 4 hours").run()
+    assert app.selectbox(key="builder").value == "codebuild"
+    app.selectbox(key="builder").set_value("podman").run()
     button(app, "Make the plan").click().run()
     assert not app.exception
     assert [request.expires_in for request in asked] == [timedelta(hours=4)]
+    assert [request.settings for request in asked] == [{"builder": "podman"}]
     shown = "\n".join(m.value for m in app.markdown).replace("\\", "")
     assert f"{at:%Y-%m-%d %H:%M} UTC, by itself (expires in 4 h" in shown
     button(app, "Discard this plan").click().run()

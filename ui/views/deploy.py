@@ -155,17 +155,22 @@ def _image_settings(there: Target) -> dict[str, Any]:
     """Who builds the image, where that can be chosen."""
     if not there.builders:
         return {}
-    usual = there.builders[0]
+    try:
+        usual = there.builders.index(there.usual_builder())
+    except AdvisorError as error:
+        st.error(fmt.escape(str(error)))
+        return {}
     chosen = st.selectbox(
         "The image is built",
         there.builders,
+        usual,
         key="builder",
         format_func=fmt.name,
         width=420,
         help="In the account nothing is needed here. An engine of this machine has to be running; "
         "the plan says so when it is not.",
     )
-    return {} if chosen == usual else {"builder": chosen}
+    return {"builder": chosen}
 
 
 def _make(request: Callable[[], PlanRequest], to: str, wanted: tuple[object, ...]) -> None:
