@@ -119,24 +119,20 @@ class _Search:
         return self._ways[region].plan(True)
 
 
-def promise(
-    option: Option, work: Workload, rules: RuleSet, first: Outcome | None = None
-) -> Measures | None:
+def promise(option: Option, work: Workload, rules: RuleSet) -> Measures | None:
     """The best that the option could measure, before it is sized: no bill, an instant answer, every
-    preferring rule for it. No plan of it scores higher. None when the answers rule it out.
-    `first` as for `consider`."""
-    first = first or rules.evaluate(option, work, said=False)
-    if first.excluded:
+    preferring rule for it. No plan of it scores higher. None when the answers rule it out."""
+    points = rules.points(option, work)
+    if points is None:
         return None
-    points = sum(fired.points for fired in first.preferred) + rules.most_points(option)
+    points += rules.most_points(option)
     key = (Same(option), work.calm, points)
     found = _PROMISED.get(key)
     if found is None:
         if len(_PROMISED) >= MOST_PROMISED:
             _PROMISED.clear()
         time = people_time(option, work)
-        bare = measured(option, work, time, time.monthly_usd, None)
-        found = _PROMISED[key] = replace(bare, points=points)
+        found = _PROMISED[key] = measured(option, work, time, time.monthly_usd, None, points)
     return found
 
 

@@ -153,11 +153,7 @@ class Standing:
 
     def _by_promise(self) -> list[tuple[float, str]]:
         """(most that the score can be, option) of those that the answers do not rule out."""
-        every = (
-            promise(option, self.work, self._rules, self._before(option_id))
-            for option_id, option in load_options().items()
-            if not self._rules.rules_out(option, self.work)
-        )
+        every = (promise(option, self.work, self._rules) for option in load_options().values())
         most = [
             (math.inf if best.option == self._hint else score(best, self.work), best.option)
             for best in every

@@ -96,6 +96,9 @@ class Asked:
     ) -> None:
         """`fixed`: fields of the option alone. Groups that ask the same are made once: `shared`."""
         self.rules = tuple(rules)
+        self.prefers = [one.rule.kind == "prefer" for one in self.rules]
+        self.excludes = [one.rule.kind not in ("warn", "prefer") for one in self.rules]
+        self.most_points = sum(max(0.0, one.rule.points) for one in self.rules)
         self._env, self._fixed = env, fixed
         members: dict[tuple[str, ...], list[int]] = {}
         for i, one in enumerate(self.rules):
@@ -152,7 +155,7 @@ class Asked:
         found = self._calm_held.get(seen.calm)
         if found is None:
             calm = tuple(i for group, at in self._calm for i in group.holding(seen, at))
-            out = any(self.rules[i].rule.kind not in ("warn", "prefer") for i in calm)
+            out = any(self.excludes[i] for i in calm)
             if len(self._calm_held) >= MOST_HELD:
                 self._calm_held = {}
             found = self._calm_held[seen.calm] = (calm, out)

@@ -78,6 +78,17 @@ class RuleSet:
             lists.get(one.rule.kind, outcome.excluded).append(fired)
         return outcome
 
+    def points(self, option: Option, work: Workload) -> float | None:
+        """The points of preferring rules of the need phase, None where a rule excludes the option:
+        `evaluate` in short. Raises what it raises."""
+        asked, seen = self._asked(option)[0], seen_by_rules(option, work, None)
+        if asked.rules_out(seen):
+            return None
+        held = asked.holding(seen)
+        if any(asked.excludes[i] for i in held):
+            return None
+        return float(sum(asked.rules[i].rule.points for i in held if asked.prefers[i]))
+
     def rules_out(self, option: Option, work: Workload) -> bool:
         """Whether the answers exclude the option whatever the volume is; quicker than `evaluate`,
         which may find another reason. Raises what `evaluate` raises."""
@@ -108,7 +119,7 @@ class RuleSet:
 
     def most_points(self, option: Option) -> float:
         """The most that preferring rules of the plan phase can add for the option."""
-        return sum(max(0.0, one.rule.points) for one in self._asked(option)[1].rules)
+        return self._asked(option)[1].most_points
 
     def applying_to(self, option: Option) -> tuple[Rule, ...]:
         """The rules that are asked for an option."""
