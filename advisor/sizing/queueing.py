@@ -15,6 +15,8 @@ round-robin and least-outstanding balancing do better, which makes these figures
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,8 @@ RECURSION = 1000  # servers up to which Erlang B is computed by its recursion
 # Utilisations at which percentiles are tabulated; the second part is computed where it is asked.
 GRID = (np.linspace(0.0, 0.85, 48), np.linspace(0.85, 0.98, 24)[1:])
 MAX_CURVES = 4096
+# How fast requests of one length cease to be: the one constant fitted to simulation (`stretch`).
+EVENNESS = 6.0
 _curves: dict[tuple[float, float, int, int], Floats] = {}
 
 
@@ -154,8 +158,9 @@ def max_rate_per_replica(
     """Requests a second that one replica takes while P(T > target) <= 1 - percentile / 100 and
     rho <= max_utilisation; 0 where even an idle replica misses. Never falls as the target grows.
 
-    T / S depends on rho, c and cv alone, so its percentile is tabulated over rho for each c; a
-    machine's limit is where table x (1 + rho (busy / alone - 1)) crosses target / alone.
+    T / S depends on rho, c and cv alone, so its percentile is tabulated over rho for each c. Who
+    waits sees all workers busy and served at the speed of a busy machine, so the table is entered
+    with lambda busy / c; a machine's limit is where table x `stretch` crosses target / alone.
     """
     target, alone, busy, count = np.broadcast_arrays(
         _floats(target_ms), _floats(alone_ms), _floats(busy_ms), _counts(servers)
@@ -163,12 +168,12 @@ def max_rate_per_replica(
     _check_positive(alone=alone, servers=count)
     shape = target.shape
     target, alone, busy, count = (x.ravel() for x in (target, alone, busy, count))
-    rho, table = percentile_table(cv, percentile, count, max_utilisation)
     growth = np.maximum(busy / alone - 1, 0.0)
-    reach = table * (1 + rho * growth[:, None])
-    limit = _crossing(rho, reach, target / alone)
-    limit = np.minimum(limit, max_utilisation)
-    rate = count * limit / (alone * (1 + limit * growth)) * 1000
+    highest = load_when_busy(max_utilisation, growth)
+    load, table, waits = _tables(cv, percentile, count, float(np.max(highest, initial=0.0)))
+    reach = table * stretch(load, waits, growth[:, None], cv, _allowed(percentile))
+    limit = np.minimum(_crossing(load, reach, target / alone), highest)
+    rate = count * limit / (alone * (1 + growth)) * 1000
     return np.asarray(rate.reshape(shape), dtype=np.float64)
 
 
@@ -194,20 +199,45 @@ def replica_percentile_ms(
     _check_positive(alone=alone, servers=count)
     shape = rate.shape
     rate, alone, busy, count = (x.ravel() for x in (rate, alone, busy, count))
-    rho = utilisation(rate, count, alone, busy)
-    service = busy_service_ms(rate, count, alone, busy)
-    grid, table = percentile_table(cv, percentile, count, float(np.max(rho, initial=0.0)))
-    at = np.clip(rho, 0.0, grid[-1])
+    growth, allowed = np.maximum(busy / alone - 1, 0.0), _allowed(percentile)
+    busy = alone * (1 + growth)
+    load = rate * busy / 1000 / count
+    grid, table, waits = _tables(cv, percentile, count, float(np.max(load, initial=0.0)))
+    reach = table * stretch(grid, waits, growth[:, None], cv, allowed)
+    at = np.clip(load, 0.0, grid[-1])
     left = np.minimum(np.searchsorted(grid, at, "right") - 1, grid.size - 2)
     share = (at - grid[left]) / (grid[left + 1] - grid[left])
-    rows = np.arange(rho.size)
-    out = table[rows, left] + share * (table[rows, left + 1] - table[rows, left])
-    beyond = (rho > grid[-1]) & (rho < 1)
+    rows = np.arange(load.size)
+    out = reach[rows, left] + share * (reach[rows, left + 1] - reach[rows, left])
+    beyond = (load > grid[-1]) & (load < 1)
     if beyond.any():
-        exact = response_percentile_ms(percentile, rate[beyond], service[beyond], cv, count[beyond])
-        out[beyond] = np.maximum(exact / service[beyond], out[beyond])
-    out = np.where(rho < 1, out * service, np.inf)
+        # Here everybody waits, and is served at the speed of a busy machine.
+        exact = response_percentile_ms(percentile, rate[beyond], busy[beyond], cv, count[beyond])
+        out[beyond] = np.maximum(exact / alone[beyond], out[beyond])
+    out = np.where(load < 1, out * alone, np.inf)
     return np.asarray(out.reshape(shape), dtype=np.float64)
+
+
+def load_when_busy(utilised: ArrayLike, growth: ArrayLike) -> Floats:
+    """lambda busy / c where the workers are busy for the share `utilised` of the time, and a
+    busy machine takes 1 + growth times as long: rho (1 + g) / (1 + rho g)."""
+    rho, g = _floats(utilised), _floats(growth)
+    return np.asarray(rho * (1 + g) / (1 + rho * g))
+
+
+def stretch(
+    load: ArrayLike, waits: ArrayLike, growth: ArrayLike, cv: float, allowed: float
+) -> Floats:
+    """Service time that the late requests see, over that of an idle machine: 1 + growth x weight.
+
+    The mean has the weight rho, the chance that a neighbour works. Who waited (probability `waits`)
+    is served while all work. Where requests take equally long, a share `allowed` of late ones is
+    late because of its neighbours alone: e^(-6 cv), fitted to simulation, of those that have any.
+    """
+    at, g = _floats(load), _floats(growth)
+    rho = at / (1 + g - at * g)
+    even = math.exp(-EVENNESS * cv) * np.minimum(1.0, rho / allowed)
+    return np.asarray(1 + g * (1 - (1 - rho) * (1 - _floats(waits)) * (1 - even)))
 
 
 def percentile_table(
@@ -224,6 +254,23 @@ def percentile_table(
         columns.append(np.stack([_curves[cv, percentile, int(c), part] for c in unique]))
     table = np.maximum.accumulate(np.hstack(columns), axis=1)
     return np.concatenate([GRID[part] for part in parts]), table[where]
+
+
+def _tables(
+    cv: float, percentile: float, servers: NDArray[np.int64], top: float
+) -> tuple[Floats, Floats, Floats]:
+    """`percentile_table`, and the probability of waiting at the same places."""
+    grid, table = percentile_table(cv, percentile, servers, top)
+    unique, where = np.unique(servers, return_inverse=True)
+    waits = np.stack([waiting(int(c), grid.size) for c in unique]) if unique.size else table
+    return grid, table, waits[where]
+
+
+@lru_cache(maxsize=4096)
+def waiting(servers: int, points: int) -> Floats:
+    """Probability of waiting at the first `points` utilisations of the table."""
+    rho = np.concatenate(GRID)[:points]
+    return erlang_c(np.full(points, servers), rho)
 
 
 def _compute(cv: float, percentile: float, servers: tuple[int, ...], part: int) -> None:

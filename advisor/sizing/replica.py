@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,19 +21,20 @@ def max_rate(
     max_utilisation: float,
 ) -> float:  # fmt: skip
     """Requests a second that the replica takes within the target; 0 where even idle it misses."""
-    rho, table = _table(cv, percentile, servers, max_utilisation > queueing.GRID[0][-1])
     growth, target = max(busy_ms / alone_ms - 1, 0.0), target_ms / alone_ms
-    passed = bisect_right(range(len(rho)), target, key=lambda i: table[i] * (1 + rho[i] * growth))
+    highest = max_utilisation * (1 + growth) / (1 + max_utilisation * growth)
+    curve = _curve(cv, percentile, servers, growth, highest > queueing.GRID[0][-1])
+    load = curve.load
+    passed = bisect_right(range(len(load)), target, key=curve.reach)
     if passed == 0:
         return 0.0
-    limit = rho[-1]
-    if passed < len(rho):
-        left = min(passed - 1, len(rho) - 2)
-        low, high = (table[i] * (1 + rho[i] * growth) for i in (left, left + 1))
+    limit = load[-1]
+    if passed < len(load):
+        left = min(passed - 1, len(load) - 2)
+        low, high = curve.reach(left), curve.reach(left + 1)
         step = (target - low) / (high - low) if high > low else 1.0
-        limit = rho[left] + min(max(step, 0.0), 1.0) * (rho[left + 1] - rho[left])
-    limit = min(limit, max_utilisation)
-    return servers * limit / (alone_ms * (1 + limit * growth)) * 1000
+        limit = load[left] + min(max(step, 0.0), 1.0) * (load[left + 1] - load[left])
+    return servers * min(limit, highest) / (alone_ms * (1 + growth)) * 1000
 
 
 def response(
@@ -45,25 +47,54 @@ def response(
     left = 1 - each * max(busy_ms / 1000 - alone_s, 0.0)
     rho = each * alone_s / left if left > 0 else math.inf
     service_ms = alone_ms + min(rho, 1.0) * max(busy_ms - alone_ms, 0.0)
-    if rho >= 1:
+    growth = max(busy_ms / alone_ms - 1, 0.0)
+    load = each * alone_s * (1 + growth)
+    if load >= 1:
         return math.inf, service_ms
-    beyond = rho > queueing.GRID[0][-1]
-    grid, table = _table(cv, percentile, servers, beyond)
-    if beyond and rho > grid[-1]:
+    beyond = load > queueing.GRID[0][-1]
+    curve = _curve(cv, percentile, servers, growth, bool(beyond))
+    grid = curve.load
+    if beyond and load > grid[-1]:
         exact = queueing.replica_percentile_ms(
             rate_per_s, percentile, alone_ms, busy_ms, cv, servers
         )
         return float(exact), service_ms
-    at = min(bisect_right(grid, rho) - 1, len(grid) - 2)
-    share = (rho - grid[at]) / (grid[at + 1] - grid[at])
-    return (table[at] + share * (table[at + 1] - table[at])) * service_ms, service_ms
+    at = min(bisect_right(grid, load) - 1, len(grid) - 2)
+    share = (load - grid[at]) / (grid[at + 1] - grid[at])
+    low, high = curve.reach(at), curve.reach(at + 1)
+    return (low + share * (high - low)) * alone_ms, service_ms
+
+
+class _Curve(NamedTuple):
+    """A percentile of the response over the loads of the table, for one machine."""
+
+    load: list[float]  # lambda busy / c
+    table: list[float]
+    waits: list[float]
+    growth: float
+    even: float  # see `queueing.stretch`
+    allowed: float
+
+    def reach(self, at: int) -> float:
+        """The percentile at that load, over the service time of an idle machine."""
+        load, g = self.load[at], self.growth
+        rho = load / (1 + g - load * g)
+        even = self.even * min(1.0, rho / self.allowed)
+        return self.table[at] * (1 + g * (1 - (1 - rho) * (1 - self.waits[at]) * (1 - even)))
+
+
+def _curve(cv: float, percentile: float, servers: int, growth: float, beyond: bool) -> _Curve:
+    load, table, waits = _table(cv, percentile, servers, beyond)
+    even = math.exp(-queueing.EVENNESS * cv)
+    return _Curve(load, table, waits, growth, even, 1 - percentile / 100)
 
 
 @lru_cache(maxsize=512)
 def _table(
     cv: float, percentile: float, servers: int, beyond: bool
-) -> tuple[list[float], list[float]]:
-    """(utilisations, percentile over the service time), both rising; `beyond` 0.85 or up to it."""
+) -> tuple[list[float], list[float], list[float]]:
+    """(loads, percentile over the service time, probability of waiting), all rising; `beyond` 0.85
+    or up to it."""
     top = queueing.GRID[1 if beyond else 0][-1]
     rho, table = queueing.percentile_table(cv, percentile, np.array([servers]), float(top))
-    return rho.tolist(), table[0].tolist()
+    return rho.tolist(), table[0].tolist(), queueing.waiting(servers, rho.size).tolist()

@@ -1,0 +1,118 @@
+"""Response times where workers share cores: the sizing's formula against a simulation.
+
+python -m benchmarks.shared_cores     the table of docs/method.md, about two minutes
+
+Two workers are a pair: while both work, each takes half as long again (hyper-threads take 1 / 0.67).
+A request begins on any free worker, and goes on slower or faster as its neighbour begins and ends.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.sizing.queueing import replica_percentile_ms
+from benchmarks.simulation import draw
+
+Floats = NDArray[np.float64]
+
+GROWTH = 0.5
+KINDS = {"det": 0.0, "gamma:0.3": 0.3, "erl4": 0.5, "exp": 1.0, "logn4": 2.0}
+WORKERS = (2, 4, 8, 16)
+USE = (0.3, 0.5, 0.7, 0.8)
+
+
+@dataclass
+class _Pairs:
+    """Workers 0 and 1 are neighbours, 2 and 3, and so on; times in service times alone."""
+
+    work: list[float]
+    arrived: list[float]
+    slow: float  # speed while the neighbour works
+    serving: list[int]  # -1: nobody
+    left: list[float] = field(default_factory=list)
+    speed: list[float] = field(default_factory=list)
+    since: list[float] = field(default_factory=list)
+    ends: list[tuple[float, int, int]] = field(default_factory=list)
+    stamp: list[int] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+
+    def plan(self, worker: int, now: float, speed: float) -> None:
+        self.left[worker] -= (now - self.since[worker]) * self.speed[worker]
+        self.since[worker], self.speed[worker] = now, speed
+        self.stamp[worker] += 1
+        end = now + self.left[worker] / speed
+        heapq.heappush(self.ends, (end, self.stamp[worker], worker))
+
+    def begin(self, worker: int, request: int, now: float) -> None:
+        both = self.serving[worker ^ 1] >= 0
+        self.serving[worker], self.left[worker] = request, self.work[request]
+        self.since[worker] = now
+        self.plan(worker, now, self.slow if both else 1.0)
+        if both:
+            self.plan(worker ^ 1, now, self.slow)
+
+    def end(self, worker: int, now: float) -> None:
+        request = self.serving[worker]
+        self.took[request] = now - self.arrived[request]
+        self.serving[worker] = -1
+        self.stamp[worker] += 1
+        if self.serving[worker ^ 1] >= 0:
+            self.plan(worker ^ 1, now, 1.0)
+
+
+def paired_responses(kind: str, workers: int, rate: float, growth: float, arrivals: int) -> Floats:
+    """Response times of one first-come queue before an even number of workers in pairs, Poisson
+    arrivals at `rate`, in service times alone; the first tenth and the unfinished left out."""
+    rng = np.random.default_rng(7)
+    times = rng.exponential(1 / rate, arrivals).cumsum().tolist()
+    picks = rng.random(arrivals).tolist()
+    each = [0.0] * workers
+    pairs = _Pairs(
+        draw(rng, kind, arrivals).tolist(), times, 1 / (1 + growth), [-1] * workers,
+        each.copy(), each.copy(), each.copy(), [], [0] * workers, [0.0] * arrivals,
+    )  # fmt: skip
+    free, queue = list(range(workers)), deque[int]()
+    for request, now in enumerate(times):
+        while pairs.ends and pairs.ends[0][0] <= now:
+            at, stamp, worker = heapq.heappop(pairs.ends)
+            if pairs.stamp[worker] != stamp:
+                continue  # planned anew since
+            pairs.end(worker, at)
+            if queue:
+                pairs.begin(worker, queue.popleft(), at)
+            else:
+                free.append(worker)
+        if free:
+            pick = int(picks[request] * len(free))
+            free[pick], free[-1] = free[-1], free[pick]
+            pairs.begin(free.pop(), request, now)
+        else:
+            queue.append(request)
+    took = np.array(pairs.took[arrivals // 10 :])
+    return np.asarray(took[took > 0])
+
+
+def error(kind: str, workers: int, use: float, percentile: float, arrivals: int) -> float:
+    """Of the formula, over the simulation: 0.05 is 5 % too high."""
+    rate = workers * use / (1 + use * GROWTH)
+    seen = np.percentile(paired_responses(kind, workers, rate, GROWTH, arrivals), percentile)
+    said = replica_percentile_ms(rate * 1000, percentile, 1.0, 1 + GROWTH, KINDS[kind], workers)
+    return float(said / seen) - 1
+
+
+def main() -> None:
+    print("| service | workers |" + "".join(f" use {use:.0%} |" for use in USE))
+    print("|---|---|" + "---|" * len(USE))
+    for kind in KINDS:
+        for workers in WORKERS:
+            errors = [error(kind, workers, use, 95, 150_000) for use in USE]
+            print(f"| {kind} | {workers} |" + "".join(f" {e:+.0%} |" for e in errors), flush=True)
+
+
+if __name__ == "__main__":
+    main()
