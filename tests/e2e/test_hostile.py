@@ -93,6 +93,7 @@ def test_words_stay_words_on_the_page_and_in_each_record(
     assert dialogs == []
 
 
+@pytest.mark.slow
 def test_a_link_made_by_hand_runs_nothing_and_leaves_a_page(app: str, page: Page) -> None:
     kept = to_link([Kept(NAME, flatten(presets()["chatbot"].requirements))])
     rest = {"control.data_residency": WORDS, "placement.regions": f"us-east-1,{HTML}"}
@@ -123,6 +124,7 @@ def test_a_file_too_large_or_broken_changes_nothing(app: str, page: Page, tmp_pa
     expect(latency_box(page)).to_have_value("170")
 
 
+@pytest.mark.slow
 def test_two_tabs_on_one_scenario_keep_their_own_work(app: str, page: Page) -> None:
     other = page.context.new_page()
     for shown, value in ((page, "210"), (other, "220")):
