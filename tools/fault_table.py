@@ -75,7 +75,7 @@ def _table(rows: list[Row], old: str) -> str:
         by_target[row["target"]].append(row)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     for target, own in by_target.items():
-        sections[target] = f"### {target}\n\n{_section(own)}\nSeen {today}.\n\n"
+        sections[target] = f"### {target}\n\n{_section(own)}\nSeen {today}.{_missing(own)}\n\n"
     return "\n" + "".join(sections[target] for target in sorted(sections))
 
 
@@ -92,6 +92,15 @@ def _section(rows: list[Row]) -> str:
         said = next((row["said"] for row in found if row["said"]), "")
         lines.append(f"| {fault} | {verb} | {what} | {outcome} | {_cell(said)} |")
     return "\n".join(lines) + "\n"
+
+
+def _missing(rows: list[Row]) -> str:
+    """Which faults the run was cut short of, where calls of AWS were struck."""
+    seen = {row["fault"] for row in rows}
+    missing = [fault for fault in FAULTS if fault not in seen]
+    if not missing or "time-out" not in seen:
+        return ""
+    return f" Not run to the end: {', '.join(missing)} still missing here."
 
 
 def _kind(where: str) -> str:

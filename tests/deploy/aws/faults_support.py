@@ -110,6 +110,7 @@ class Wire:
     sites: list[Site] = field(default_factory=list)
     act: Act | None = None
     dying: bool = False
+    struck: set[Site] = field(default_factory=set)
 
     @property
     def calls(self) -> list[str]:
@@ -117,7 +118,7 @@ class Wire:
 
     def during(self, work: Callable[[], object], act: Act | None = None) -> list[Site]:
         """Do the work under the act; the sites that it went through, each once, in order."""
-        self.sites, self.act, self.dying = [], act, False
+        self.sites, self.act, self.dying, self.struck = [], act, False, set()
         try:
             work()
         finally:
@@ -132,6 +133,8 @@ class Wire:
         if self.dying:
             raise KilledError
         told = self.act(site) if self.act else None
+        if told is not None:
+            self.struck.add(site)
         if isinstance(told, Answer):
             return _refused(told, request), None
         answer = real(endpoint, request, *rest)
