@@ -74,6 +74,10 @@ class EksTarget(ContainerTarget):
     ) -> Callable[[], object]:
         """The objects into the cluster, and its nodes behind the load balancer; waits until pods
         serve. On failure the version before serves again. Raises DeployError."""
+        if not digest:
+            raise DeployError(
+                f"the image of {plan.name} is gone from the registry; destroy it and plan again"
+            )
         there = self._there(plan, stack, aws)
         image = f"{stack.outputs['ImageUri'].rpartition(':')[0]}@{digest}"
         serving = Serving.model_validate(plan.parameters["serving"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from emulator.client import REGION
 
 from advisor.recommend import recommend
@@ -38,6 +40,19 @@ class Log(list[Event]):
 def client(service: str) -> Any:
     """A client of the test's own, with the credentials that the environment holds now."""
     return boto3.Session(region_name=REGION).client(service)  # type: ignore[call-overload]
+
+
+def sign_in(patch: pytest.MonkeyPatch, name: str = "deployer") -> str:
+    """This process becomes a user: the root user cannot be a cluster's administrator."""
+    iam = client("iam")
+    arn: str = iam.create_user(UserName=name)["User"]["Arn"]
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    everything = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=everything)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    return arn
 
 
 def need(**sections: dict[str, Any]) -> Requirements:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from aws_support import QUICK, Log, asked, client, need, weighted
+from aws_support import QUICK, Log, asked, need, sign_in, weighted
 from containers_support import emptied, only_the_bootstrap_is_left, smaller
 from emulator.client import ACCOUNT, Emulator
 
-from advisor.errors import DeployError
+from advisor.errors import DeployError, PreflightError
 from deploy.aws.session import AwsSettings
 from deploy.target import Plan, Status
 from deploy.targets.eks import EksTarget
@@ -30,19 +29,6 @@ JSON = "application/json"
 ROW = b'{"instances": [[1, 1, 1, 1]]}'
 DOOR = "203.0.113.7/32"
 SETTINGS = AwsSettings(poll_seconds=QUICK, cluster_cidrs=(DOOR,))
-
-
-def sign_in(patch: pytest.MonkeyPatch, name: str = "deployer") -> str:
-    """This process becomes a user: the root user cannot be a cluster's administrator."""
-    iam = client("iam")
-    arn: str = iam.create_user(UserName=name)["User"]["Arn"]
-    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    everything = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=everything)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
-    patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-    return arn
 
 
 @dataclass
@@ -165,3 +151,38 @@ def test_z_destroying_leaves_an_empty_account_and_is_fine_to_repeat(
     assert deployed.target.status(deployed.plan).state == "destroyed"
     assert deployed.target.destroy(deployed.plan, Log(), everything=True).left_behind == []
     assert emptied(account)
+
+
+@pytest.fixture
+def signed_in(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    return sign_in(monkeypatch)
+
+
+@pytest.fixture
+def target(signed_in: str) -> EksTarget:
+    return EksTarget(SETTINGS)
+
+
+def said(target: EksTarget, model: Path, *, public: bool = False, **settings: object) -> str:
+    """What preflight finds fault with."""
+    request = asked(model, option=EKS, public=public, settings=settings)
+    return " ".join(f"{f.message}; {f.fix}" for f in target.preflight(request) if not f.ok)
+
+
+def test_what_is_missing_is_said_before_anything_is_made(
+    emulator: Emulator, onnx_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = EksTarget(AwsSettings(poll_seconds=QUICK))
+    root = said(closed, onnx_model)
+    assert "where this machine is not; set ADVISOR_AWS_CLUSTER_CIDRS" in root
+    assert "root, which cannot be an administrator of a cluster" in root
+    open_ = EksTarget(SETTINGS)
+    assert "'anywhere', which is no network" in said(open_, onnx_model, cluster_cidrs=["anywhere"])
+    assert "no EKS cluster 'nowhere'" in said(open_, onnx_model, cluster="nowhere", public=True)
+    assert "only its own ingress" in said(open_, onnx_model, cluster="nowhere", public=True)
+    sign_in(monkeypatch)
+    sealed = BUSY.model_copy(update={"control": need(control={"private_network": True}).control})
+    request = asked(onnx_model, option=EKS, requirements=smaller(sealed))
+    with pytest.raises(PreflightError, match=r"registry\.k8s\.io"):
+        open_.plan(request)
+    assert emulator.state()["stacks"] == {}
