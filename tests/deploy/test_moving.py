@@ -96,6 +96,7 @@ def test_the_old_one_may_stay_under_a_name_of_its_own(old: Plan, advisor_home: P
     assert LocalTarget().predict(runs.deployment("tiny").plan, ROW, "application/json").body
 
 
+@pytest.mark.slow
 def test_another_answer_takes_the_new_one_back(
     old: Plan, advisor_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +243,7 @@ def test_what_is_asked_wrongly_is_one_line(old: Plan, capsys: pytest.CaptureFixt
         assert told in line
 
 
+@pytest.mark.slow
 def test_a_changed_model_is_not_moved(
     local_request: Callable[..., PlanRequest], onnx_model: Path, advisor_home: Path, tmp_path: Path
 ) -> None:

@@ -75,7 +75,7 @@ def case(
     return Case(option, emulator, onnx_model, wire)
 
 
-@pytest.mark.parametrize("option", sampled("sagemaker-realtime", "lambda-url"))
+@pytest.mark.parametrize("option", sampled("lambda-url"))
 def test_a_cut_or_throttled_call_is_repeated_and_makes_nothing_twice(case: Case) -> None:
     """Each call once, the first time: the connection is cut after AWS did what was asked."""
     for fault, what in (("time-out", CUT), ("throttling", THROTTLED)):
