@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -37,6 +38,7 @@ def serve() -> int:
     from .settings import Settings
 
     settings = Settings.from_env()
+    gc.disable()  # until the model is loaded; importing makes next to no garbage
     _limit_threads(settings.threads)
     _warn_once()
 

@@ -66,8 +66,8 @@ class Service:
             inline_only=inline_only,
         )
         # What is loaded now stays: no collection has to walk through it while a request waits.
-        gc.collect()
         gc.freeze()
+        gc.enable()  # `serve` starts without: nothing to collect, and much to walk through
         self.located, self.decoder, self.engine = located, decoder, found
         self.metrics.load_seconds = loaded
         self.metrics.ready = True
