@@ -52,7 +52,7 @@ def main() -> int:
             "PyTorch's tests: it is an extra. Install it: .venv/bin/python -m pip install torch"
         )
 
-    skipped = [] if browser else ["browser"]
+    skipped = ["hours"] if browser else ["hours", "browser"]
     if importlib.util.find_spec("torch") is None:
         skipped.append("torch")
     if emulator.returncode != 0:
@@ -62,7 +62,7 @@ def main() -> int:
     # Unit tests share the cores. Browser and emulator journeys follow, each one at a time and the
     # two beside each other, because both spend most of their time waiting.
     alone = [name for name in ("browser", "emulator") if name not in skipped]
-    rest = "" if arguments.all else " and not slow"
+    rest = " and not hours" if arguments.all else " and not hours and not slow"
     codes = [
         _pytest(" and ".join(f"not {n}" for n in {*skipped, "browser", "emulator"}), 2, environment)
     ]

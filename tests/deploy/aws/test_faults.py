@@ -53,7 +53,7 @@ MOST_STARTS = 120  # of one verb that is interrupted at each of its calls
 def sampled(*options: str) -> list[object]:
     """All options, of which `make test` runs these."""
     return [
-        pytest.param(option, marks=[] if option in options else pytest.mark.slow)
+        pytest.param(option, marks=[] if option in options else pytest.mark.hours)
         for option in TARGETS
     ]
 
@@ -102,7 +102,7 @@ def test_a_cut_or_throttled_call_is_repeated_and_makes_nothing_twice(case: Case)
         assert len(case.emulator.state()["builds"]) == before + 1  # one build, also when cut
 
 
-@pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.parametrize("option", TARGETS)
 def test_an_error_at_any_call_is_told_and_taken_back(case: Case) -> None:
     """AWS denies a call for good, or throttles it for longer than the retries, or a quota is full."""
@@ -152,7 +152,7 @@ def one_error(case: Case, fault: str, site: Site, act: Act, image: bool) -> None
     assert left(case.emulator) == [], site
 
 
-@pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.parametrize("option", TARGETS)
 def test_an_error_while_planning_leaves_nothing_that_bills(case: Case) -> None:
     known: set[str] = set()
@@ -178,7 +178,7 @@ def test_an_error_while_planning_leaves_nothing_that_bills(case: Case) -> None:
         keep(Row(case.option, fault, "plan", call, outcome, str(errors[0] or "")))
 
 
-@pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.parametrize("option", TARGETS)
 def test_asking_and_destroying_under_errors(case: Case) -> None:
     """A standing deployment is asked under faults and stays; destroying goes on where it was."""
@@ -275,7 +275,7 @@ def interrupted(
         keep(Row(case.option, fault, verb, struck[0][0], "resumed", said))
 
 
-@pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.parametrize("option", TARGETS)
 def test_whatever_fails_to_come_up_is_taken_back(case: Case) -> None:
     plan = case.plan()
