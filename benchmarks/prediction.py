@@ -193,6 +193,7 @@ def served(
     folder.mkdir()
     bundle = pack(artifact, folder / "bundle", variant="http")
     log, port = folder / "server.log", local_process.free_port()
+    settings = settings | {"END_WITH_PID": str(os.getpid())}
     child = local_process.start(bundle.path, port, log, folder, settings=settings)
     try:
         _as_urgent(child.pid)

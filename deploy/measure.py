@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import re
 import tempfile
 import time
@@ -221,7 +222,8 @@ def _served(
     """(seconds until the real server is ready, MB resident after some requests); always stopped."""
     log, port = scratch / "server.log", local_process.free_port()
     began = time.monotonic()
-    child = local_process.start(bundle.path, port, log, scratch)
+    mortal = {"END_WITH_PID": str(os.getpid())}
+    child = local_process.start(bundle.path, port, log, scratch, settings=mortal)
     server = local_process.Server(
         pid=child.pid,
         identity=local_process.identity(child.pid) or "",

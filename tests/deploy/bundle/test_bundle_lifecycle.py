@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from conftest import StartServer
 from serving import stop, wait_ready
@@ -205,6 +206,37 @@ def test_sigterm_while_loading_ends_at_once(
     assert server.process.wait(20) == 0
 
 
+def test_a_server_ends_with_the_process_that_must_not_leave_it_behind(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    script = (
+        "import os, subprocess, sys\n"
+        "env = {'PORT': '0', 'HOST': '127.0.0.1', 'END_WITH_PID': str(os.getpid())}\n"
+        "command = [sys.executable, '-m', 'model_server', 'serve']\n"
+        "child = subprocess.Popen(command, env=env, start_new_session=True,\n"
+        "    stdout=open(sys.argv[1], 'w'), stderr=subprocess.STDOUT)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    log = tmp_path / "server.log"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(log)], cwd=bundles["onnx"].path,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    server = psutil.Process(int(parent.stdout.readline()))
+    until = time.monotonic() + 30
+    while '"ready"' not in log.read_text() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert server.is_running()
+    parent.kill()
+    parent.wait(10)
+    until = time.monotonic() + 30
+    while _runs(server) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not _runs(server)
+
+
 def test_the_health_command_asks_the_running_server(
     bundles: dict[str, Bundle], start_server: StartServer
 ) -> None:
@@ -232,6 +264,14 @@ def test_unknown_commands_and_missing_options_end_with_2(
     )  # fmt: skip
     assert found.returncode == 2
     assert "Traceback" not in found.stderr
+
+
+def _runs(process: psutil.Process) -> bool:
+    """A zombie does not: whoever adopted it has not asked for its exit code."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _wait_for(client: object, metric: str, least: float) -> None:

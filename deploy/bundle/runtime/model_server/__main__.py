@@ -73,6 +73,8 @@ def serve() -> int:
     )
     # uvicorn hands the signal on after draining; taken here, the process ends with 0.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    if settings.parent:
+        _end_with(settings.parent)
     app.service.log.event("listening", host=settings.host, port=settings.port)
     try:
         server.run()
@@ -104,6 +106,19 @@ def health() -> int:
         return 1
     finally:
         connection.close()
+
+
+def _end_with(parent: int) -> None:
+    """Stop as at SIGTERM when the process that started this one is gone, however it went."""
+    import threading
+    import time
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
 
 
 def _protocol() -> Any:

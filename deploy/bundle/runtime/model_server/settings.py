@@ -32,12 +32,14 @@ class Settings:
     health_route: str | None = None
     predict_route: str | None = None
     access_log: bool = True
+    parent: int | None = None  # the process that this server must not outlive
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read HOST, PORT or AIP_HTTP_PORT, WORKERS, MODEL_THREADS, QUEUE_SIZE, MAX_BATCH_ROWS,
         MAX_BODY_MB, DRAIN_S, KEEP_ALIVE_S, MODEL_SERVER_TOKEN, MODEL_NAME, AIP_HEALTH_ROUTE,
-        AIP_PREDICT_ROUTE and ACCESS_LOG. Raises ModelError for a value that is no number."""
+        AIP_PREDICT_ROUTE, ACCESS_LOG and END_WITH_PID. Raises ModelError for a value
+        that is no number."""
         env = os.environ if env is None else env
         queue = env.get("QUEUE_SIZE")
         return cls(
@@ -55,6 +57,7 @@ class Settings:
             health_route=env.get("AIP_HEALTH_ROUTE") or None,
             predict_route=env.get("AIP_PREDICT_ROUTE") or None,
             access_log=env.get("ACCESS_LOG", "on").lower() not in ("off", "0", "false", "no"),
+            parent=_whole(env, "END_WITH_PID", 0, 0, 2**31) or None,
         )
 
 
