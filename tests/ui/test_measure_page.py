@@ -98,7 +98,7 @@ def test_what_nobody_expected_is_in_the_log_and_the_page_does_not_wait(
 
     monkeypatch.setattr(measuring, "measure", broken)
     now = measuring.Measuring("digest")
-    measuring._run(now, tmp_path / "model.onnx", None)
+    measuring._run(now, tmp_path / "model.onnx", None, None)
     assert now.is_over
     assert "log says why" in str(now.error)
     assert "a fault of ours" in caplog.text
