@@ -17,6 +17,8 @@ from pathlib import Path
 from find_browser import HOW_TO_GET_ONE, find_browser
 
 ROOT = Path(__file__).resolve().parents[1]
+WORKERS = {"browser": 0, "emulator": 2}
+SLOWEST = ("--durations=15", "--durations-min=5")
 
 
 def main() -> int:
@@ -59,15 +61,17 @@ def main() -> int:
         skipped.append("emulator")
     if not arguments.all:
         skipped.append("slow")
-    # Unit tests share the cores. Browser and emulator journeys follow, each one at a time and the
-    # two beside each other, because both spend most of their time waiting.
+    # Unit tests share the cores. Browser journeys, one at a time, and emulator journeys, a file at a
+    # time in two accounts, follow beside each other: both spend most of their time waiting.
     alone = [name for name in ("browser", "emulator") if name not in skipped]
     rest = " and not hours" if arguments.all else " and not hours and not slow"
     codes = [
-        _pytest(" and ".join(f"not {n}" for n in {*skipped, "browser", "emulator"}), 2, environment)
+        _pytest(" and ".join(f"not {n}" for n in {*skipped, "browser", "emulator"}), 3, environment)
     ]
     with ThreadPoolExecutor(max_workers=2) as beside:
-        codes += beside.map(lambda name: _pytest(name + rest, 0, environment), alone)
+        codes += beside.map(
+            lambda name: _pytest(name + rest, WORKERS[name], environment, whole=True), alone
+        )
     for line in not_run:
         print(f"NOT RUN  {line}", file=sys.stderr)
     if not_run and strict:
@@ -76,19 +80,20 @@ def main() -> int:
     return max(codes)
 
 
-def _pytest(markers: str, workers: int, environment: dict[str, str]) -> int:
-    command = [sys.executable, "-m", "pytest", "-q", "-m", markers]
+def _pytest(markers: str, workers: int, environment: dict[str, str], *, whole: bool = False) -> int:
+    """`whole`: print at the end, so that two that run beside each other do not mix."""
+    command = [sys.executable, "-m", "pytest", "-q", *SLOWEST, "-m", markers]
     if workers:
         command += ["-n", str(workers), "--dist", "loadscope"]
     line = " ".join(command[1:])
-    if workers:
+    if not whole:
         print("$", line, flush=True)
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     done = subprocess.run(
         command, cwd=ROOT, env=environment, check=False, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    print(f"$ {line}\n{done.stdout}", end="", flush=True)  # whole, so that two do not mix
+    print(f"$ {line}\n{done.stdout}", end="", flush=True)
     return done.returncode
 
 
