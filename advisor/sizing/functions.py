@@ -34,6 +34,7 @@ from advisor.workload import Workload
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24
 WHISKER_USD = 1e-9  # a difference of costs that is none
 CHUNK_S = 60  # a batch invocation carries about a minute of records
+DEADLINE_PART = 0.5  # of the deadline that a run is planned for: a chunk may have to be repeated
 
 
 @dataclass(frozen=True)
@@ -348,14 +349,15 @@ def _service_ms(function: Function, factors: Factors) -> float:
 
 
 def _size_batch(function: Function, records: float, service_ms: float) -> Sized:
-    """Records in chunks of about a minute, as many at once as the deadline needs."""
+    """Records in chunks of about a minute, as many at once as the deadline needs: each of them
+    starts once a run and takes the next chunk while it is warm."""
     work, option, init_s = function.work, function.option, function.kind.init_s
     work_s = records * service_ms / 1000
     invocations = max(RUNS_PER_MONTH, work_s / CHUNK_S)
     deadline_s = work.need.service.deadline_h * 3600
     per_run_s = work_s / RUNS_PER_MONTH
-    # Half the deadline: retries and a slow start must fit as well.
-    concurrency = max(1.0, np.ceil(per_run_s / max(deadline_s / 2 - init_s, 1.0)))
+    in_time_s = max(deadline_s * DEADLINE_PART - init_s, 1.0)
+    concurrency = max(1.0, np.ceil(per_run_s / in_time_s))
     limit = option.number("max_concurrency")
     finish_s = init_s + per_run_s / min(concurrency, limit)
     infeasible = None
@@ -364,7 +366,7 @@ def _size_batch(function: Function, records: float, service_ms: float) -> Sized:
             f"{finish_s / 3600:,.1f} h at {limit:,.0f} invocations at once > "
             f"{work.need.service.deadline_h:g} h deadline"
         )
-    billed_s = work_s + invocations * init_s * 0.05 + concurrency * init_s * RUNS_PER_MONTH
+    billed_s = work_s + min(concurrency, limit) * init_s * RUNS_PER_MONTH
     return _sized(
         function, service_ms, invocations, billed_s, 0.0, None,
         concurrency=min(concurrency, limit), infeasible=infeasible, finish_h=finish_s / 3600,
