@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from advisor.catalog.residency import usable_regions
 from advisor.catalog.schema import Option
@@ -16,6 +18,7 @@ from advisor.prices import PriceBook
 from advisor.ranking import Measures
 from advisor.requirements import Cloud, Requirements
 from advisor.rules import Fired, Outcome, PlanFacts, RuleSet
+from advisor.sizing.function_prices import keeps_ready
 from advisor.sizing.sized import Sized
 from advisor.workload import Calm, Workload
 
@@ -40,36 +43,64 @@ def consider(
     book: PriceBook,
     *,
     ranges: bool = True,
-    first: Outcome | None = None,
 ) -> Considered:
     """One option against the rules, the sizing and the prices, in its cheapest region.
 
     Without `ranges` only what ranking by expected values needs: the low and high ends of the bill
     are left at the expected value, and warnings, notes and the sentences of preferring rules out.
-    `first`: what the rules of the need phase said, where they were asked already.
     """
-    first = first or rules.evaluate(option, work, said=ranges)
-    if first.excluded:
-        return Considered(option, fired=tuple(first.excluded))
-    among = usable_regions(option, work.need, regions.get(option.cloud.value, ()))
-    # The ends of the range choose nothing: of many regions only the cheapest one's are reckoned.
-    early = ranges and len(among) == 1
-    search = _Search(option, work, among, book, early)
-    refused: dict[str, tuple[Fired, ...]] = {}
-    # The cheapest that the rules allow: dearer ones need not be asked about.
-    for region, plan in search.plans():
-        facts = PlanFacts.of(plan.sized, plan.monthly_usd, plan.total_usd, plan.purchase_note)
-        after = rules.evaluate(option, work, facts, said=ranges)
-        if not after.excluded:
-            best = plan if early or not ranges else search.again(region)
-            return Considered(option, plan=_with_rules(best, first, after))
-        refused[region] = tuple(after.excluded)
-    for region, sized in search.too_slow.items():
-        refused[region] = tuple(rules.evaluate(option, work, PlanFacts.of(sized)).excluded)
-    if refused:
-        return Considered(option, fired=next(refused[r] for r in among if r in refused))
-    unpriced = next((search.unpriced[r] for r in reversed(among) if r in search.unpriced), "")
-    return Considered(option, unpriced=unpriced or f"no price is known for {option.name}")
+    first = rules.evaluate(option, work, said=ranges)
+    return Look(option, work, regions, rules, book, first, ranges=ranges).found
+
+
+class Look:
+    """One option looked at step by step: sized when `least_usd` or `found` is first asked for,
+    priced when `found` is."""
+
+    def __init__(
+        self, option: Option, work: Workload, regions: dict[str, tuple[str, ...]],
+        rules: RuleSet, book: PriceBook, first: Outcome, *, ranges: bool = True,
+    ) -> None:  # fmt: skip
+        """`first`: what the rules of the need phase say; `ranges` as for `consider`."""
+        self._option, self._work, self._rules, self._book = option, work, rules, book
+        self._first, self._ranges = first, ranges
+        self._among = usable_regions(option, work.need, regions.get(option.cloud.value, ()))
+
+    @cached_property
+    def _search(self) -> _Search:
+        # The ends of the range choose nothing: of many regions only the cheapest one's are reckoned.
+        early = self._ranges and len(self._among) == 1
+        return _Search(self._option, self._work, self._among, self._book, early)
+
+    @property
+    def least_usd(self) -> float:
+        """No plan of it costs less a month, people's time included; infinite where there is none."""
+        return math.inf if self._first.excluded else self._search.least_usd
+
+    @cached_property
+    def found(self) -> Considered:
+        """The cheapest plan that the rules allow, or why there is none."""
+        option, work, rules = self._option, self._work, self._rules
+        if self._first.excluded:
+            return Considered(option, fired=tuple(self._first.excluded))
+        search, ranges = self._search, self._ranges
+        refused: dict[str, tuple[Fired, ...]] = {}
+        # The cheapest comes first: once one is allowed, dearer ones need not be asked about.
+        for region, plan in search.plans():
+            facts = PlanFacts.of(plan.sized, plan.monthly_usd, plan.total_usd, plan.purchase_note)
+            after = rules.evaluate(option, work, facts, said=ranges)
+            if not after.excluded:
+                best = search.again(region) if ranges and len(self._among) > 1 else plan
+                return Considered(option, plan=_with_rules(best, self._first, after))
+            refused[region] = tuple(after.excluded)
+        for region, sized in search.too_slow.items():
+            refused[region] = tuple(rules.evaluate(option, work, PlanFacts.of(sized)).excluded)
+        if refused:
+            return Considered(option, fired=next(refused[r] for r in self._among if r in refused))
+        unpriced = (search.unpriced[r] for r in reversed(self._among) if r in search.unpriced)
+        return Considered(
+            option, unpriced=next(unpriced, "") or f"no price is known for {option.name}"
+        )
 
 
 class _Search:
@@ -96,6 +127,11 @@ class _Search:
             else:
                 self._ways[region] = found
 
+    @property
+    def least_usd(self) -> float:
+        """No plan in any of the regions costs less; infinite where there is none."""
+        return min((found.least_usd for found in self._ways.values()), default=math.inf)
+
     def plans(self) -> Iterator[tuple[str, Plan]]:
         """(region, plan), by rising total and then by name."""
         made: dict[str, Plan] = {}
@@ -119,20 +155,20 @@ class _Search:
         return self._ways[region].plan(True)
 
 
-def promise(option: Option, work: Workload, rules: RuleSet) -> Measures | None:
+def promise(option: Option, work: Workload, rules: RuleSet, first: Outcome) -> Measures:
     """The best that the option could measure, before it is sized: no bill, an instant answer, every
-    preferring rule for it. No plan of it scores higher. None when the answers rule it out."""
-    points = rules.points(option, work)
-    if points is None:
-        return None
-    points += rules.most_points(option)
+    preferring rule for it. No plan of it scores higher. `first`: what the rules of the need phase
+    say, none of which may exclude it."""
+    points = sum(f.points for f in first.preferred) + rules.most_points(option)
     key = (Same(option), work.calm, points)
     found = _PROMISED.get(key)
     if found is None:
         if len(_PROMISED) >= MOST_PROMISED:
             _PROMISED.clear()
         time = people_time(option, work)
-        found = _PROMISED[key] = measured(option, work, time, time.monthly_usd, None, points)
+        found = _PROMISED[key] = measured(
+            option, work, time, time.monthly_usd, None, points, keeps_ready(option, work)
+        )
     return found
 
 

@@ -144,9 +144,14 @@ def measured(
     total_usd: Range,
     sized: Served | None,
     points: float = 0.0,
+    ready: bool = False,
 ) -> Measures:
-    """What the option is scored on; not sized yet, the best that it could be."""
-    ready = SCALES["elasticity"]["kept_ready_factor"] if sized and sized.ready_seconds else 1.0
+    """What the option is scored on; not sized yet, the best that it could be, with instances kept
+    `ready` or not."""
+    if sized.ready_seconds > 0 if sized else ready:
+        moves = option.level("elasticity") * SCALES["elasticity"]["kept_ready_factor"]
+    else:
+        moves = option.level("elasticity")
     return Measures(
         option=option.id,
         total_usd=total_usd,
@@ -155,7 +160,7 @@ def measured(
         control=option.level("control"),
         launch_weeks=people().launch_weeks(option, work.need.placement.existing_cluster),
         portability=option.level("portability"),
-        elasticity=option.level("elasticity") * ready,
+        elasticity=moves,
         resilience=option.level("resilience") * (_lone_factor(work, sized) if sized else 1.0),
         points=points,
     )

@@ -5,24 +5,16 @@ Exclude by rules, size what is left, price it, apply the rules that need a plan,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 from advisor.catalog.loader import load_options
 from advisor.conflicts import conflicts
-from advisor.consider import Considered, consider, promise, regions_by_cloud
+from advisor.consider import consider, regions_by_cloud
 from advisor.errors import InputError
 from advisor.plans import Plan
 from advisor.prices import PriceBook, load_book
 from advisor.prices.status import stale_note
-from advisor.ranking import (
-    contributions,
-    is_close,
-    score,
-    stability,
-    utilities,
-)  # fmt: skip
+from advisor.ranking import contributions, is_close, stability, utilities
 from advisor.recommendation import (
     Excluded,
     Ranked,
@@ -33,7 +25,7 @@ from advisor.recommendation import (
     Unpriced,
 )  # fmt: skip
 from advisor.requirements import Requirements
-from advisor.rules import Fired, Outcome, Policy, RuleSet, in_force, load_rules
+from advisor.rules import Fired, Policy, in_force, load_rules
 from advisor.sizing.export_note import export_note
 from advisor.sizing.purchase import ON_DEMAND
 from advisor.workload import Workload, resolve
@@ -96,99 +88,6 @@ def recommend(
         policies=tuple(dict.fromkeys(in_force(policies))),
         policy_names=rules.policies,
     )
-
-
-class Standing:
-    """Every option under some requirements, each looked at when it is first asked for; the bill's
-    range is left at its expected value. What `recommend` says, without redraws and sentences."""
-
-    def __init__(
-        self, need: Requirements, rules: RuleSet, book: PriceBook, hint: str | None = None
-    ) -> None:
-        """`hint`: an option that may well win, to be looked at first. Raises as `recommend`."""
-        self.work = resolve(need)
-        self._rules, self._book, self._hint = rules, book, hint
-        self._regions, _notes = regions_by_cloud(need, book)
-        self._found: dict[str, Considered] = {}
-        self._first: dict[str, Outcome] = {}
-
-    @property
-    def considered(self) -> tuple[Considered, ...]:
-        """All options, in catalogue order."""
-        return tuple(self.of(option_id) for option_id in load_options())
-
-    def of(self, option_id: str) -> Considered:
-        """One option. Raises KeyError when there is none of that id."""
-        if option_id not in self._found:
-            self._found[option_id] = consider(
-                load_options()[option_id], self.work, self._regions, self._rules, self._book,
-                ranges=False, first=self._before(option_id),
-            )  # fmt: skip
-        return self._found[option_id]
-
-    @cached_property
-    def winner(self) -> str | None:
-        """The option that `recommend` ranks first.
-
-        Options are looked at in the order of the best score that they could have; those that
-        could not reach the best one found are left out, which changes nothing.
-        """
-        best: tuple[float, str] | None = None
-        for most, option_id in self._by_promise():
-            if best is not None and most < -best[0] - WHISKER:
-                break
-            plan = self.of(option_id).plan
-            if plan is not None:
-                mine = (-score(plan.measures, self.work), option_id)
-                best = mine if best is None else min(best, mine)
-        return best[1] if best else None
-
-    def _before(self, option_id: str) -> Outcome:
-        """What the rules say of the option before it is sized."""
-        if option_id not in self._first:
-            self._first[option_id] = self._rules.evaluate(
-                load_options()[option_id], self.work, said=False
-            )
-        return self._first[option_id]
-
-    def _by_promise(self) -> list[tuple[float, str]]:
-        """(most that the score can be, option) of those that the answers do not rule out."""
-        every = (promise(option, self.work, self._rules) for option in load_options().values())
-        most = [
-            (math.inf if best.option == self._hint else score(best, self.work), best.option)
-            for best in every
-            if best is not None
-        ]
-        return sorted(most, key=lambda pair: (-pair[0], pair[1]))
-
-
-def standing(
-    need: Requirements,
-    *,
-    policies: Sequence[Policy] = (),
-    book: PriceBook | None = None,
-    hint: str | None = None,
-) -> Standing:
-    """The options under these requirements, see `Standing`. Raises InputError and RuleError."""
-    return Standing(need, load_rules(tuple(policies)), book or load_book(), hint)
-
-
-def winner(
-    need: Requirements,
-    *,
-    policies: Sequence[Policy] = (),
-    book: PriceBook | None = None,
-    hint: str | None = None,
-) -> str | None:
-    """The id of the option that `recommend` ranks first; what-ifs ask this many times over.
-
-    `hint` is an option that may well win: others are then left out the sooner.
-    """
-    return standing(need, policies=policies, book=book, hint=hint).winner
-
-
-# Scores this near are told apart by their ids, so neither is left out for the other.
-WHISKER = 1e-9
 
 
 def _ranked(plan: Plan, work: Workload, share: float) -> Ranked:

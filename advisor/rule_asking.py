@@ -112,7 +112,7 @@ class Asked:
         self._calm_held: dict[Calm, tuple[tuple[int, ...], bool]] = {}
         self._pick = [_picker(sorted(one.names - fixed.keys())) for one in self.rules]
         self._said: dict[Hashable, Fired] = {}
-        self._unsaid = [Fired(one.rule.id, "", "", points=one.rule.points) for one in self.rules]
+        self.unsaid = [Fired(one.rule.id, "", "", points=one.rule.points) for one in self.rules]
 
     def fired(self, option: Option, seen: Seen, said: bool) -> Iterator[tuple[Checked, Fired]]:
         """The rules that fire, in order; unless it is to be `said`, without warnings, and without
@@ -122,7 +122,7 @@ class Asked:
             if said or one.rule.kind not in ("warn", "prefer"):
                 yield one, self._fired(i, option, seen)
             elif one.rule.kind == "prefer":
-                yield one, self._unsaid[i]
+                yield one, self.unsaid[i]
 
     def holding(self, seen: Seen) -> list[int]:
         """Numbers of the rules that fire, in order. Raises RuleError naming one that fails."""

@@ -78,16 +78,16 @@ class RuleSet:
             lists.get(one.rule.kind, outcome.excluded).append(fired)
         return outcome
 
-    def points(self, option: Option, work: Workload) -> float | None:
-        """The points of preferring rules of the need phase, None where a rule excludes the option:
-        `evaluate` in short. Raises what it raises."""
+    def open_to(self, option: Option, work: Workload) -> Outcome | None:
+        """`evaluate` of the need phase without sentences; None where a rule excludes the option,
+        told without asking the rest. Raises what it raises."""
         asked, seen = self._asked(option)[0], seen_by_rules(option, work, None)
         if asked.rules_out(seen):
             return None
         held = asked.holding(seen)
         if any(asked.excludes[i] for i in held):
             return None
-        return float(sum(asked.rules[i].rule.points for i in held if asked.prefers[i]))
+        return Outcome(preferred=[asked.unsaid[i] for i in held if asked.prefers[i]])
 
     def rules_out(self, option: Option, work: Workload) -> bool:
         """Whether the answers exclude the option whatever the volume is; quicker than `evaluate`,

@@ -14,10 +14,11 @@ from advisor.errors import UnknownPriceError
 from advisor.presets import presets
 from advisor.prices import load_book
 from advisor.ranking import stability
-from advisor.recommend import Standing, recommend
+from advisor.recommend import recommend
 from advisor.requirements import Requirements, parse
 from advisor.rules import load_rules
 from advisor.sizing.candidates import candidates
+from advisor.standing import Standing
 from advisor.workload import resolve
 from benchmarks.timing import Fresh, report, yardstick_s
 

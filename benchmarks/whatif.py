@@ -9,9 +9,10 @@ from advisor import whatif
 from advisor.presets import presets
 from advisor.prices import load_book
 from advisor.ranking import stability
-from advisor.recommend import Standing, recommend
+from advisor.recommend import recommend
 from advisor.requirements import Requirements, parse
 from advisor.rules import load_rules
+from advisor.standing import Standing
 from benchmarks.timing import Fresh, line, report, yardstick_s
 
 PRESETS = ("fraud-detection", "chatbot")

@@ -9,10 +9,10 @@ from typing import Any
 
 from advisor.errors import RequirementsError
 from advisor.prices import PriceBook, load_book
-from advisor.recommend import Standing
 from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import ControlLevel, Mode, Requirements, Skill
 from advisor.rules import Policy, load_rules
+from advisor.standing import Standing
 from advisor.whatif.answers import Cancelled, go_on, plain, rounded, value_of, with_answer
 
 FLIP_STEPS = (1.3, 2, 3, 5, 9, 20, 50, 150, 1000)
@@ -66,7 +66,7 @@ def flips(
             changed = with_answer(need, field, value)
         except RequirementsError:
             return answer.winner
-        return Standing(changed, rules, book, hint=answer.winner).winner
+        return Standing(changed, rules, book).winner
 
     out = [
         flip

@@ -12,12 +12,13 @@ from advisor.catalog.loader import load_options
 from advisor.errors import RequirementsError
 from advisor.presets import presets
 from advisor.prices import load_book
-from advisor.recommend import Standing, recommend
+from advisor.recommend import recommend
 from advisor.requirements import Requirements
 from advisor.rule_values import each_volume, of_need
 from advisor.rules import PolicyText, load_rules
 from advisor.sizing.provisioned import instances_kept_ready, weeks_kept_ready
 from advisor.sizing.serverless import cold_share_and_starts, cold_weeks
+from advisor.standing import Standing
 from advisor.volumes import Volumes
 from advisor.whatif import at_volume, with_answer
 from advisor.workload import resolve

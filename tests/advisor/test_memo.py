@@ -7,15 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advisor.catalog.loader import load_options
-from advisor.consider import Considered, consider, regions_by_cloud
+from advisor.consider import Considered, Look, consider, promise, regions_by_cloud
 from advisor.errors import RequirementsError, UnknownPriceError
 from advisor.memo import Memo, forgetting
 from advisor.prices import load_book
 from advisor.ranking import contributions, utilities
 from advisor.ranking import score as quick_score
-from advisor.recommend import Standing, promise
 from advisor.requirements import Requirements, parse
 from advisor.rules import RuleSet, load_rules
+from advisor.standing import Standing
 from advisor.whatif import with_answer
 from advisor.workload import Workload, resolve
 
@@ -88,19 +88,22 @@ def check_walk(walk: list[Requirements]) -> None:
         reference = plain(need)
         quick = Standing(need, rules, book)
         work = quick.work
+        regions, _ = regions_by_cloud(need, book)
         ranked = [(-score(c, work), c.option.id) for c in reference.values() if c.plan]
         assert quick.winner == (min(ranked)[1] if ranked else None)
         for option_id, expected in reference.items():
             found = quick.of(option_id)
             assert (found.fired, found.unpriced) == (expected.fired, expected.unpriced), option_id
             assert found.plan == expected.plan, option_id
-            best = promise(found.option, work, rules)
             if found.plan is not None:
-                assert best is not None
+                first = rules.open_to(found.option, work)
+                assert first is not None, option_id
+                best = promise(found.option, work, rules, first)
                 assert quick_score(best, work) >= score(found, work) - 1e-9, option_id
                 assert quick_score(found.plan.measures, work) == score(found, work), option_id
-        hinted = Standing(need, rules, book, hint="eks")
-        assert hinted.winner == quick.winner
+                look = Look(found.option, work, regions, rules, book, first, ranges=False)
+                total = found.plan.total_usd.expected
+                assert look.least_usd <= total * (1 + 1e-9), option_id
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))

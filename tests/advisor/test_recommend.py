@@ -13,9 +13,10 @@ from advisor import whatif
 from advisor.catalog.loader import load_options
 from advisor.errors import InputError
 from advisor.presets import presets
-from advisor.recommend import recommend, winner
+from advisor.recommend import recommend
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Requirements, parse
+from advisor.standing import winner
 from advisor.whatif import with_answer
 
 BASE = {

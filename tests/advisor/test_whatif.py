@@ -13,8 +13,9 @@ from advisor.catalog.loader import load_options
 from advisor.cli import main
 from advisor.errors import InputError, WhatIfCancelledError
 from advisor.presets import presets
-from advisor.recommend import recommend, winner
+from advisor.recommend import recommend
 from advisor.requirements import Requirements, parse
+from advisor.standing import winner
 
 SMALL = {
     "model": {"format": "joblib", "size_mb": 120, "memory_mb": 600, "service_time_ms": 20},
