@@ -18,6 +18,8 @@ from find_browser import HOW_TO_GET_ONE, find_browser
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = {"browser": 0, "emulator": 2}
+# All tests with these markers lie here: nothing else has to be imported to find them.
+PLACES = {"browser": "tests/e2e", "emulator": "tests/deploy/aws"}
 SLOWEST = ("--durations=15", "--durations-min=5")
 
 
@@ -70,7 +72,10 @@ def main() -> int:
     ]
     with ThreadPoolExecutor(max_workers=2) as beside:
         codes += beside.map(
-            lambda name: _pytest(name + rest, WORKERS[name], environment, whole=True), alone
+            lambda name: _pytest(
+                name + rest, WORKERS[name], environment, whole=True, place=PLACES[name]
+            ),
+            alone,
         )
     for line in not_run:
         print(f"NOT RUN  {line}", file=sys.stderr)
@@ -80,9 +85,16 @@ def main() -> int:
     return max(codes)
 
 
-def _pytest(markers: str, workers: int, environment: dict[str, str], *, whole: bool = False) -> int:
+def _pytest(
+    markers: str,
+    workers: int,
+    environment: dict[str, str],
+    *,
+    whole: bool = False,
+    place: str = "tests",
+) -> int:
     """`whole`: print at the end, so that two that run beside each other do not mix."""
-    command = [sys.executable, "-m", "pytest", "-q", *SLOWEST, "-m", markers]
+    command = [sys.executable, "-m", "pytest", "-q", *SLOWEST, "-m", markers, place]
     if workers:
         command += ["-n", str(workers), "--dist", "loadscope"]
     line = " ".join(command[1:])
