@@ -133,12 +133,7 @@ class Aws:
 
     def regions(self, service: str) -> list[str]:
         """Every region in which AWS offers the service, as botocore knows it; no call."""
-        core = botocore.session.get_session()
-        return sorted(
-            region
-            for partition in core.get_available_partitions()
-            for region in core.get_available_regions(service, partition)
-        )
+        return list(_regions(service))
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -203,6 +198,17 @@ def _of_aws(
         caught, doing, when_denied=WHEN_DENIED, when_no_region="choose one in placement.regions"
     )
     return (PreflightError if said.kind in BEFORE_ANYTHING else error)(said.sentence)
+
+
+@cache
+def _regions(service: str) -> tuple[str, ...]:
+    core = _core()
+    found = {
+        region
+        for partition in core.get_available_partitions()
+        for region in core.get_available_regions(service, partition)
+    }
+    return tuple(sorted(found))
 
 
 @cache

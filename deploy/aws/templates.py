@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ DIRECTORY = Path(__file__).resolve().parent.parent / "templates"
 
 
 SECTIONS = ("Parameters", "Mappings", "Conditions", "Resources", "Outputs")
+FILES = 64  # templates kept in memory: more than ship with the product
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Template:
 
     @cached_property
     def content(self) -> dict[str, Any]:
+        """Not to be changed: it is everybody's; `extended` gives a copy."""
         loaded: dict[str, Any] = yaml.load(self.text, Loader=_Loader)  # noqa: S506 - a SafeLoader
         return loaded
 
@@ -115,6 +117,12 @@ class Template:
 
 def load(name: str) -> Template:
     """A shipped template by file name. Raises DeployError when the installation lacks it."""
+    return _loaded(name, _as_they_are(DIRECTORY))
+
+
+@lru_cache(maxsize=FILES)
+def _loaded(name: str, files: frozenset[tuple[str, int, int]]) -> Template:
+    """Parsed once for the files as they are: that takes a good part of a second."""
     text = _read(name)
     content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     parts = content["Metadata"]["ModelDeploymentAdvisor"].pop("Parts", [])
@@ -130,6 +138,12 @@ def load(name: str) -> Template:
                 raise DeployError(f"{name} and {part} both have {section} {', '.join(twice)}")
             content[section] |= added[section]
     return Template(name, _compact(content), _grants(content))
+
+
+def _as_they_are(directory: Path) -> frozenset[tuple[str, int, int]]:
+    """(path, time of change in ns, bytes) of every template: a newer installation is noticed."""
+    found = ((path, path.stat()) for path in directory.glob("*.yaml"))
+    return frozenset((str(path), seen.st_mtime_ns, seen.st_size) for path, seen in found)
 
 
 def _grants(content: dict[str, Any]) -> dict[str, list[str]]:
@@ -189,7 +203,10 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-class _Loader(yaml.SafeLoader):
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SAFE):  # type: ignore[misc]
     """YAML with CloudFormation's short forms; a date is left the text that it is."""
 
 

@@ -15,6 +15,8 @@ from cfnlint import ManualArgs
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from advisor.catalog.loader import option as catalog_option
+from advisor.errors import DeployError
+from deploy.aws import templates
 from deploy.aws.templates import DIRECTORY, Template, load
 
 NAMES = sorted(
@@ -645,3 +647,19 @@ def compact(document: dict[str, Any]) -> str:
     ):  # fmt: skip
         text = text.replace(f"${{{name}}}", value)
     return re.sub(r'\{"(Ref|Fn::GetAtt)":[^}]*\}', f'"{"x" * 120}"', text)
+
+
+def test_a_template_is_parsed_once_and_again_when_the_installation_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in DIRECTORY.glob("*.yaml"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(templates, "DIRECTORY", tmp_path)
+    first = load("lambda.yaml")
+    assert load("lambda.yaml") is first
+    part = tmp_path / "part-deployment.yaml"  # one that it is made of
+    part.write_text(part.read_text().replace("Default: 30", "Default: 60"))
+    assert load("lambda.yaml").digest != first.digest
+    part.unlink()
+    with pytest.raises(DeployError, match="part-deployment"):
+        load("lambda.yaml")

@@ -30,7 +30,9 @@ from deploy.artifact import look_again
 from deploy.aws import rollout
 from deploy.aws.session import AwsSettings
 from deploy.aws.stack_target import StackTarget
+from deploy.bundle import pack as packing
 from deploy.bundle.pack import image_tag
+from deploy.bundle.requirements import pinned
 from deploy.requests import PlanRequest
 from deploy.target import Plan
 from deploy.targets.batch import BatchTarget
@@ -39,7 +41,7 @@ from deploy.targets.ecs import EcsTarget
 from deploy.targets.lambda_api import LambdaTarget
 from deploy.targets.sagemaker import SageMakerTarget
 
-HASTE = 0.02  # seconds between two looks
+HASTE = 0.1  # seconds between two looks
 ROWS = b'{"instances": [[1, 1, 1, 1]]}'
 ANSWER = 10.0  # of the model that sums under the weights 1 to 4
 OWN_CODE = str(Path(deploy.__file__).parent)
@@ -243,7 +245,8 @@ def said_of(work: Callable[[], object]) -> AdvisorError | None:
 
 
 def looked_at_once(patch: pytest.MonkeyPatch) -> None:
-    """The confined look at the model takes seconds and talks to nobody: once is enough here."""
+    """What talks to nobody and finds the same each time is done once here: the confined look at
+    the model, and the versions of the installed packages."""
     kept: dict[str, Any] = {}
 
     def look(path: str, accepted: Any) -> Any:
@@ -252,6 +255,14 @@ def looked_at_once(patch: pytest.MonkeyPatch) -> None:
         return kept[path]
 
     patch.setattr(rollout, "look_again", look)
+    found: dict[tuple[str, ...], list[str]] = {}
+
+    def versions(packages: list[str]) -> list[str]:
+        if tuple(packages) not in found:
+            found[tuple(packages)] = pinned(packages)
+        return list(found[tuple(packages)])
+
+    patch.setattr(packing, "pinned", versions)
 
 
 def _callers() -> tuple[str, ...]:

@@ -20,10 +20,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
 SINGLE = "application/vnd.docker.distribution.manifest.v2+json"
 ABOUT = {
     "info": '{"OSType": "linux", "Architecture": "x86_64", "ServerVersion": "28.0.0"}',
@@ -176,7 +172,12 @@ def _tags(add: dict[str, list[str]] | None = None) -> dict[str, list[str]]:
 
 
 def _ecr(region: str, operation: str, given: dict[str, Any]) -> dict[str, Any]:
-    """One signed call of the registry; without botocore's clients, which take half a second."""
+    """One signed call of the registry; without botocore's clients, which take half a second, and
+    most of what is called here asks nobody."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
     request = AWSRequest(
         "POST",
         os.environ["AWS_ENDPOINT_URL"] + "/",
