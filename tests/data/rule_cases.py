@@ -79,6 +79,10 @@ CASES = (
         "client-payload", "sagemaker-realtime", "10 MB requests keep the 25 MB",
         {"traffic.request_mb": 10},
     ),
+    Case(
+        "transfer-not-known", "sagemaker-realtime", "answers that leave for the internet",
+        {"traffic.requests_per_month": 2_000_000_000},
+    ),
     Case("binary-payload", "lambda-url", "may have 4.5 MB", {"traffic.request_mb": 5}),
     Case(
         "queued-payload", "lambda-url", "2 MB > 1 MB of an asynchronous call",
