@@ -122,13 +122,15 @@ def _end_with(parent: int) -> None:
 
 
 def _protocol() -> Any:
-    """The short road for predictions where httptools is installed, else what uvicorn has."""
+    """The short road for predictions where httptools is installed, else plain Python."""
     try:
         from .protocol import Protocol
     except ModuleNotFoundError as missing:
         if missing.name != "httptools":
             raise
-        return "auto"
+        from .plain_protocol import PlainProtocol
+
+        return PlainProtocol
     return Protocol
 
 

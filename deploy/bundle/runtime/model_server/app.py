@@ -23,6 +23,7 @@ from .payload import Request
 from .predictions import Predictions, refusal
 from .service import CLIENT_GONE, Service
 from .values import Output
+from .watch import Watch
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -40,6 +41,7 @@ class App:
     def __init__(self, service: Service, on_fail: Callable[[ModelError], None] | None = None):
         self.service = service
         self.predictions = Predictions(service)
+        self.watch = Watch(service)
         self._on_fail = on_fail
         self._docs: Any = None
         self._loading: threading.Thread | None = None

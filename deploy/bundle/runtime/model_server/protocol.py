@@ -24,6 +24,7 @@ from .http_parts import JSON, pick_headers
 from .predictions import Asked, refusal
 from .service import CLIENT_GONE
 from .values import Output
+from .watch import ANSWER, BODY, HEAD, IDLE, MOST_HEAD_BYTES, Watched
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class _Waiting:
         self.keep_alive = True  # until the server stops
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(Watched, HttpToolsProtocol):
     """One connection. Made by uvicorn, whose application is an `App`."""
 
     _heads: ClassVar[dict[tuple[int, bytes], bytes]] = {}  # the same for all connections
@@ -56,10 +57,12 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._served: App = self.config.app  # type: ignore[assignment]
+        self._served: App = self.config.app
         self._paths = {path.encode(): path for path in self._served.predictions.paths}
         self._mine = False  # the request that is being read takes the short road
         self._body: list[bytes] = []
+        self._head_bytes = -1
+        self._begun: Any = None  # the request that the application is answering
         self._future: asyncio.Future[Output] | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -68,19 +71,30 @@ class Protocol(HttpToolsProtocol):
             self._hand_over()
             if self._body:
                 super().on_body(b"".join(self._body))
+        elif self.at == HEAD and not self.transport.is_closing():
+            # What has just begun may have come behind other requests: counted from the next read.
+            self._head_bytes = 0 if self._head_bytes < 0 else self._head_bytes + len(data)
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self.refuse(431, "head_too_large", "the head of the request is larger than "
+                            f"{MOST_HEAD_BYTES // 1024} KB", self._served.service)  # fmt: skip
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._begun is not None:  # uvicorn tells only the last of pipelined requests
+            self._begun.disconnected = True
         if self._future is not None:
             self._future.cancel()  # takes it out of the queue
 
     def on_message_begin(self) -> None:
+        self.at, self.since, self._head_bytes = HEAD, self.loop.time(), -1
         self._mine = False
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
+        self.at = BODY
         if self._is_simple():
             self._mine = True
             self._body = []
@@ -94,11 +108,25 @@ class Protocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self.at = ANSWER
         if self._mine:
             self._mine = False
             self._answer()
         else:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without a timer for each answer: idle connections are watched."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.since = self.loop.time()
+        if self.at == ANSWER:
+            self.at = IDLE
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._begun, app = self.pipeline.pop()
+            self._start_asgi_task(self._begun, app)
 
     def _is_simple(self) -> bool:
         return (
@@ -121,6 +149,8 @@ class Protocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)  # the list that the scope holds
         super().on_headers_complete()
+        if not self.pipeline:
+            self._begun = self.cycle
 
     def _answer(self) -> None:
         started = time.perf_counter()
@@ -145,7 +175,7 @@ class Protocol(HttpToolsProtocol):
 
     def _wait(self, future: asyncio.Future[Output], asked: Asked, told: _Told) -> None:
         waiting = _Waiting()
-        self.cycle = waiting  # type: ignore[assignment]
+        self.cycle = waiting
         self._future = future
 
         def done(future: asyncio.Future[Output]) -> None:
