@@ -155,11 +155,9 @@ class _Search:
         return self._ways[region].plan(True)
 
 
-def promise(option: Option, work: Workload, rules: RuleSet, first: Outcome) -> Measures:
-    """The best that the option could measure, before it is sized: no bill, an instant answer, every
-    preferring rule for it. No plan of it scores higher. `first`: what the rules of the need phase
-    say, none of which may exclude it."""
-    points = sum(f.points for f in first.preferred) + rules.most_points(option)
+def promise(option: Option, work: Workload, points: float) -> Measures:
+    """The best that the option could measure with these points, before it is sized: no bill, an
+    instant answer. No plan of it scores higher."""
     key = (Same(option), work.calm, points)
     found = _PROMISED.get(key)
     if found is None:

@@ -22,7 +22,7 @@ from operator import itemgetter
 from typing import Any, Generic, TypeVar, cast
 
 from advisor.errors import UnknownPriceError
-from advisor.requirements import Requirements
+from advisor.requirements import Requirements, Section
 from advisor.traffic import Rates
 from advisor.workload import Path, Workload
 
@@ -187,9 +187,9 @@ class _WatchedNeed:
         self._sections: dict[str, _WatchedSection] = {}
 
     def __getattr__(self, name: str) -> Any:
-        if name not in Requirements.model_fields:
+        if name not in _SECTIONS:
             # A method of the whole (model_dump, ==) may look at anything.
-            for each in Requirements.model_fields:
+            for each in _SECTIONS:
                 self._reads.update(_paths(each, getattr(self._need, each)))
             return getattr(self._need, name)
         section = self._sections.get(name)
@@ -204,15 +204,26 @@ class _WatchedSection:
         self._name, self._section, self._reads = name, section, reads
 
     def __getattr__(self, field: str) -> Any:
-        if field in type(self._section).model_fields or field == "model_fields_set":
+        if field in _fields(type(self._section)):
             self._reads.add((self._name, field))
         else:
             self._reads.update(_paths(self._name, self._section))
         return getattr(self._section, field)
 
 
-def _paths(name: str, section: Any) -> list[Path]:
-    return [(name, field) for field in (*type(section).model_fields, "model_fields_set")]
+def _paths(name: str, section: Section) -> list[Path]:
+    return [(name, field) for field in _fields(type(section))]
+
+
+_SECTIONS = frozenset(Requirements.model_fields)
+_FIELDS: dict[type[Section], frozenset[str]] = {}
+
+
+def _fields(kind: type[Section]) -> frozenset[str]:
+    found = _FIELDS.get(kind)
+    if found is None:
+        found = _FIELDS[kind] = frozenset((*kind.model_fields, "model_fields_set"))
+    return found
 
 
 def _tell(work: Workload, paths: frozenset[Path]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from operator import itemgetter
+from typing import cast
 
 from cel_expr_python import cel
 
@@ -56,23 +57,41 @@ class Seen:
         self.calm = work.calm  # all answers but the volume
         self.need = of_need(work).comparable  # those of the answers alone
 
+    def changed_since(self, before: Seen) -> set[str]:
+        """The fields of answers and match that have another value than before, for the same option.
+        Raises as `comparable`."""
+        key, old, new = "changed since", before.need, self.need
+        kept = self._work.kept.get(key)
+        if kept is None or kept[0] is not old:  # the same for every option
+            differ = {name for name, value in new.items() if value != old[name]}
+            kept = self._work.kept[key] = (old, differ)
+        matched = before.match.comparable
+        if self.match.comparable is matched:
+            return cast(set[str], kept[1])
+        match = {name for name, value in self.match.comparable.items() if value != matched[name]}
+        return kept[1] | match
+
     def and_plan(self, plan: Values) -> Seen:
         """With the values of a plan."""
         return Seen(self._option, self._work, plan)
+
+    @cached_property
+    def match(self) -> Values:
+        """Those of the match. Raises InputError for a region that no cloud has."""
+        return of_match(self._option, self._work)
 
     @cached_property
     def comparable(self) -> Mapping[str, Hashable]:
         """All of them, so that they can be compared. Raises InputError for a region that no cloud
         has, as `plain`."""
         plan = self._plan.comparable if self._plan else {}
-        return {**self.need, **of_match(self._option, self._work).comparable, **plan}
+        return {**self.need, **self.match.comparable, **plan}
 
     @cached_property
     def plain(self) -> Mapping[str, Value]:
         """All of them, as rules see them."""
         plan = self._plan.plain if self._plan else {}
-        need, match = of_need(self._work), of_match(self._option, self._work)
-        return {**need.plain, **match.plain, **plan}
+        return {**of_need(self._work).plain, **self.match.plain, **plan}
 
 
 def seen_by_rules(option: Option, work: Workload, plan: PlanFacts | None) -> Seen:
@@ -110,6 +129,10 @@ class Asked:
         self._calm = [(group, at) for group, at in groups if not group.moving]
         self._moving = [(group, at) for group, at in groups if group.moving]
         self._calm_held: dict[Calm, tuple[tuple[int, ...], bool]] = {}
+        self._calm_last: tuple[Seen, list[tuple[int, ...]]] | None = None
+        self._moving_most = sum(
+            max(0.0, self.rules[i].rule.points) for _, at in self._moving for i in at
+        )
         self._pick = [_picker(sorted(one.names - fixed.keys())) for one in self.rules]
         self._said: dict[Hashable, Fired] = {}
         self.unsaid = [Fired(one.rule.id, "", "", points=one.rule.points) for one in self.rules]
@@ -145,6 +168,14 @@ class Asked:
             for case in range(cases.count)
         ]
 
+    def most_of_calm(self, seen: Seen) -> float | None:
+        """The most points that rules may prefer the option by, told by those alone that do not look
+        at the volume; None where one of them excludes it. Raises RuleError naming one that fails."""
+        calm, out = self._of_calm(seen)
+        if out:
+            return None
+        return self._moving_most + sum(self.rules[i].rule.points for i in calm if self.prefers[i])
+
     def rules_out(self, seen: Seen) -> bool:
         """Whether a rule that excludes fires whatever the volume is: told without asking the rest.
         Raises RuleError naming a rule that fails."""
@@ -154,11 +185,26 @@ class Asked:
         """Numbers of the rules that fire whatever the volume is, and whether one of them excludes."""
         found = self._calm_held.get(seen.calm)
         if found is None:
-            calm = tuple(i for group, at in self._calm for i in group.holding(seen, at))
+            calm = tuple(i for held in self._each_calm(seen) for i in held)
             out = any(self.excludes[i] for i in calm)
             if len(self._calm_held) >= MOST_HELD:
                 self._calm_held = {}
             found = self._calm_held[seen.calm] = (calm, out)
+        return found
+
+    def _each_calm(self, seen: Seen) -> list[tuple[int, ...]]:
+        """Numbers of the rules that fire, of each of the groups. Only those that look at a field
+        with another value than the last time are asked."""
+        if self._calm_last is None:
+            found = [group.holding(seen, at) for group, at in self._calm]
+        else:
+            last, before = self._calm_last
+            changed = seen.changed_since(last)
+            found = [
+                held if group.names.isdisjoint(changed) else group.holding(seen, at)
+                for (group, at), held in zip(self._calm, before, strict=True)
+            ]
+        self._calm_last = (seen, found)
         return found
 
     def _fired(self, i: int, option: Option, seen: Seen) -> Fired:
@@ -183,6 +229,7 @@ class Group:
     ) -> None:
         self._env, self._rules, self._fixed, self._text = env, tuple(rules), fixed, text
         self.changing = tuple(sorted({n for one in rules for n in one.asks} - fixed.keys()))
+        self.names = frozenset(self.changing)
         self.moving = _of_plan(self.changing) or not OF_VOLUME.isdisjoint(self.changing)
         self._of_need = all(name.startswith(("need.", "assume.")) for name in self.changing)
         self._pick = _picker(self.changing)

@@ -78,6 +78,12 @@ class RuleSet:
             lists.get(one.rule.kind, outcome.excluded).append(fired)
         return outcome
 
+    def most_points_before(self, option: Option, work: Workload) -> float | None:
+        """The most points that preferring rules of the need phase may give the option, told without
+        asking those that look at the volume; None where a rule excludes it whatever the volume is.
+        Raises what `evaluate` raises."""
+        return self._asked(option)[0].most_of_calm(seen_by_rules(option, work, None))
+
     def open_to(self, option: Option, work: Workload) -> Outcome | None:
         """`evaluate` of the need phase without sentences; None where a rule excludes the option,
         told without asking the rest. Raises what it raises."""

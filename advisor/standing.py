@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 from advisor.catalog.loader import load_options
+from advisor.catalog.schema import Option
 from advisor.consider import Considered, Look, promise, regions_by_cloud
 from advisor.prices import PriceBook, load_book
 from advisor.ranking import Measures, score
@@ -41,55 +42,63 @@ class Standing:
         """One option. Raises KeyError when there is none of that id."""
         look = self._looks.get(option_id)
         if look is None:
-            first = self._rules.evaluate(load_options()[option_id], self.work, said=False)
-            look = self._look(option_id, first)
+            option = load_options()[option_id]
+            look = self._look(option, self._rules.evaluate(option, self.work, said=False))
         return look.found
 
     @cached_property
     def winner(self) -> str | None:
         """The option that `recommend` ranks first.
 
-        Always the one that could still score the most is looked at more closely: what it promises,
-        then with what its machines cost, then its whole plan. What could not reach the best plan
-        found is left where it is, which changes nothing.
+        Always the one that could still score the most is looked at more closely. What could not
+        reach the best score found is left where it is, which changes nothing.
         """
         best: tuple[float, str] | None = None
-        promised = self._promised()
-        # (minus the most that it could score, option, whether it is sized)
-        waiting = [(-score(most, self.work), each, False) for each, most in promised.items()]
+        # (minus the most that it could score, option, closer looks at it)
+        waiting: list[tuple[float, str, Iterator[tuple[float, bool]]]] = []
+        for option in load_options().values():
+            looks = self._closer(option)
+            for most, _is_score in looks:
+                waiting.append((-most, option.id, looks))
+                break
         heapq.heapify(waiting)
         while waiting and (best is None or waiting[0][0] <= best[0] + WHISKER):
-            _most, option_id, sized = heapq.heappop(waiting)
-            look = self._looks[option_id]
-            if not sized:
-                if look.least_usd < math.inf:
-                    most = _costing(promised[option_id], look.least_usd)
-                    heapq.heappush(waiting, (-score(most, self.work), option_id, True))
-                continue
-            plan = look.found.plan
-            if plan is not None:
-                mine = (-score(plan.measures, self.work), option_id)
-                best = mine if best is None else min(best, mine)
+            _most, option_id, looks = heapq.heappop(waiting)
+            for most, is_score in looks:
+                if is_score:
+                    mine = (-most, option_id)
+                    best = mine if best is None else min(best, mine)
+                else:
+                    heapq.heappush(waiting, (-most, option_id, looks))
+                break
         return best[1] if best else None
 
-    def _promised(self) -> dict[str, Measures]:
-        """The most that each option could measure, of those that the answers do not rule out."""
-        out = {}
-        for option_id, option in load_options().items():
-            first = self._rules.open_to(option, self.work)
-            if first is not None:
-                self._look(option_id, first)
-                out[option_id] = promise(option, self.work, self._rules, first)
-        return out
+    def _closer(self, option: Option) -> Iterator[tuple[float, bool]]:
+        """(the most that it could score, whether that is its score), closer and closer; ends when it
+        is ruled out. First whatever the volume is, then at this one, then with what its machines
+        cost, then with the whole bill."""
+        work, rules = self.work, self._rules
+        later = rules.most_points(option)
+        points = rules.most_points_before(option, work)
+        if points is None:
+            return
+        yield score(promise(option, work, points + later), work), False
+        first = rules.open_to(option, work)
+        if first is None:
+            return
+        promised = promise(option, work, sum(f.points for f in first.preferred) + later)
+        yield score(promised, work), False
+        look = self._look(option, first)
+        if look.least_usd == math.inf:
+            return
+        yield score(_costing(promised, look.least_usd), work), False
+        plan = look.found.plan
+        if plan is not None:
+            yield score(plan.measures, work), True
 
-    def _look(self, option_id: str, first: Outcome) -> Look:
-        return self._looks.setdefault(
-            option_id,
-            Look(
-                load_options()[option_id], self.work, self._regions, self._rules, self._book, first,
-                ranges=False,
-            ),
-        )  # fmt: skip
+    def _look(self, option: Option, first: Outcome) -> Look:
+        look = Look(option, self.work, self._regions, self._rules, self._book, first, ranges=False)
+        return self._looks.setdefault(option.id, look)
 
 
 def winner(

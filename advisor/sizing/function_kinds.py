@@ -73,10 +73,7 @@ def function_kinds(
 
 
 def _kinds(option: Option, work: Workload, listed: PriceList) -> FunctionKinds:
-    every = tuple(
-        _kind(option, work, memory_mb, arch, prices)
-        for (arch, memory_mb), prices in listed.prices.items()
-    )
+    every = tuple(_each_kind(option, work, listed))
     longest_ms = math.inf  # a service time that keeps the target when warm
     service, cv = work.need.service, work.need.model.service_time_cv
     if work.need.traffic.mode is Mode.realtime and service.p95_ms is not None:
@@ -89,25 +86,28 @@ def _kinds(option: Option, work: Workload, listed: PriceList) -> FunctionKinds:
     return FunctionKinds(tuple(unlike.values()), quick, tuple(_distinct(quick)))
 
 
-def _kind(
-    option: Option, work: Workload, memory_mb: float, arch: str, prices: Prices
-) -> FunctionKind:
+def _each_kind(option: Option, work: Workload, listed: PriceList) -> Iterator[FunctionKind]:
     """Threads beyond one vCPU help as far as there are vCPUs; less than one slows everything."""
-    vcpu = lambda_vcpu(memory_mb)
-    speed = serverless_speed(option.machines, "arm64" if arch == "arm" else "x86_64").alone
-    cores = min(vcpu, work.need.model.threads_per_request)
-    load_s = resident(option, work).start_s / min(1.0, speed * vcpu)
-    platform_s = cold_start(option.id).cold_s.expected
-    on_lambda = option.machines == "lambda"
-    return FunctionKind(
-        memory_mb=memory_mb,
-        arch=arch,
-        prices=prices,
-        vcpu=vcpu,
-        speed=speed,
-        service_ms=work.service_time_ms / (speed * cores),
-        init_s=lambda_cold_start_s(platform_s, load_s) if on_lambda else platform_s + load_s,
-    )
+    threads, service_ms = work.need.model.threads_per_request, work.service_time_ms
+    start_s, platform_s = resident(option, work).start_s, cold_start(option.id).cold_s.expected
+    speeds = {
+        arch: serverless_speed(option.machines, "arm64" if arch == "arm" else "x86_64").alone
+        for arch, _memory_mb in listed.prices
+    }
+    for (arch, memory_mb), prices in listed.prices.items():
+        vcpu, speed = lambda_vcpu(memory_mb), speeds[arch]
+        load_s = start_s / min(1.0, speed * vcpu)
+        yield FunctionKind(
+            memory_mb=memory_mb,
+            arch=arch,
+            prices=prices,
+            vcpu=vcpu,
+            speed=speed,
+            service_ms=service_ms / (speed * min(vcpu, threads)),
+            init_s=lambda_cold_start_s(platform_s, load_s)
+            if option.machines == "lambda"
+            else platform_s + load_s,
+        )
 
 
 def _distinct(kinds: Sequence[FunctionKind]) -> Iterator[FunctionKind]:

@@ -6,6 +6,7 @@ start shows up in the percentile exactly when it is frequent enough.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -58,13 +59,26 @@ class Function:
         return self.kind.prices
 
     @property
+    def floor_usd(self) -> float:
+        """Below `least_cost_usd`, and quickly told: instances kept ready are there while they work,
+        and one of them in each hour with requests."""
+        if not self.kept_ready:
+            return self.least_cost_usd
+        prices, work = self.prices, self.work
+        served = 1 - spilled_at_most(self.option, work.need)
+        work_s = work.need.traffic.requests_per_month * self.kind.service_ms / 1000 * served
+        one_s = np.count_nonzero(work.rates) * 3600 * HOURS_IN_MONTH / HOURS_IN_WEEK
+        usd = max(work_s, one_s) * prices.ready + work_s * prices.ready_work
+        return float(usd * self.memory_mb / 1024 * (1 - 1e-9))
+
+    @property
     def least_cost_usd(self) -> float:
         """Below what a month's duration costs: the bare work without a cold start; where instances
         are kept ready, those and the work that they serve."""
         prices, work = self.prices, self.work
         requests, service_s = work.need.traffic.requests_per_month, self.kind.service_ms / 1000
         if self.kept_ready:
-            ready, _seen = instances_kept_ready(
+            ready = instances_kept_ready(
                 work.rates, service_s, spilled_at_most(self.option, self.work.need)
             )
             cold = most_spilled(work.rates, service_s, spilled_at_most(self.option, self.work.need))
@@ -184,12 +198,17 @@ def _cheapest(tried: Sequence[Function]) -> Function | None:
 
     Looked at in the order of the least that they may cost, so most need not be sized at all.
     """
-    promising = [(f.least_cost_usd, i, f) for i, f in enumerate(tried)]
+    # (costs at least this much, number, whether that was looked at closely)
+    waiting = [(function.floor_usd, i, not function.kept_ready) for i, function in enumerate(tried)]
+    heapq.heapify(waiting)
     best: tuple[float, int, Function] | None = None
     cold: list[tuple[float, Function]] = []  # that only cold starts keep from the target
-    for least, i, function in sorted(promising, key=lambda found: found[:2]):
-        if best is not None and least >= best[0]:
-            break  # nothing from here on can be cheaper, whatever its cold starts
+    while waiting and (best is None or waiting[0][0] < best[0]):
+        least, i, close = heapq.heappop(waiting)
+        function = tried[i]
+        if not close:
+            heapq.heappush(waiting, (function.least_cost_usd, i, True))
+            continue
         sized = function.sized()
         if sized.infeasible is None:
             cost = function.prices.usd(sized, _paid_gb_seconds(sized))
@@ -253,7 +272,7 @@ def _size(function: Function, factors: Factors) -> Sized:
     ready: NDArray[np.int64] | None = None
     if function.kept_ready:
         spill = spilled_at_most(option, need)
-        ready, _seen = instances_kept_ready(rates, service_ms / 1000, spill)
+        ready = instances_kept_ready(rates, service_ms / 1000, spill)
         # What spills over falls with each further instance; planned is the most that may.
         cold = most_spilled(rates, service_ms / 1000, spill)
         # Where the price of instances kept ready is not known, this little would be the whole bill.

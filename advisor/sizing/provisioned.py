@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,10 +20,8 @@ RECURSION = 600  # erlangs up to which the fewest instances are counted up to
 UNPREDICTABLE = frozenset({Pattern.spiky, Pattern.rare})
 
 
-def instances_kept_ready(
-    rates: ArrayLike, service_s: float, spill: float
-) -> tuple[NDArray[np.int64], float]:
-    """(instances in each hour, share of all requests that find none free), rates in requests/s.
+def instances_kept_ready(rates: ArrayLike, service_s: float, spill: float) -> NDArray[np.int64]:
+    """Instances in each hour, rates in requests/s; the same shape.
 
     An instance serves one request and nothing queues, so n instances are a loss system: a request
     finds all of them busy with Erlang's B(n, lambda S) (1917; holds for any distribution of S). An
@@ -44,7 +41,12 @@ def most_spilled(rates: ArrayLike, service_s: float, spill: float) -> float:
     What really spills falls with each further instance and climbs up to the next one: a bill of it
     would fall with more traffic. Rates in requests/s; 0 where there are none.
     """
-    return float(weeks_spilled(np.asarray(rates, dtype=np.float64)[None, :], service_s, spill)[0])
+    return _most_spilled(np.asarray(rates, dtype=np.float64).tobytes(), service_s, spill)
+
+
+@lru_cache(maxsize=1024)
+def _most_spilled(week: bytes, service_s: float, spill: float) -> float:
+    return float(weeks_spilled(np.frombuffer(week)[None, :], service_s, spill)[0])
 
 
 def weeks_spilled(rates: Floats, service_s: float, spill: float) -> Floats:
@@ -56,19 +58,12 @@ def weeks_spilled(rates: Floats, service_s: float, spill: float) -> Floats:
 
 
 @lru_cache(maxsize=4096)
-def _kept_ready(week: bytes, service_s: float, spill: float) -> tuple[NDArray[np.int64], float]:
-    hours = _week(week)
-    loads = [rate * service_s for rate in hours.rates]
-    fewest = [_fewest(load, spill) for load in loads]
-    counts = [max(fewest[now], fewest[then]) for now, then in hours.pairs]
-    planned = np.array(counts, dtype=np.int64)[hours.which]
+def _kept_ready(week: bytes, service_s: float, spill: float) -> NDArray[np.int64]:
+    distinct, where, then = _week(week)
+    fewest = np.array([_fewest(rate * service_s, spill) for rate in distinct], dtype=np.int64)
+    planned: NDArray[np.int64] = np.maximum(fewest[where], fewest[then])
     planned.flags.writeable = False
-    found_none = sum(
-        many * hours.rates[now] * _blocked(count, loads[now])
-        for (now, _), many, count in zip(hours.pairs, hours.times, counts, strict=True)
-        if hours.rates[now] > 0
-    )
-    return planned, found_none / hours.whole if hours.whole > 0 else 0.0
+    return planned
 
 
 def weeks_kept_ready(rates: Floats, service_s: Floats, spill: float) -> NDArray[np.int64]:
@@ -79,36 +74,11 @@ def weeks_kept_ready(rates: Floats, service_s: Floats, spill: float) -> NDArray[
     return np.maximum(fewest, np.roll(fewest, -1, axis=2))
 
 
-class _Hours(NamedTuple):
-    """A week's hours, those put together that have the same rate now and in the next hour."""
-
-    rates: list[float]  # the distinct ones
-    pairs: list[tuple[int, int]]  # numbers of rates: of the hour and of the next
-    times: list[int]  # hours of the week with the pair
-    which: NDArray[np.int64]  # the pair of each hour, shape (168,)
-    whole: float  # sum of all rates
-
-
 @lru_cache(maxsize=64)
-def _week(week: bytes) -> _Hours:
-    rate = np.frombuffer(week, dtype=np.float64)
-    distinct, where = np.unique(rate, return_inverse=True)
-    paired = where * len(distinct) + np.roll(where, -1)
-    codes, which, times = np.unique(paired, return_inverse=True, return_counts=True)
-    pairs = [divmod(int(code), len(distinct)) for code in codes]
-    return _Hours(distinct.tolist(), pairs, times.tolist(), which, float(rate.sum()))
-
-
-@lru_cache(maxsize=8192)
-def _blocked(servers: int, load: float) -> float:
-    """Erlang's B, by its recursion for few servers."""
-    if servers > RECURSION:
-        return float(erlang_b(servers, load))
-    blocked = 1.0
-    for n in range(1, servers + 1):
-        carried = load * blocked
-        blocked = carried / (n + carried)
-    return blocked
+def _week(week: bytes) -> tuple[list[float], NDArray[np.int64], NDArray[np.int64]]:
+    """(distinct rates, number of each hour's rate, that of the hour after it)."""
+    distinct, where = np.unique(np.frombuffer(week), return_inverse=True)
+    return distinct.tolist(), where, np.roll(where, -1)
 
 
 @lru_cache(maxsize=8192)

@@ -39,11 +39,17 @@ EVENNESS = 6.0
 _curves: dict[tuple[float, float, int, int], Floats] = {}
 
 
+# Probabilities below this are taken from the continued fraction, with this many terms.
+LEAST_TOLD, TERMS = 1e-280, 200
+
+
 def erlang_b(servers: ArrayLike, load: ArrayLike) -> Floats:
     """Probability that all `servers` are busy when nobody waits (loss system), load in erlang.
 
     B(0) = 1, B(k) = a B(k-1) / (k + a B(k-1)): Erlang 1917; the recursion is numerically stable.
-    Above 1,000 servers its closed form, P(N = c) / P(N <= c) for a Poisson N of mean a.
+    Above 1,000 servers its closed form, P(N = c) / P(N <= c) for a Poisson N of mean a; where both
+    are too small to be told from 0, the continued fraction of their ratio (Legendre's, of the upper
+    incomplete gamma function): B = F / a, F = a - c + 1 c / (a - c + 2 + 2 (c - 1) / (a - c + 4 + ...)).
     """
     count, a = np.broadcast_arrays(_counts(servers), _floats(load))
     if count.size and (count.min() < 0 or a.min() < 0):
@@ -63,8 +69,21 @@ def erlang_b(servers: ArrayLike, load: ArrayLike) -> Floats:
     if many.any():
         c, mean = count[many].astype(np.float64), a[many]
         exactly = np.exp(special.xlogy(c, mean) - mean - special.gammaln(c + 1))
-        out[many] = exactly / special.gammaincc(c + 1, mean)
+        at_most = special.gammaincc(c + 1, mean)
+        flooded = (at_most < LEAST_TOLD) & (mean > c)
+        ratio = exactly / np.where(flooded, 1.0, at_most)
+        ratio[flooded] = _flooded(c[flooded], mean[flooded])
+        out[many] = ratio
     return out
+
+
+def _flooded(servers: Floats, load: Floats) -> Floats:
+    """Erlang's B far beyond what the servers carry, from the innermost term of the fraction out."""
+    over = load - servers
+    fraction = over + 2.0 * TERMS
+    for n in range(TERMS, 0, -1):
+        fraction = over + 2.0 * (n - 1) + n * np.maximum(servers + 1 - n, 0.0) / fraction
+    return np.asarray(fraction / load)
 
 
 def erlang_c(servers: ArrayLike, utilisation: ArrayLike) -> Floats:

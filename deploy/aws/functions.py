@@ -115,5 +115,5 @@ def reserved(request: PlanRequest) -> int:
     need, sizing = request.need, request.ranked.sizing
     busy_s = sizing.service_time_ms / 1000 + need.model.load_time_s
     week = np.full(HOURS_IN_WEEK, sizing.arrival_peak_per_s)
-    counts, _ = instances_kept_ready(week, busy_s, TURNED_AWAY)
+    counts = instances_kept_ready(week, busy_s, TURNED_AWAY)
     return max(int(counts.max()), max(sizing.hourly_replicas, default=0))

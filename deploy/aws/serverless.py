@@ -91,7 +91,7 @@ def most_at_once(request: PlanRequest) -> int:
     start_s = cold_start(chosen.id).cold_s.expected + request.need.model.load_time_s
     held_s = ranked.sizing.service_time_ms / 1000 + ranked.sizing.cold_start_share * start_s
     rates = weekly_rates(request.need.traffic)
-    hours, _ = instances_kept_ready(rates, held_s, chosen.number("ready_spill"))
+    hours = instances_kept_ready(rates, held_s, chosen.number("ready_spill"))
     return max(1, ranked.replicas.max, int(hours.max()))
 
 

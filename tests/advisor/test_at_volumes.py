@@ -135,5 +135,5 @@ def test_weeks_of_functions_are_those_of_one() -> None:
     for i, work in enumerate(works):
         assert (cold[i], starts[i]) == cold_share_and_starts(work.rates, 0.085, 600.0, 0.4)
         for k, service_s in enumerate((0.02, 0.9)):
-            one, _share = instances_kept_ready(work.rates, service_s, 0.001)
+            one = instances_kept_ready(work.rates, service_s, 0.001)
             assert (ready[k, i] == one).all()

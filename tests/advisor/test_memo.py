@@ -98,7 +98,12 @@ def check_walk(walk: list[Requirements]) -> None:
             if found.plan is not None:
                 first = rules.open_to(found.option, work)
                 assert first is not None, option_id
-                best = promise(found.option, work, rules, first)
+                later = rules.most_points(found.option)
+                given = sum(f.points for f in first.preferred)
+                most = rules.most_points_before(found.option, work)
+                assert most is not None
+                assert most >= given, option_id
+                best = promise(found.option, work, given + later)
                 assert quick_score(best, work) >= score(found, work) - 1e-9, option_id
                 assert quick_score(found.plan.measures, work) == score(found, work), option_id
                 look = Look(found.option, work, regions, rules, book, first, ranges=False)

@@ -53,7 +53,8 @@ def spilled(rate: float, service_s: float, instances: int, arrivals: int) -> flo
 
 @pytest.mark.parametrize(("rate", "service_s"), [(3.0, 0.5), (20.0, 0.4), (60.0, 0.5)])
 def test_the_share_that_spills_is_that_of_a_simulation(rate: float, service_s: float) -> None:
-    ready, spill = instances_kept_ready([rate] * 168, service_s, 0.02)
+    ready = instances_kept_ready([rate] * 168, service_s, 0.02)
+    spill = float(erlang_b(int(ready[0]), rate * service_s))
     assert spill <= 0.02
     assert spill == pytest.approx(spilled(rate, service_s, int(ready[0]), 300_000), rel=0.1)
 
@@ -61,19 +62,17 @@ def test_the_share_that_spills_is_that_of_a_simulation(rate: float, service_s: f
 @settings(max_examples=60, deadline=None)
 @given(rate=st.floats(1e-4, 500), service_s=st.floats(0.01, 10), spill=st.floats(1e-4, 0.2))
 def test_no_instance_too_many_and_none_too_few(rate: float, service_s: float, spill: float) -> None:
-    ready, seen = instances_kept_ready([rate], service_s, spill)
+    ready = instances_kept_ready([rate], service_s, spill)
     n, load = int(ready[0]), rate * service_s
     assert erlang_b(n, load) <= spill
     assert n == 1 or erlang_b(n - 1, load) > spill
-    assert seen == pytest.approx(float(erlang_b(n, load)))
 
 
 def test_the_hour_before_has_what_the_next_one_needs() -> None:
-    ready, spill = instances_kept_ready([0.0, 0.0, 10.0, 1.0], 1.0, 0.01)
+    ready = instances_kept_ready([0.0, 0.0, 10.0, 1.0], 1.0, 0.01)
     assert ready.tolist()[0] == 0
     assert ready[1] == ready[2] > ready[3] > 0
-    assert spill < 0.01
-    assert instances_kept_ready([0.0] * 24, 1.0, 0.01) == (pytest.approx(np.zeros(24)), 0.0)
+    assert not instances_kept_ready([0.0] * 24, 1.0, 0.01).any()
 
 
 def test_a_wrong_share_is_named() -> None:

@@ -285,3 +285,13 @@ def test_a_slower_machine_never_takes_more(cv: float, c: int, target: float, slo
         target, 95, np.array([20, 20 * slower]), np.array([30, 30 * slower]), cv, c, 0.8
     )
     assert slow <= fast * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("servers", "load"),
+    [(1_001, 4_830.0), (1_001, 2_600.0), (1_001, 1e9), (5_000, 9_000.0), (20_000, 27_000.0)],
+)
+def test_servers_that_are_flooded_are_told_as_well(servers: int, load: float) -> None:
+    """The sum of the definition, in logarithms: 1 / B = sum of c! / (c - k)! / a^k."""
+    terms = np.concatenate([[0.0], np.cumsum(np.log(np.arange(servers, 0, -1.0) / load))])
+    assert erlang_b(servers, load) == pytest.approx(1 / np.exp(terms).sum(), rel=1e-9)
