@@ -140,7 +140,7 @@ class Cluster:
             # The bytes as they are: the client's own call would write JSON again.
             got = self._client.pool_manager.request(
                 "POST", url, body=body, headers=self._headers(content_type, "*/*"),
-                timeout=ASK_LIMIT_S, retries=False,
+                timeout=ASK_LIMIT_S,
             )  # fmt: skip
         latency_ms = (time.monotonic() - began) * 1000
         return Answer(got.status, got.headers.get("content-type", ""), got.data, latency_ms)
@@ -176,9 +176,15 @@ class Cluster:
         """The official client's connections, which trust this cluster's authority only."""
         from kubernetes.client import Configuration  # a second's import, for those who need it
         from kubernetes.client.rest import RESTClientObject
+        from urllib3.util import Retry
 
         configuration = Configuration(host=self._url)
-        configuration.retries = False
+        # Whatever is called here may come twice and makes nothing twice, so that every method is
+        # repeated: once when the connection broke, and for some seconds when it is told to wait.
+        configuration.retries = Retry(
+            total=4, connect=0, read=1, redirect=0, status=4, allowed_methods=None,
+            status_forcelist=(429,), backoff_factor=0.5, raise_on_status=False,
+        )  # fmt: skip
         if not self._ca:
             return RESTClientObject(configuration)
         with tempfile.NamedTemporaryFile(suffix=".pem") as authority:
@@ -195,7 +201,7 @@ class Cluster:
     def _told(self, doing: str) -> Iterator[None]:
         """The client's errors in one sentence."""
         from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, MaxRetryError
 
         try:
             yield
@@ -205,9 +211,10 @@ class Cluster:
                 f"the cluster {self.name} would not {doing}: {why}", error.status or 0
             ) from None
         except HTTPError as error:
+            met = error.reason if isinstance(error, MaxRetryError) else error
             raise ClusterError(
                 f"the API server of the cluster {self.name} was not reached to {doing} "
-                f"({type(error).__name__}); it may let this machine in by its network only"
+                f"({type(met).__name__}); it may let this machine in by its network only"
             ) from None
         except ValueError as error:
             raise ClusterError(

@@ -1,4 +1,5 @@
-"""Faults between the product and AWS: at the wire of botocore, below its retries, at any call.
+"""Faults between the product and AWS: at the wire of botocore, and of the Kubernetes client, below
+their retries, at any call.
 
 A good run tells which calls there are; each is then answered with an error, cut off after it was
 carried out, or is the last thing that the process does.
@@ -7,6 +8,8 @@ carried out, or is the last thing that the process does.
 from __future__ import annotations
 
 import io
+import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aws_support import Log, asked, client, need
@@ -23,6 +27,10 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.retries.standard import ExponentialBackoff
 from containers_support import BOOTSTRAP, GONE
 from emulator.client import Emulator
+from urllib3 import HTTPResponse
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import ProtocolError
+from urllib3.util import Retry
 
 import deploy
 from advisor.errors import AdvisorError
@@ -38,6 +46,7 @@ from deploy.target import Plan
 from deploy.targets.batch import BatchTarget
 from deploy.targets.ec2 import Ec2Target
 from deploy.targets.ecs import EcsTarget
+from deploy.targets.eks import EksTarget
 from deploy.targets.lambda_api import LambdaTarget
 from deploy.targets.sagemaker import SageMakerTarget
 
@@ -72,6 +81,16 @@ TARGETS: dict[str, tuple[type[StackTarget], dict[str, Any]]] = {
     "ecs-ec2": (EcsTarget, BUSY),
     "ec2": (Ec2Target, {}),
     "aws-batch": (BatchTarget, NIGHTLY),
+    "eks": (EksTarget, BUSY),
+}
+DOOR = "203.0.113.7/32"  # whence a cluster's API server may be called
+KUBERNETES = re.compile(r"^/_kubernetes/[^/]+/(?:(?:api|apis/[^/]+)/v\d+/)?(?P<place>.+)$")
+WITHIN = re.compile(r"^namespaces/[^/]+/(?=[a-z])")
+IN_KUBERNETES = {  # how its API server says what AWS says under these codes
+    "ThrottlingException": (429, "TooManyRequests"),
+    "AccessDeniedException": (403, "Forbidden"),
+    "ExpiredTokenException": (401, "Unauthorized"),
+    "LimitExceededException": (403, "Forbidden"),
 }
 
 Site = tuple[str, tuple[str, ...]]  # the call, and the functions of the product that it came from
@@ -130,35 +149,66 @@ class Wire:
     def pass_on(self, real: Callable[..., Any], endpoint: Any, request: Any, *rest: Any) -> Any:
         """In place of Endpoint._do_get_response: (response, parsed) or an exception."""
         model = rest[0]
-        site = (f"{model.service_model.service_name}.{model.name}", _callers())
+        told = self._reached(f"{model.service_model.service_name}.{model.name}")
+        if isinstance(told, Answer):
+            return _refused(told, request), None
+        answer = real(endpoint, request, *rest)
+        if told == CUT:
+            return None, ConnectionClosedError(endpoint_url=request.url)
+        self._die(told)
+        return answer
+
+    def pass_to_cluster(
+        self, real: Callable[..., Any], pool: Any, connection: Any, method: str, url: str,
+        **more: Any,
+    ) -> Any:  # fmt: skip
+        """In place of HTTPConnectionPool._make_request, for what goes to a cluster's API server."""
+        found = KUBERNETES.match(urlsplit(url).path)
+        if found is None:
+            return real(pool, connection, method, url, **more)
+        told = self._reached(f"kubernetes.{method} {_kind_of(found['place'])}")
+        if isinstance(told, Answer):
+            return _refused_by_cluster(told)
+        answer = real(pool, connection, method, url, **more)
+        if told == CUT:
+            raise ProtocolError("Connection aborted.", ConnectionResetError(104, "reset"))
+        self._die(told)
+        return answer
+
+    def _reached(self, call: str) -> Answer | str | None:
+        """What is to happen to this call."""
+        site = (call, _callers())
         self.sites.append(site)
         if self.dying:
             raise KilledError
         told = self.act(site) if self.act else None
         if told is not None:
             self.struck.add(site)
-        if isinstance(told, Answer):
-            return _refused(told, request), None
-        answer = real(endpoint, request, *rest)
-        if told == CUT:
-            return None, ConnectionClosedError(endpoint_url=request.url)
+        return told
+
+    def _die(self, told: Answer | str | None) -> None:
         if told == KILL:
             if threading.current_thread() is not threading.main_thread():
                 self.dying = True  # a transfer's thread would swallow it
-                return answer
-            raise KilledError
-        return answer
+            else:
+                raise KilledError
 
 
 @contextmanager
 def wired() -> Iterator[Wire]:
-    """Every client of botocore in this process goes through the wire; retries do not wait."""
-    wire, real = Wire(), Endpoint._do_get_response
+    """Every client of botocore and of a cluster in this process goes through the wire; retries do
+    not wait."""
+    wire, real, to_cluster = Wire(), Endpoint._do_get_response, HTTPConnectionPool._make_request
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             Endpoint, "_do_get_response", lambda self, *given: wire.pass_on(real, self, *given)
         )
+        patch.setattr(
+            HTTPConnectionPool, "_make_request",
+            lambda self, *given, **more: wire.pass_to_cluster(to_cluster, self, *given, **more),
+        )  # fmt: skip
         patch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)
+        patch.setattr(Retry, "get_backoff_time", lambda _: 0.0)
         yield wire
 
 
@@ -176,7 +226,7 @@ class Case:
 
     @property
     def target(self) -> StackTarget:
-        return TARGETS[self.option][0](AwsSettings(poll_seconds=HASTE))
+        return TARGETS[self.option][0](AwsSettings(poll_seconds=HASTE, cluster_cidrs=(DOOR,)))
 
     @property
     def request(self) -> PlanRequest:
@@ -283,6 +333,19 @@ def _refused(answer: Answer, request: Any) -> tuple[AWSResponse, dict[str, Any]]
         "Error": {"Code": answer.code, "Message": answer.message},
         "ResponseMetadata": {"HTTPStatusCode": answer.status, "HTTPHeaders": headers},
     }
+
+
+def _refused_by_cluster(answer: Answer) -> HTTPResponse:
+    status, reason = IN_KUBERNETES[answer.code]
+    said = {"kind": "Status", "status": "Failure", "reason": reason, "message": answer.message}
+    kind = {"content-type": "application/json"}
+    return HTTPResponse(json.dumps(said).encode(), headers=kind, status=status, reason=reason)
+
+
+def _kind_of(place: str) -> str:
+    """ "deployments" of "namespaces/x/deployments/y", "services proxy" of a service that is asked."""
+    kind, _, rest = WITHIN.sub("", place).partition("/")
+    return f"{kind} proxy" if "/proxy/" in rest else kind
 
 
 class _Nothing(io.BytesIO):

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from aws_support import sign_in
 from emulator.client import Emulator
 from fault_rows import Row, keep
 from faults_support import (
@@ -37,6 +38,7 @@ from faults_support import (
 
 from advisor.errors import AdvisorError, StalePlanError
 from deploy.bundle.pack import image_tag
+from deploy.kubernetes.cluster import KINDS
 from deploy.target import Plan
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(3600)]
@@ -45,8 +47,9 @@ NAMED = re.compile(r"not taken back|left behind|still runs|stands|not deleted")
 STARTS = (  # calls that make something, which a quota can refuse
     "codebuild.StartBuild", "cloudformation.CreateChangeSet", "cloudformation.ExecuteChangeSet",
     "s3.PutObject", "scheduler.CreateSchedule", "batch.SubmitJob", "ecs.RunTask",
-    "sagemaker.CreateTransformJob",
+    "sagemaker.CreateTransformJob", "kubernetes.PATCH deployments",
 )  # fmt: skip
+IN_CLUSTER = "Kubernetes "  # objects of a plan that are no resources of its stack
 MOST_STARTS = 120  # of one verb that is interrupted at each of its calls
 
 
@@ -72,6 +75,8 @@ def case(
 ) -> Case:  # fmt: skip
     for door in ("LAMBDA_URL", "EXECUTE_API"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{door}", emulator.url)
+    if option == "eks":
+        sign_in(monkeypatch)
     return Case(option, emulator, onnx_model, wire)
 
 
@@ -287,8 +292,19 @@ def test_whatever_fails_to_come_up_is_taken_back(case: Case) -> None:
     case.destroy(again)
     for kind in kinds:
         case.put_image()
-        case.emulator.fault(f"create {kind}", "", "not this time")
-        broken(case, case.plan(), kind, f"{kind}.*not this time")
+        if kind.startswith(IN_CLUSTER):
+            place = KINDS[kind.removeprefix(IN_CLUSTER)].plural
+            case.emulator.fault(
+                f"kubernetes.PATCH {place}", "Forbidden", "not this time", status=403
+            )
+            broken(case, case.plan(), kind, f"{kind.removeprefix(IN_CLUSTER)} .*not this time")
+        else:
+            case.emulator.fault(f"create {kind}", "", "not this time")
+            broken(case, case.plan(), kind, f"{kind}.*not this time")
+    if case.option == "eks":
+        case.put_image()
+        case.emulator.fault("pod", "CrashLoopBackOff", "not this time")
+        broken(case, case.plan(), "Kubernetes Pod", "CrashLoopBackOff.*not this time")
 
 
 def broken(case: Case, plan: Plan, what: str, told: str) -> None:
