@@ -1,8 +1,9 @@
 """Run every fault test and write the table of target, fault and outcome into docs/faults.md.
 
-python tools/fault_table.py                 all of it: hours on a small machine
+python tools/fault_table.py                 all of it: about an hour on a small machine
 python tools/fault_table.py --options ec2   of these options only; the others' rows stay as they are
 python tools/fault_table.py --rows FILE …   no run: the rows of earlier ones (ADVISOR_FAULT_ROWS)
+python tools/fault_table.py --state         no run: which rows are older than deploy/ as it is
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "deploy"))
+from fault_rows import state  # noqa: E402 - of the tests, which are no package
+
 PAGE = ROOT / "docs" / "faults.md"
 TESTS = ("tests/deploy/aws/test_faults.py", "tests/deploy/targets/test_local_faults.py")
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
@@ -39,7 +42,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--options", nargs="+", default=[], metavar="OPTION_ID")
     parser.add_argument("--rows", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--state", action="store_true")
     given = parser.parse_args()
+    if given.state:
+        return _compare(PAGE.read_text(encoding="utf-8"))
     if given.rows:
         code, rows = 0, [row for file in given.rows for row in _read(file)]
     else:
@@ -73,10 +79,22 @@ def _table(rows: list[Row], old: str) -> str:
     by_target: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_target[row["target"]].append(row)
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
     for target, own in by_target.items():
-        sections[target] = f"### {target}\n\n{_section(own)}\nSeen {today}.{_missing(own)}\n\n"
+        sections[target] = f"### {target}\n\n{_section(own)}\n{_seen(own)}{_missing(own)}\n\n"
     return "\n" + "".join(sections[target] for target in sorted(sections))
+
+
+def _seen(rows: list[Row]) -> str:
+    days, states = (sorted({row[what] for row in rows}) for what in ("day", "state"))
+    return f"Seen {' and '.join(days)}, deploy/ {' and '.join(states)}."
+
+
+def _compare(page: str) -> int:
+    print(f"deploy/ is {state()}")
+    for part in page.partition(BEGIN)[2].partition(END)[0].split("### ")[1:]:
+        name, seen = part.split("\n", 1)[0], part.partition("\nSeen ")[2].split(".")[0]
+        print(f"{name}: seen {seen}" + ("" if seen.endswith(f"deploy/ {state()}") else " (older)"))
+    return 0
 
 
 def _section(rows: list[Row]) -> str:
@@ -104,7 +122,7 @@ def _missing(rows: list[Row]) -> str:
 
 
 def _kind(where: str) -> str:
-    if where.startswith("AWS::") or "build" in where:
+    if where.startswith(("AWS::", "Kubernetes ")) or where == "the image's build":
         return "kinds of resource"
     return "calls" if "." in where else "places"
 

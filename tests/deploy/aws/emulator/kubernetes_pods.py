@@ -40,6 +40,7 @@ class Revision:
     digest: str = ""
     why_not: tuple[str, str] | None = None  # reason and message of a container that waits
     failed: bool = False
+    starting: bool = False
 
     @property
     def serves(self) -> bool:
@@ -169,6 +170,9 @@ class Pods:
         if current.serves:
             self._settled(key)
             return
+        if current.starting:
+            return  # applied once more meanwhile
+        current.starting = True
         threading.Thread(target=self._start, args=(key, current), daemon=True).start()
 
     def _start(self, key: Key, revision: Revision) -> None:
@@ -179,6 +183,7 @@ class Pods:
         except ValueError as error:
             revision.why_not = ("CrashLoopBackOff", str(error))
         with self._lock:
+            revision.starting = False
             if key not in self.objects and revision.container:
                 stop(revision.container)
             elif revision.serves and not revision.why_not:
