@@ -1,4 +1,5 @@
-"""The terminal: plan, discard, apply, move, status, predict, destroy, list, loadtest, selftest.
+"""The terminal: plan, discard, apply, move, rollback, status, predict, destroy, list, loadtest,
+selftest.
 
 Exit codes: 0 done; 2 the input is wrong (one line on stderr); 3 nothing fits; 1 anything else.
 """
@@ -17,7 +18,7 @@ from typing import Literal
 from advisor import terminal
 from advisor.errors import AdvisorError, DeployError, InputError
 from advisor.terminal import FAILED, OK
-from deploy import loadtest_cli, measure_cli, move_cli, selftest_cli
+from deploy import loadtest_cli, measure_cli, move_cli, rollback_cli, selftest_cli
 from deploy.asking import (
     agreed,
     decision_for,
@@ -30,8 +31,8 @@ from deploy.asking import (
     write_plan,
 )
 from deploy.expiry import left, lifetime
+from deploy.plan_words import in_words
 from deploy.run_models import Deployment
-from deploy.target import Plan
 
 OTHER_RUNS_LIMIT_S = 600
 COLUMNS = ("NAME", "OPTION", "TARGET", "STATE", "EXPIRY", "ENDPOINT")
@@ -97,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     apply.set_defaults(run=_apply)
 
     move_cli.add_commands(commands, _carry_out)
+    rollback_cli.add_commands(commands, _carry_out)
 
     status = commands.add_parser("status", help="what is really there")
     status.add_argument("name", metavar="NAME")
@@ -158,7 +160,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print_json(plan)
         return OK
-    print(_in_words(plan))
+    print(in_words(plan))
     print(f"\nThe plan is in {arguments.out}. Carry it out: python -m deploy apply {arguments.out}")
     return OK
 
@@ -173,7 +175,7 @@ def _apply(arguments: argparse.Namespace) -> int:
 
     plan = read_plan(arguments.plan)
     check_not_stale(plan)
-    if not arguments.yes and not agreed(_in_words(plan), f"Apply {plan.name}?"):
+    if not arguments.yes and not agreed(in_words(plan), f"Apply {plan.name}?"):
         return FAILED
     return _carry_out(lambda: runs.start_apply(plan, by=user()), arguments.format)
 
@@ -345,38 +347,3 @@ def _show_endpoint(name: str) -> None:
     if "curl" in status.snippets:
         print(status.snippets["curl"])
     print(f"Take it down: python -m deploy destroy {name}")
-
-
-def _in_words(plan: Plan) -> str:
-    monthly = "unknown" if plan.monthly_usd is None else f"${plan.monthly_usd:,.2f}"
-    if plan.monthly_usd_high and plan.monthly_usd_high != plan.monthly_usd:
-        monthly += f" (up to ${plan.monthly_usd_high:,.2f})"
-    head = [
-        ("Deployment", f"{plan.name} ({plan.option} on target {plan.target})"),
-        ("Model", f"{plan.model_path} ({plan.model_format}, sha256 {plan.model_digest[:12]})"),
-        ("Account", plan.account),
-        ("Region", plan.region),
-        ("Monthly cost", monthly),
-        ("Takes about", f"{plan.expected_minutes:g} min"),
-        ("Until", _until(plan)),
-        ("Proven by", f"{plan.proven_by}, last on {plan.proven_on}"),
-    ]
-    rows = [f"{label:<14}{value}" for label, value in head]
-    for label, lines in (
-        (
-            "Resources",
-            [f"{r.action} {r.kind} {r.name}  {r.detail}".rstrip() for r in plan.resources],
-        ),
-        ("Public", plan.public),
-        ("Permissions", plan.permissions),
-        ("Written", plan.writes_at_plan_time),
-        ("Note", [f"{f.message}; {f.fix}".rstrip("; ") for f in plan.findings if not f.ok]),
-    ):
-        rows += [f"{label if i == 0 else '':<14}{line}" for i, line in enumerate(lines)]
-    return "\n".join(rows)
-
-
-def _until(plan: Plan) -> str:
-    if plan.expires_at is None:
-        return "it is destroyed"
-    return f"{plan.expires_at:%Y-%m-%d %H:%M} UTC ({left(plan.expires_at)}), by itself"

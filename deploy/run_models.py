@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.target import Event, Plan, State
 
-Kind = Literal["apply", "destroy", "move"]
+Kind = Literal["apply", "destroy", "move", "rollback"]
 RunStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 ACTIVE: tuple[RunStatus, ...] = ("pending", "running")
 
@@ -72,6 +72,9 @@ class Deployment(BaseModel):
 def plan_digest(plan: Plan) -> str:
     """SHA-256 of what the plan does; plans made at another time to the same end share it."""
     document = plan.model_dump(mode="json", exclude=VOLATILE_IN_PLANS)
+    # As in plans that were stored before there was either.
     if plan.expires_at is None:
-        del document["expires_at"]  # as in plans that were stored before there was expiry
+        del document["expires_at"]
+    if not plan.rolls_back:
+        del document["rolls_back"]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

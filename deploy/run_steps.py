@@ -40,7 +40,9 @@ Action = Callable[[Plan, Emit], dict[str, Any]]
 
 def check_not_stale(plan: Plan) -> None:
     """Raises StalePlanError when the model file is not the one that was planned, InputError when
-    it is gone."""
+    it is gone. A plan that goes back to a version which is kept reads no model file."""
+    if plan.rolls_back:
+        return
     digest = sha256_of(Path(plan.model_path))
     if digest != plan.model_digest:
         raise StalePlanError(
@@ -82,9 +84,11 @@ def destroy_workflow(run_id: str) -> None:
 def check_step(run_id: str) -> Outcome:
     def check(plan: Plan, emit: Emit) -> dict[str, Any]:
         check_not_stale(plan)
-        emit(
-            event_of("check", f"{Path(plan.model_path).name} is the model that was planned", "done")
-        )
+        name = Path(plan.model_path).name
+        said = f"{name} is the model that was planned"
+        if plan.rolls_back:
+            said = f"Going back to the version of {name} with the digest {plan.model_digest[:12]}"
+        emit(event_of("check", said, "done"))
         return {}
 
     return outcome_of(run_id, check)

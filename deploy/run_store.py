@@ -71,7 +71,7 @@ class RunStore:
                 sa.select(row.active_run).where(row.name == name).with_for_update()
             )
             if active is None:
-                if kind == "apply":
+                if kind in ("apply", "rollback"):
                     self._check_same_place(connection, plan, name)
                 run_id = self._next_id(connection, kind, plan, digest, name)
                 connection.execute(
@@ -93,6 +93,7 @@ class RunStore:
                     connection.execute(sa.insert(tables.moves).values(moved))
                 now_is: dict[str, Any] = {
                     "apply": {"plan_digest": digest, "state": "applying"},
+                    "rollback": {"plan_digest": digest, "state": "applying"},
                     "destroy": {"plan_digest": digest, "state": "destroying"},
                     "move": {},  # it serves as before, until the switch
                 }[kind]
@@ -229,11 +230,24 @@ class RunStore:
             return [self._deployment(dict(row)) for row in connection.execute(query).mappings()]
 
     def standing_plan(self, name: str) -> Plan | None:
-        """The plan applied last with success and not destroyed since, if there is one."""
+        """The plan applied last and not destroyed since, if there is one; also one whose endpoint
+        then gave no prediction: it stands."""
         for run in self.runs(name):
-            if run.state == "succeeded":
-                return None if run.kind == "destroy" else self.plan(run.plan_digest)
+            if run.state == "succeeded" and run.kind == "destroy":
+                return None
+            if run.state == "succeeded" or run.result.get("applied"):
+                return self.plan(run.plan_digest)
         return None
+
+    def plans_since_destroyed(self, name: str) -> list[Plan]:
+        """Every plan that was applied, or tried, under the name; newest first, each once."""
+        found: dict[str, Plan] = {}
+        for run in self.runs(name):
+            if run.state == "succeeded" and run.kind == "destroy":
+                break
+            if run.kind != "destroy" and run.plan_digest not in found:
+                found[run.plan_digest] = self.plan(run.plan_digest)
+        return list(found.values())
 
     def _deployment(self, row: dict[str, Any]) -> Deployment:
         plan = self.plan(row.pop("plan_digest"))
@@ -250,7 +264,9 @@ class RunStore:
 
     def _same_end(self, active: str, kind: Kind, plan: Plan) -> str:
         run = self.run(active)
-        if run.kind == kind and (kind == "destroy" or run.plan_digest == plan_digest(plan)):
+        # There is one version to go back to, and one end to destroy to, by whichever plan.
+        is_same = kind in ("destroy", "rollback") or run.plan_digest == plan_digest(plan)
+        if run.kind == kind and is_same:
             return active
         raise DeployError(
             f"{plan.name} is being changed by another {run.kind} (run {active}); wait for it, or "

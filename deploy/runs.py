@@ -45,6 +45,7 @@ __all__ = [
     "start_destroy",
     "start_destroy_of",
     "start_move",
+    "start_rollback",
     "wait",
 ]
 
@@ -156,6 +157,20 @@ def start_move(
     return _start("move", plan, by, name=name, order=order)
 
 
+def start_rollback(name: str, plan: Plan, *, by: str = "") -> str:
+    """Begin to let the version before serve again and return the run's id at once.
+
+    The plan is `deploy.rollback.plan_rollback`'s. A rollback that is active already is that run,
+    and the plan is taken away again. A failed one leaves what served. Raises DeployError while
+    something else is being done to the deployment.
+    """
+    check_name(plan.name)
+    run_id = _start("rollback", plan, by, name=name)
+    if run(run_id).plan_digest != plan_digest(plan):
+        target(plan.target).discard(plan)
+    return run_id
+
+
 def standing_name(name: str) -> str:
     """What stands under the deployment's name: after a move it has another name where it is."""
     for found in deployments():
@@ -259,6 +274,7 @@ def _start(
 def _begin_workflow(run_id: str, kind: Kind) -> None:
     workflow = {
         "apply": run_steps.apply_workflow,
+        "rollback": run_steps.apply_workflow,
         "destroy": run_steps.destroy_workflow,
         "move": move_steps.move_workflow,
     }[kind]

@@ -8,12 +8,13 @@ they are handed, so that the same run can be followed on the page, in a terminal
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from advisor.errors import InputError
 from deploy.acceptance import Acceptance
 
 PLAN_VERSION = 1
@@ -88,6 +89,7 @@ class Plan(BaseModel):
     proven_by: Proof
     proven_on: str  # date of the last proof, or "never"
     expires_at: datetime | None = None  # when the platform takes it down by itself
+    rolls_back: bool = False  # serves a version that the target keeps: no model file is read
     accepted: Acceptance | None = None  # a person's decision to load code of their own
     requirements: dict[str, Any] | None = None  # the answers that it was sized for
     parameters: dict[str, Any] = Field(default_factory=dict)  # target's own, JSON-serialisable
@@ -165,6 +167,16 @@ class Target(abc.ABC):
 
         Fine to repeat; touches nothing that runs. Here planning writes nothing."""
         return []
+
+    def plan_rollback(self, stands: Plan, earlier: Sequence[Plan]) -> Plan:
+        """A plan by which the version before `stands` serves again, out of what the target keeps.
+
+        `earlier` are plans that were applied under the name, newest first: one of them made that
+        version. Changes nothing that runs. Raises InputError when no version is kept."""
+        raise InputError(
+            f"{stands.option} keeps no version before the one that runs; plan with the model that "
+            "you want"
+        )
 
     @abc.abstractmethod
     def apply(self, plan: Plan, emit: Emit) -> Status:

@@ -14,7 +14,8 @@ from deploy.aws.bootstrap import MANAGED_BY, PREFIX, BootstrapStack
 from deploy.aws.drift import drifted
 from deploy.aws.session import Aws, told
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import StackTarget, state_of
+from deploy.aws.stack_seen import state_of
+from deploy.aws.stack_target import StackTarget
 from deploy.aws.stacks import Stacks
 from deploy.requests import check_name
 from deploy.target import Plan, PlannedResource, State

@@ -11,7 +11,7 @@ from deploy.aws.endpoint_kind import TOLD_ERROR_CHARACTERS, prediction
 from deploy.aws.jobs import remove_files
 from deploy.aws.session import Aws, code_of, told
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import sample_body
+from deploy.aws.stack_seen import sample_body
 from deploy.aws.tidy import afterwards
 from deploy.target import Plan, Prediction
 

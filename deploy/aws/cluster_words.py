@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.aws.stack_target import sample_body
+from deploy.aws.stack_seen import sample_body
 from deploy.kubernetes.objects import Serving, namespace_of, objects_of
 from deploy.target import Plan, PlannedResource
 

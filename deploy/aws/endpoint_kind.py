@@ -11,7 +11,7 @@ from deploy.aws import checks
 from deploy.aws.sagemaker_kind import Kind
 from deploy.aws.session import Aws, code_of, told
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen, sample_body
+from deploy.aws.stack_seen import Seen, sample_body
 from deploy.aws.wanted import stack_name
 from deploy.target import Plan, Prediction
 

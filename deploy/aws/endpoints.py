@@ -8,7 +8,7 @@ from deploy.aws.reach import GATEWAY_IAM, GATEWAY_JWT, URL_IAM
 from deploy.aws.session import Aws, told
 from deploy.aws.signed import post
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import sample_body
+from deploy.aws.stack_seen import sample_body
 from deploy.target import Plan, Prediction
 
 JWT_VARIABLE = "ADVISOR_AWS_JWT"

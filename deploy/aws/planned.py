@@ -73,7 +73,7 @@ def planned(target: str, request: PlanRequest, wanted: Wanted, made: Prepared) -
         resources=resources + [_named(change, wanted) for change in changes],
         public=list(wanted.public),
         permissions=[*grants, wanted.callers_need],
-        writes_at_plan_time=_writes(made),
+        writes_at_plan_time=writes(made.bootstrap, made.own),
         expected_minutes=minutes,
         proven_by=PROVEN_BY,
         proven_on=PROVEN_ON,
@@ -119,11 +119,12 @@ def _parameters(
     }
 
 
-def _writes(made: Prepared) -> list[str]:
+def writes(*change_sets: ChangeSet | None) -> list[str]:
+    """What planning itself wrote into the account, a line each."""
     return [
         f"a change set for the stack {change_set.stack_name}"
         + (", which waits in REVIEW_IN_PROGRESS and bills nothing" if change_set.creates else "")
-        for change_set in (made.bootstrap, made.own)
+        for change_set in change_sets
         if change_set is not None
     ]
 

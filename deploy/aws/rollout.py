@@ -93,7 +93,7 @@ class Rollout:
                 f"the plan is for a trial until {plan.expires_at:%Y-%m-%d %H:%M} UTC, which is "
                 "over; plan again"
             )
-        if sha256_of(Path(plan.model_path)) != plan.model_digest:
+        if not plan.rolls_back and sha256_of(Path(plan.model_path)) != plan.model_digest:
             raise StalePlanError(f"{plan.model_path} changed after the plan was made; plan again")
 
     def _bootstrap(self) -> Bootstrap:
@@ -132,6 +132,11 @@ class Rollout:
         if digest is not None:
             self._say("build", f"Image {digest} is in the repository already", "done")
             return digest
+        if self._plan.rolls_back:
+            raise StalePlanError(
+                f"the image {tag} of the version before is gone from the registry; plan with that "
+                "model again"
+            )
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
             bundle = self._packed(Path(scratch))
             arch: Architecture = self._plan.parameters["architecture"]

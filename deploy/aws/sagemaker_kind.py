@@ -6,7 +6,7 @@ import abc
 
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen
+from deploy.aws.stack_seen import Seen
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted
 from deploy.requests import PlanRequest

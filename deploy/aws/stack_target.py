@@ -11,12 +11,11 @@ from __future__ import annotations
 import abc
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from advisor.errors import DeployError, InputError, PreflightError
 from deploy import expiry
@@ -33,9 +32,11 @@ from deploy.aws.findings import prices as age_of_prices
 from deploy.aws.images import Images
 from deploy.aws.leftovers import LISTED_BY_NAME, left_behind
 from deploy.aws.planned import PROVEN_BY, PROVEN_ON, Prepared, planned, tag_of
+from deploy.aws.rollback import plan_back
 from deploy.aws.rollout import Rollout
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.stack_models import Stack
+from deploy.aws.stack_seen import Seen, former_image, gone, state_of
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, in_account, stack_name
 from deploy.bundle.pack import image_tag, pack
@@ -47,20 +48,9 @@ from deploy.target import (
     Finding,
     Plan,
     Proof,
-    State,
     Status,
     Target,
 )
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the service itself says of a stack that stands."""
-
-    state: State
-    message: str
-    endpoint: str | None = None
-    snippets: dict[str, str] = field(default_factory=dict)
 
 
 class StackTarget(Target):
@@ -182,6 +172,16 @@ class StackTarget(Target):
         )  # fmt: skip
         return planned(self.name, request, wanted, made)
 
+    def plan_rollback(self, stands: Plan, earlier: Sequence[Plan]) -> Plan:
+        """The change set that brings the kept image back, sized as it was planned. `discard` takes
+        it away.
+
+        Blocks for some seconds. Raises InputError when no version is kept, PreflightError,
+        DeployError.
+        """
+        aws = self._aws(stands.region)
+        return plan_back(stands, earlier, aws, Stacks(aws), self)
+
     def apply(self, plan: Plan, emit: Emit) -> Status:
         """Bootstrap if planned, upload, build, then exactly the planned change set; until it runs.
 
@@ -206,7 +206,7 @@ class StackTarget(Target):
         stacks = Stacks(aws)
         stack = stacks.find(stack_name(plan.name))
         if stack is None:
-            return self._status(plan, Seen("destroyed", _gone(plan)))
+            return self._status(plan, Seen("destroyed", gone(plan)))
         state = state_of(stack)
         if state != "running":
             said = stack.status.lower().replace("_", " ")
@@ -279,7 +279,7 @@ class StackTarget(Target):
         wanted = self.wanted(request, bundle_hash, stacks.aws.settings)
         if "FormerImageTag" in wanted.template.content["Parameters"]:
             stack = stacks.find(stack_name(request.name))
-            wanted.parameters["FormerImageTag"] = _former(
+            wanted.parameters["FormerImageTag"] = former_image(
                 stack, image_tag(bundle_hash, wanted.architecture)
             )
         return wanted
@@ -344,11 +344,6 @@ def rolled_out(plan: Plan) -> Iterator[None]:
         ) from error
 
 
-def sample_body(parameters: dict[str, Any]) -> str:
-    """A request for the snippets: the plan's sample, else a form to fill in."""
-    return str(parameters.get("sample") or '{"instances": [...]}')
-
-
 def _expiry(request: PlanRequest, stacks: Stacks) -> datetime | None:
     """The hour that the request asks for; where it says nothing, that of what stands."""
     if isinstance(request.expires_in, timedelta):
@@ -357,36 +352,5 @@ def _expiry(request: PlanRequest, stacks: Stacks) -> datetime | None:
     return None if stack is None or stack.is_review else stack.expires_at
 
 
-def _gone(plan: Plan) -> str:
-    if plan.expires_at is not None and plan.expires_at <= datetime.now(UTC):
-        return (
-            f"{plan.name} expired on {plan.expires_at:%Y-%m-%d %H:%M} UTC and is gone; destroy it "
-            "to remove its image as well"
-        )
-    return f"{plan.name} is not in this account"
-
-
-def _former(stack: Stack | None, image: str) -> str:
-    if stack is None or stack.is_review or stack.is_empty_shell:
-        return ""
-    if stack.image_tag == image:
-        return stack.parameters.get("FormerImageTag", "")
-    return stack.image_tag
-
-
 def _sentence(finding: Finding) -> str:
     return f"{finding.message}; {finding.fix}" if finding.fix else finding.message
-
-
-def state_of(stack: Stack) -> State:
-    """What CloudFormation's status means for the deployment."""
-    if stack.is_review:
-        return "planned"
-    if stack.status == "DELETE_IN_PROGRESS":
-        return "destroying"
-    if stack.is_good or stack.status.startswith("UPDATE_ROLLBACK_COMPLETE"):
-        return "running"
-    if stack.is_busy:
-        # An update is rolled out beside the version that serves.
-        return "running" if stack.status.startswith("UPDATE_") else "applying"
-    return "failed"

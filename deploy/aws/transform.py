@@ -18,7 +18,7 @@ from deploy.aws.sagemaker_machines import architecture, network_parameters
 from deploy.aws.session import Aws, AwsSettings, told
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen
+from deploy.aws.stack_seen import Seen
 from deploy.aws.stacks import Stacks
 from deploy.aws.templates import load
 from deploy.aws.transform_job import ask, forget_logs, last_job, snippets, stop_jobs

@@ -23,7 +23,7 @@ from deploy.aws.machines import machine_findings
 from deploy.aws.session import Aws, AwsSettings, told
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen
+from deploy.aws.stack_seen import Seen
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, stack_name
 from deploy.requests import PlanRequest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from advisor.errors import AdvisorError, DeployError
@@ -20,7 +20,7 @@ from deploy.aws.session import Aws, AwsSettings, told
 from deploy.aws.settings import settings_of
 from deploy.aws.signed import prediction
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen
+from deploy.aws.stack_seen import Seen
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, stack_name
 from deploy.kubernetes.cluster import ClusterError
@@ -68,6 +68,11 @@ class EksTarget(ContainerTarget):
                 "parameters": plan.parameters | {"serving": serving.model_dump()},
             }
         )
+
+    def plan_rollback(self, stands: Plan, earlier: Sequence[Plan]) -> Plan:
+        plan = super().plan_rollback(stands, earlier)
+        objects = planned_objects(Serving.model_validate(plan.parameters["serving"]), update=True)
+        return plan.model_copy(update={"resources": [*plan.resources, *objects]})
 
     def install(
         self, plan: Plan, stack: Stack, digest: str, aws: Aws, emit: Emit

@@ -14,7 +14,8 @@ from deploy.aws.functions import ALIAS, ALLOWED, API, URL, function
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.settings import settings_of
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen, StackTarget, rolled_out
+from deploy.aws.stack_seen import Seen
+from deploy.aws.stack_target import StackTarget, rolled_out
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, stack_name
 from deploy.requests import PlanRequest

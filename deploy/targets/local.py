@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -25,14 +26,13 @@ from deploy.target import (
     Emit,
     Finding,
     Plan,
-    PlannedResource,
     Prediction,
     Proof,
     State,
     Status,
     Target,
 )
-from deploy.targets import local_checks, local_process, local_start
+from deploy.targets import local_back, local_checks, local_process, local_start
 from deploy.targets.local_process import LOOPBACK, Server
 from deploy.targets.local_record import (
     BUNDLE_VARIANT,
@@ -40,6 +40,7 @@ from deploy.targets.local_record import (
     Parameters,
     alone,
     bundle_name,
+    created,
     directory,
     event,
     in_words,
@@ -101,10 +102,10 @@ class LocalTarget(Target):
             monthly_usd=0.0,
             monthly_usd_high=0.0,
             resources=[
-                _created("process", f"{request.name} server", "uvicorn, in a session of its own"),
-                _created("port", where, "loopback only"),
-                _created("directory", str(own / bundle_name(bundle_hash)), "the bundle"),
-                _created("file", str(log_of(request.name)), "the server's log"),
+                created("process", f"{request.name} server", "uvicorn, in a session of its own"),
+                created("port", where, "loopback only"),
+                created("directory", str(own / bundle_name(bundle_hash)), "the bundle"),
+                created("file", str(log_of(request.name)), "the server's log"),
             ],
             public=[f"nothing: listens on {LOOPBACK} only"],
             permissions=["none: runs as you, without your environment variables"],
@@ -121,6 +122,10 @@ class LocalTarget(Target):
             ).model_dump(),
             findings=findings,
         )
+
+    def plan_rollback(self, stands: Plan, earlier: Sequence[Plan]) -> Plan:
+        """The bundle that served before, on the port that was asked for now."""
+        return local_back.plan_back(stands, earlier)
 
     def apply(self, plan: Plan, emit: Emit) -> Status:
         """Start the server and wait until it is ready; at most the plan's `ready_limit_s`.
@@ -262,10 +267,6 @@ def _undo(plan: Plan, before: Server | None, emit: Emit, error: AdvisorError) ->
 
 def _serves(server: Server, plan: Plan) -> bool:
     return server.bundle_hash == plan.bundle_hash and parameters(plan).port in (None, server.port)
-
-
-def _created(kind: str, name: str, detail: str) -> PlannedResource:
-    return PlannedResource(action="create", kind=kind, name=name, detail=detail)
 
 
 def _port_sentence(port: int) -> str:

@@ -39,6 +39,7 @@ class Server(BaseModel):
     bundle_hash: str
     model_digest: str
     started_at: str
+    former: str = ""  # directory name of the bundle that served before, kept to go back to it
 
     @property
     def endpoint(self) -> str:

@@ -14,7 +14,7 @@ from advisor.errors import DeployError, InputError
 from deploy.bundle.pack import Variant
 from deploy.files import locked, write_atomically
 from deploy.home import home
-from deploy.target import Emit, Event, Level, Plan
+from deploy.target import Emit, Event, Level, Plan, PlannedResource
 from deploy.targets import local_process
 from deploy.targets.local_process import Server
 
@@ -100,13 +100,19 @@ def processes(name: str) -> list[psutil.Process]:
 
 def launch(plan: Plan, bundle: Path, port: int) -> Server:
     """Start the plan's bundle on a port; not ready yet, and not recorded."""
-    return _launch(plan.name, bundle, port, plan.bundle_hash, plan.model_digest)
+    started = _launch(plan.name, bundle, port, plan.bundle_hash, plan.model_digest)
+    return started.model_copy(update={"former": _former(recorded(plan.name), started)})
 
 
 def relaunch(name: str, server: Server) -> Server:
     """Start again what `server` was, on its port."""
     bundle = directory(name) / server.bundle
-    return _launch(name, bundle, server.port, server.bundle_hash, server.model_digest)
+    again = _launch(name, bundle, server.port, server.bundle_hash, server.model_digest)
+    return again.model_copy(update={"former": server.former})
+
+
+def created(kind: str, name: str, detail: str) -> PlannedResource:
+    return PlannedResource(action="create", kind=kind, name=name, detail=detail)
 
 
 def stop(server: Server) -> None:
@@ -145,6 +151,13 @@ def in_words() -> Iterator[None]:
             f"this machine refused {error.filename or 'an operation'}: {error.strerror or error}; "
             "check free disk space and permissions"
         ) from error
+
+
+def _former(before: Server | None, now: Server) -> str:
+    """The bundle to keep once `now` serves: what served before, or what that kept."""
+    if before is None:
+        return ""
+    return before.former if before.bundle == now.bundle else before.bundle
 
 
 def _launch(name: str, bundle: Path, port: int, bundle_hash: str, model_digest: str) -> Server:

@@ -81,13 +81,13 @@ def undo(plan: Plan, before: Server | None, emit: Emit) -> None:
 
 
 def tidy(name: str, server: Server) -> None:
-    """Leave one process and one bundle: a crash in mid-apply may have left more."""
+    """Leave one process, its bundle and the one before: a crash in mid-apply may have left more."""
     for process in processes(name):
         if process.pid != server.pid:
             local_process.stop(process, STOP_GRACE_S)
     own = directory(name)
     for path in [*own.glob(BUNDLES), *own.glob(f"{PACKING}*")]:
-        if path.name != server.bundle:
+        if path.name not in (server.bundle, server.former):
             shutil.rmtree(path)
 
 
@@ -101,12 +101,14 @@ def remember(artifact: Artifact) -> None:
 def _bundle(plan: Plan, emit: Emit) -> Path:
     """The plan's bundle in the deployment's directory; packed aside and renamed in whole."""
     model = Path(plan.model_path)
-    if sha256_of(model) != plan.model_digest:
+    if not plan.rolls_back and sha256_of(model) != plan.model_digest:
         raise StalePlanError(f"{model} changed after the plan was made; plan again")
     own = directory(plan.name)
     bundle = own / bundle_name(plan.bundle_hash)
     if bundle.exists():
         return bundle
+    if plan.rolls_back:
+        raise StalePlanError(f"{bundle} is gone, so {plan.name} cannot go back; plan again")
     emit(event("bundle", f"Packing {model.name} with its server"))
     own.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(

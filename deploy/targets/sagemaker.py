@@ -13,7 +13,8 @@ from deploy.aws.sagemaker_kind import Kind
 from deploy.aws.serverless import Serverless
 from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.stack_models import Stack
-from deploy.aws.stack_target import Seen, StackTarget
+from deploy.aws.stack_seen import Seen
+from deploy.aws.stack_target import StackTarget
 from deploy.aws.stacks import Stacks
 from deploy.aws.transform import Transform
 from deploy.aws.wanted import Wanted

@@ -14,9 +14,12 @@ from deploy.run_models import Deployment
 from deploy.target import Status
 from ui import format as fmt
 from ui import nav
-from ui.components import endpoint, load_test, move, progress
+from ui.components import back, endpoint, load_test, move, progress
 
 NEXT_RUN = "_next_run"
+_VERBS = {
+    "apply": "Deploying", "destroy": "Destroying", "move": "Moving", "rollback": "Rolling back",
+}  # fmt: skip
 
 
 def show(run_id: str) -> None:
@@ -32,7 +35,7 @@ def show(run_id: str) -> None:
         st.title("Deployment", anchor=False)
         st.error(fmt.escape(str(error)), icon=":material/error:")
         return
-    verb = {"apply": "Deploying", "destroy": "Destroying", "move": "Moving"}[run.kind]
+    verb = _VERBS[run.kind]
     st.title(f"{verb if run.is_active else ''} {fmt.escape(run.name)}".strip(), anchor=False)
     followed, shown = st.columns([4, 8], gap="large")
     with followed:
@@ -68,6 +71,8 @@ def manage(deployment: Deployment) -> None:
         endpoint.call(deployment)
         load_test.show(deployment)
         move.show(deployment, next_run=NEXT_RUN)
+    if status.state != "destroyed":
+        back.show(deployment, next_run=NEXT_RUN)
     if deployment.state != "destroyed":
         endpoint.destroy(deployment, show_run=NEXT_RUN)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aws_support import QUICK, Log, client
+from aws_support import QUICK, Log, client, weighted
 from emulator.client import REGION, Emulator
 
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
@@ -19,6 +19,12 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     emulator = Emulator(tmp_path_factory.mktemp("emulator"))
     yield emulator
     emulator.close()
+
+
+@pytest.fixture(scope="session")
+def doubled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twice what the weighted sum of `onnx_model` gives."""
+    return weighted(tmp_path_factory.mktemp("models") / "doubled.onnx", [2.0, 4.0, 6.0, 8.0])
 
 
 @pytest.fixture

@@ -37,12 +37,6 @@ def target(emulator: Emulator) -> SageMakerTarget:
     return SageMakerTarget(AwsSettings(poll_seconds=QUICK))
 
 
-@pytest.fixture(scope="session")
-def doubled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twice what the weighted sum of `onnx_model` gives."""
-    return weighted(tmp_path_factory.mktemp("models") / "doubled.onnx", [2.0, 4.0, 6.0, 8.0])
-
-
 def nothing_is_left(emulator: Emulator) -> bool:
     state = emulator.state()
     for what in EMPTY:
