@@ -1,6 +1,7 @@
 """The front door: `streamlit run streamlit_app.py`.
 
-The ASGI app: start and stop of the deployment engine, /healthz, security headers. Nothing else.
+The ASGI app: start and stop of the deployment engine, /healthz, security headers, and the bell that
+wakes a waiting page. Nothing else.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy import runs
 from ui import advice, warm
+from ui.doorbell import Doorbell
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -58,7 +60,7 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any] | None]:
     try:
         yield None
     finally:
-        advice.WORKERS.shutdown()
+        advice.shutdown()
         runs.shutdown()
 
 
@@ -70,6 +72,6 @@ app = st.App(
     Path(__file__).parent / "ui" / "main.py",
     lifespan=lifespan,
     routes=[Route("/healthz", healthz)],
-    middleware=[Middleware(SecurityHeaders)],
+    middleware=[Middleware(SecurityHeaders), Middleware(Doorbell)],
     secrets={"advisor": {}},  # with no secrets at all, asking for one blanks the page
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -25,6 +26,7 @@ from advisor.requirements import Requirements
 from advisor.rules import Policy, policy_stamps
 from advisor.whatif import LoadCurve, load_curve
 from ui import jobs
+from ui.crowd import Crowd
 from ui.workers import Job, Workers
 
 What = Literal["changes", "volume", "growth"]
@@ -34,6 +36,7 @@ Stamp = tuple[object, ...]
 _KEPT = 64  # what-ifs; each holds a recommendation or a sweep
 _VERDICTS = 512
 WORKERS = Workers()
+CROWD = Crowd(Workers(workers=1, niceness=0))
 
 
 @dataclass
@@ -114,6 +117,12 @@ def keep_only(who: str, futures: Sequence[Future[Any]]) -> None:
                 del _asked[key]
 
 
+def shutdown() -> None:
+    """End the processes; a later question starts new ones."""
+    WORKERS.shutdown()
+    CROWD.shutdown()
+
+
 def forget() -> None:
     """Drop everything that is kept (after a refresh of the prices, between tests)."""
     with _lock:
@@ -154,9 +163,13 @@ def _packed(key: tuple[str, tuple[Policy, ...], str, Stamp]) -> bytes:
         pack = _packs.get(key)
         if pack is not None:
             return pack
-        need, policies = key[:2]
-        found = recommend(Requirements.model_validate_json(need), policies=policies)
-        pack = pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
+        question = key[:3]
+        pack = CROWD.verdict(*question)
+        if pack is None:
+            began = time.thread_time()
+            found = recommend(Requirements.model_validate_json(key[0]), policies=key[1])
+            pack = pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
+            CROWD.took(time.thread_time() - began, *question)
         with _packing:
             _packs[key] = pack
             while len(_packs) > _VERDICTS:

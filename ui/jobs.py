@@ -5,6 +5,7 @@ Everything here is imported by a worker, so nothing of it may know Streamlit.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,12 @@ def run(what: str, need_json: str, policies: tuple[Policy, ...], edition: str, w
         _answer.cache_clear()  # they were refreshed since the page asked
     need = Requirements.model_validate_json(need_json)
     return _JOBS[what](need, need_json, policies, is_unwanted(wanted))
+
+
+def packed(need_json: str, policies: tuple[Policy, ...], edition: str, wanted: str) -> bytes:
+    """The verdict for the requirements as JSON, as pickled bytes. Raises InputError."""
+    found = recommend(Requirements.model_validate_json(need_json), policies=policies)
+    return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
 
 
 def _changes(

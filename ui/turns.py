@@ -7,6 +7,7 @@ ten times later; here one verdict is made after the other, and the rest of a pag
 from __future__ import annotations
 
 import threading
+from bisect import insort
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,7 @@ class Turns:
         self._changed = threading.Condition()
         self._next = 0  # the number that the next one draws
         self._waiting: list[int] = []  # numbers drawn and not finished, the oldest first
+        self._own = threading.local()  # `number`: what this thread has drawn
 
     @contextmanager
     def first(self) -> Iterator[None]:
@@ -30,12 +32,31 @@ class Turns:
             number, self._next = self._next, self._next + 1
             self._waiting.append(number)
             self._changed.wait_for(lambda: self._waiting[0] == number, _LONGEST_TURN_S)
+        self._own.number = number
+        try:
+            yield
+        finally:
+            self._own.number = None
+            with self._changed:
+                self._waiting.remove(number)
+                self._changed.notify_all()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within `first`: while another process works for it, the others go on; then its turn again."""
+        number: int | None = getattr(self._own, "number", None)
+        if number is None:
+            yield
+            return
+        with self._changed:
+            self._waiting.remove(number)
+            self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
-                self._waiting.remove(number)
-                self._changed.notify_all()
+                insort(self._waiting, number)
+                self._changed.wait_for(lambda: self._waiting[0] == number, _LONGEST_TURN_S)
 
     def give_way(self) -> None:
         """For all other parts: wait while somebody's verdict is being made, a moment at most."""

@@ -52,8 +52,10 @@ class Job:
 class Workers:
     """Runs functions in worker processes, at most `most` of them waiting or running."""
 
-    def __init__(self, workers: int = WORKERS, most: int = MOST_AT_ONCE) -> None:
-        self.workers, self.most = workers, most
+    def __init__(
+        self, workers: int = WORKERS, most: int = MOST_AT_ONCE, niceness: int = NICENESS
+    ) -> None:
+        self.workers, self.most, self.niceness = workers, most, niceness
         self._pool: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
         self._under_way = 0
@@ -148,7 +150,10 @@ class Workers:
         with self._lock:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(
-                    self.workers, timeout=QUIET_S, initializer=_stand_back
+                    self.workers,
+                    timeout=QUIET_S,
+                    initializer=_stand_back,
+                    initargs=(self.niceness,),
                 )
             return self._pool
 
@@ -163,8 +168,8 @@ def is_unwanted(wanted: str) -> Callable[[], bool]:
     return lambda: not os.path.exists(wanted)  # noqa: PTH110 - asked thousands of times a second
 
 
-def _stand_back() -> None:
-    os.nice(NICENESS)
+def _stand_back(niceness: int) -> None:
+    os.nice(niceness)
 
 
 def _settle(future: Future[Any], put: Callable[[], None]) -> None:

@@ -93,3 +93,28 @@ def test_a_turn_that_is_interrupted_is_given_back() -> None:
     with pytest.raises(KeyboardInterrupt), held.first():
         raise KeyboardInterrupt
     assert held._waiting == []
+
+
+def test_who_waits_for_another_process_lets_the_others_go_on() -> None:
+    held, order = Turns(), []
+    away, back = threading.Event(), threading.Event()
+
+    def asks() -> None:
+        with held.first():
+            with held.aside():
+                away.set()
+                back.wait(PATIENCE_S)
+            order.append("asked")
+            assert held._waiting[0] == 0  # and comes before those who drew later
+
+    first = _in_thread(asks)
+    assert away.wait(PATIENCE_S)
+    held.give_way()  # nobody computes here: at once
+    with held.first():
+        order.append("the next")
+    back.set()
+    first.join(PATIENCE_S)
+    assert order == ["the next", "asked"]
+    assert held._waiting == []
+    with held.aside():
+        pass  # of no turn: nothing to give

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -14,15 +15,16 @@ from streamlit.delta_generator import DeltaGenerator
 
 from advisor.errors import AdvisorError
 from advisor.requirements import Requirements
-from ui import advice, state
+from ui import advice, doorbell, state
 from ui import format as fmt
 from ui.workers import BusyError
 
 _WHO, _STOPPED, _SHAPES = "_who", "_stopped", "_shapes"
 _IDLE_S = 0.4  # who answers on sooner than that looks at the verdict, not at what would change it
-# A new answer waits at most for a turn; shorter ones would cost more than they give.
-_FIRST_TURN_S, _LONGEST_TURN_S = 0.03, 0.1
-_LONG_S = 3.0  # from here on the wait has a clock and a way to stop it
+# A new answer rings; a wait looks by itself this often, in case that nothing rings (as in a test).
+_LOOK_S, _LOOK_WITHOUT_BELL_S = 1.0, 0.1
+_LONG_S = 3  # from here on the wait has a clock and a way to stop it
+_TICK_S = 5  # of that clock: each of its texts is sent to the browser
 
 
 @dataclass(frozen=True)
@@ -92,34 +94,40 @@ def who() -> str:
 def fill_in(things: list[Later]) -> None:
     """Draw each thing once it is there. To be called last: it waits, with the page in place.
 
-    What nobody asked before begins once the page was idle for a moment. Each turn of the wait lets
-    a new answer interrupt it. (A part of the page that renews itself by a timer would report an old
-    address now and then, and so undo an answer.)
+    What nobody asked before begins once the page was idle for a moment. A new answer interrupts the
+    wait. (A part of the page that renews itself by a timer would report an old address now and
+    then, and so undo an answer.)
     """
     advice.keep_only(who(), [thing.future for thing in things if thing.future])
-    began, turn, seconds = time.monotonic(), _FIRST_TURN_S, -1
+    began, said = time.monotonic(), -1
     pending = _drawn(things)
     texts = {thing.what: thing.places[0] for thing in pending}
     for thing in pending:
         texts[thing.what].markdown(_waiting(thing))
+    rung = doorbell.bell(st.context.headers.get(doorbell.KEY))
+    bell, look_s = (rung, _LOOK_S) if rung else (threading.Event(), _LOOK_WITHOUT_BELL_S)
+    _ring_when_done(pending, bell)
     while pending:
+        bell.clear()  # before the looks: what happens after them rings again
         _let_in()
+        pending = _drawn(pending)
         waited = time.monotonic() - began
         if waited >= _IDLE_S:
-            pending = _begun(pending)
-        if waited > _LONG_S and int(waited) > seconds:
-            if seconds < 0:
+            pending = _begun(pending, bell)
+        if waited > _LONG_S and int(waited) // _TICK_S > said:
+            if said < 0:
                 texts = {thing.what: _stoppable(thing) for thing in pending}
-            seconds = int(waited)
+            said = int(waited) // _TICK_S
             for thing in pending:
-                texts[thing.what].markdown(f"{_waiting(thing)} :gray[{seconds} s]")
-        futures = [thing.future for thing in pending if thing.future]
-        if futures:
-            wait(futures, timeout=turn, return_when=FIRST_COMPLETED)
-        else:
-            time.sleep(min(turn, _IDLE_S))
-        turn = min(turn * 1.3, _LONGEST_TURN_S)
-        pending = _drawn(pending)
+                texts[thing.what].markdown(f"{_waiting(thing)} :gray[{int(waited)} s]")
+        if pending:
+            bell.wait(look_s if waited >= _IDLE_S else min(look_s, _IDLE_S - waited))
+
+
+def _ring_when_done(things: list[Later], bell: threading.Event) -> None:
+    for thing in things:
+        if thing.future is not None:
+            thing.future.add_done_callback(lambda _: bell.set())
 
 
 def _drawn(things: list[Later]) -> list[Later]:
@@ -133,7 +141,7 @@ def _drawn(things: list[Later]) -> list[Later]:
     return rest
 
 
-def _begun(things: list[Later]) -> list[Later]:
+def _begun(things: list[Later], bell: threading.Event) -> list[Later]:
     """All of them under way; without those that the workers do not take."""
     out = []
     for thing in things:
@@ -146,6 +154,7 @@ def _begun(things: list[Later]) -> list[Later]:
                 )
                 continue
             thing = replace(thing, future=future)
+            _ring_when_done([thing], bell)
         out.append(thing)
     return out
 
