@@ -139,7 +139,7 @@ def measured(
         raise SystemExit(f"{artifact.path.name} does not say what a row looks like")
     with served(artifact, folder / f"{artifact.path.stem}-{workers}", settings) as (pid, url, log):
         behind = server_of(pid, log)
-        alone = behind.inline or workers == 1
+        alone = behind.inline or behind.workers == 1
         cores = list(range(usable_cores()))
         if hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))
@@ -260,7 +260,7 @@ def write(table: str) -> None:
 def _row(name: str, workers: int, rate: Rate) -> str:
     point, c = rate.point, rate.found.calibration
     at = point.predicted
-    held = f"{workers}" if c.workers == workers else f"{workers} (one event loop)"
+    held = f"{workers}" if c.workers == workers else f"{workers} ({c.workers} worth it)"
     mark = "" if not rate.is_disturbed else "*" if point.counts else " (does not count)"
     return (
         f"| {name}, {c.service_ms:.3g} ms, cv {c.service_cv:.2f} | {held} | {at.utilisation:.0%} | "

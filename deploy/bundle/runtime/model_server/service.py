@@ -7,12 +7,13 @@ import gc
 import time
 from collections.abc import Callable
 
-from .engine import Engine
+from .engine import INLINE_SECONDS, Engine
 from .errors import ModelError, RequestError
 from .loaders import Model, load
 from .locate import Located, locate
 from .payload import Decoder
 from .settings import Settings
+from .side_by_side import worth
 from .speed import warm
 from .telemetry import Log, Metrics
 from .values import Batch
@@ -55,12 +56,16 @@ class Service:
         model = load(located.format, located.path, located.signature, self.settings.threads)
         decoder = Decoder(located.signature)
         loaded = time.perf_counter() - started
-        speed = warm(model, self._example(decoder, model))
+        example = self._example(decoder, model)
+        speed = warm(model, example)
+        workers = self.settings.workers
+        if example is not None and speed.one_row > INLINE_SECONDS and not inline_only:
+            workers, _ = worth(model, example, workers, speed.one_row)
         found = Engine(
             model,
             speed,
             self.metrics,
-            workers=self.settings.workers,
+            workers=workers,
             queue_size=self.settings.queue_size,
             max_batch_rows=self.settings.max_batch_rows,
             inline_only=inline_only,
@@ -81,6 +86,7 @@ class Service:
             batching=found.batching,
             inline=found.inline,
             workers=found.workers,
+            workers_allowed=self.settings.workers,
             queue=found.queue_size,
         )
         return found
