@@ -50,15 +50,8 @@ STARTS = (  # calls that make something, which a quota can refuse
     "sagemaker.CreateTransformJob", "kubernetes.PATCH deployments",
 )  # fmt: skip
 IN_CLUSTER = "Kubernetes "  # objects of a plan that are no resources of its stack
+FEW = ("codebuild.StartBuild", "cloudformation.ExecuteChangeSet", "cloudformation.DeleteStack")
 MOST_STARTS = 120  # of one verb that is interrupted at each of its calls
-
-
-def sampled(*options: str) -> list[object]:
-    """All options, of which `make test` runs these."""
-    return [
-        pytest.param(option, marks=[] if option in options else pytest.mark.hours)
-        for option in TARGETS
-    ]
 
 
 @pytest.fixture
@@ -80,7 +73,10 @@ def case(
     return Case(option, emulator, onnx_model, wire)
 
 
-@pytest.mark.parametrize("option", sampled("lambda-url"))
+@pytest.mark.parametrize(
+    "option",
+    [pytest.param(o, marks=[] if o == "lambda-url" else pytest.mark.hours) for o in TARGETS],
+)
 def test_a_cut_or_throttled_call_is_repeated_and_makes_nothing_twice(case: Case) -> None:
     """Each call once, the first time: the connection is cut after AWS did what was asked."""
     for fault, what in (("time-out", CUT), ("throttling", THROTTLED)):
@@ -215,12 +211,32 @@ def stays(case: Case) -> list[str]:
     return [what for what in left(case.emulator) if not what.startswith(("object", "running"))]
 
 
-@pytest.mark.parametrize("option", sampled("sagemaker-serverless"))
+@pytest.mark.parametrize("option", ["sagemaker-batch"])
+def test_a_few_calls_under_every_other_fault(case: Case) -> None:
+    """What `make test` runs of the tests below and above that take hours."""
+    plan = case.plan()
+    interrupted(case, "killed", "apply", lambda: case.apply(plan), lambda _: KILL, only=FEW)
+    interrupted(
+        case, "expired credential", "destroy", lambda: case.destroy(plan), lambda _: EXPIRED,
+        lasting=True, only=FEW,
+    )  # fmt: skip
+    assert left(case.emulator) == []
+    start = ("codebuild.StartBuild", ())
+    one_error(case, "access denied", start, at(start[0], denied(start[0])), image=False)
+    one_error(case, "quota", start, at(start[0], QUOTA), image=False)
+    kind = "AWS::SageMaker::Model"
+    case.emulator.fault(f"create {kind}", "", "not this time")
+    broken(case, case.plan(), kind, f"{kind}.*not this time")
+
+
+@pytest.mark.hours
+@pytest.mark.parametrize("option", TARGETS)
 def test_a_process_killed_after_any_call_is_resumed(case: Case) -> None:
     life_interrupted(case, "killed", lambda _: KILL)
 
 
-@pytest.mark.parametrize("option", sampled())
+@pytest.mark.hours
+@pytest.mark.parametrize("option", TARGETS)
 def test_credentials_that_expire_at_any_call_are_renewed_and_it_goes_on(case: Case) -> None:
     """From the call on nothing works, clearing up included, until somebody signs in again."""
     life_interrupted(case, "expired credential", lambda _: EXPIRED, lasting=True)
@@ -250,9 +266,10 @@ def life_interrupted(
 
 def interrupted(
     case: Case, fault: str, verb: str, work: Callable[[], object],
-    answer: Callable[[Site], Answer | str], *, lasting: bool = False,
+    answer: Callable[[Site], Answer | str], *, lasting: bool = False, only: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
-    """Do the work again and again, until no call is left that it was not interrupted at."""
+    """Do the work again and again, until no call (of these) is left that it was not interrupted
+    at."""
     done: set[Site] = set()
     for start in count():
         assert start < MOST_STARTS, done
@@ -261,7 +278,7 @@ def interrupted(
         def act(site: Site, struck: list[Site] = struck) -> Answer | str | None:
             if struck:
                 return answer(site) if lasting else None
-            if site in done:
+            if site in done or (only and site[0] not in only):
                 return None
             struck.append(site)
             return answer(site)
