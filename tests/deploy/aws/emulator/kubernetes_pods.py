@@ -41,6 +41,8 @@ class Revision:
     why_not: tuple[str, str] | None = None  # reason and message of a container that waits
     failed: bool = False
     starting: bool = False
+    process: Container | None = None  # also while it is not ready yet
+    gone: bool = False  # with its Deployment
 
     @property
     def serves(self) -> bool:
@@ -212,6 +214,9 @@ class Pods:
         revision.digest = stored["imageDigest"]
         made = self.world.images.run(_config_digest(stored), key[1], *container["args"])
         self.world.containers.append(made)
+        revision.process = made
+        if revision.gone:
+            stop(made)
         why_not = healthy(made, START_LIMIT_S)
         if why_not:
             stop(made)
@@ -350,8 +355,9 @@ class Pods:
     def _gone(self, key: Key) -> None:
         self.objects.pop(key, None)
         for revision in self.revisions.pop(key, []):
-            if revision.container:
-                stop(revision.container)
+            revision.gone = True
+            if revision.process:
+                stop(revision.process)
 
 
 def _pod(key: Key, revision: Revision, number: int, placed: bool) -> dict[str, Any]:
