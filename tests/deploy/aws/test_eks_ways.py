@@ -1,18 +1,23 @@
-"""Another way to a cluster: onto one that is there, and stays."""
+"""Other ways to a cluster: onto one that is there, through a public door, in a sealed network, killed
+on the way."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from aws_support import QUICK, Log, asked, client, need, sign_in, weighted
-from containers_support import emptied
+from containers_support import emptied, only_the_bootstrap_is_left
 from emulator.client import Emulator
 
 from advisor.errors import DeployError
 from deploy.aws.session import AwsSettings
-from deploy.target import Plan
+from deploy.target import Event, Plan
 from deploy.targets.eks import EksTarget
 
 pytestmark = pytest.mark.emulator
@@ -69,3 +74,80 @@ def until_gone(target: EksTarget, plan: Plan) -> None:
     while target.status(plan).state != "destroyed":
         assert time.monotonic() < until
         time.sleep(QUICK)
+
+
+class KilledError(BaseException):
+    """The process ends: nothing is taken back, nothing is told."""
+
+
+KILLED_AT = (
+    "Cluster create in progress",
+    "Namespace mda-fraud is applied",
+    "Deployment mda-fraud/model is applied",
+    "The load balancer reaches the pods",
+)
+
+
+@pytest.mark.slow
+def test_a_public_trial_killed_on_the_way_serves_signed_calls_is_updated_and_ends_by_itself(
+    target: EksTarget,
+    bootstrapped: None,
+    emulator: Emulator,
+    onnx_model: Path,
+    doubled_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EXECUTE_API", emulator.url)
+    hours = timedelta(hours=4)
+    plan = target.plan(asked(onnx_model, option=EKS, public=True, expires_in=hours))
+    assert any("only IAM-signed calls" in said for said in plan.public)
+    for when in KILLED_AT:
+        with pytest.raises(KilledError):
+            target.apply(plan, dying(when))
+    assert target.apply(plan, Log()).state == "running"
+    assert len(emulator.state()["running"]) == 1  # one pod's server, nothing made twice
+    assert emulator.state()["calls"]["cloudformation.ExecuteChangeSet"] == 2
+
+    host = urlsplit(target.status(plan).endpoint or "").netloc
+    assert host.endswith(".execute-api.us-east-1.amazonaws.com")
+    assert target.predict(plan, ROW, JSON).body["predictions"] == [10.0]
+    unsigned = httpx.post(f"{emulator.url}/invocations", headers={"Host": host}, content=ROW)
+    assert unsigned.status_code == 403
+
+    newer = target.plan(asked(doubled_model, option=EKS, public=True))
+    assert newer.expires_at == plan.expires_at
+    with pytest.raises(KilledError):
+        target.apply(newer, dying("Deployment mda-fraud/model is applied"))
+    target.apply(newer, Log())
+    assert target.predict(newer, ROW, JSON).body["predictions"] == [20.0]
+
+    assert plan.expires_at is not None
+    emulator.clock(plan.expires_at)
+    state = emulator.state()
+    assert (state["made"], state["clusters"], state["running"]) == ([], [], [])
+    assert target.status(newer).state == "destroyed"
+    assert target.destroy(newer, Log()).left_behind == []
+    assert only_the_bootstrap_is_left(emulator)
+
+
+@pytest.mark.slow
+def test_a_sealed_network_serves_without_a_way_out(
+    target: EksTarget, bootstrapped: None, emulator: Emulator, onnx_model: Path
+) -> None:
+    sealed = need(control={"private_network": True})
+    plan = target.plan(asked(onnx_model, option=EKS, requirements=sealed))
+    target.apply(plan, Log())
+    kinds = [made.partition(" ")[0] for made in emulator.state()["made"]]
+    assert kinds.count("AWS::EC2::VPCEndpoint") >= 5  # registry (two), logs, EC2, roles of pods
+    assert not {"AWS::EC2::NatGateway", "AWS::EC2::InternetGateway"} & set(kinds)
+    assert target.predict(plan, ROW, JSON).body["predictions"] == [10.0]
+    assert target.destroy(plan, Log()).left_behind == []
+    assert only_the_bootstrap_is_left(emulator)
+
+
+def dying(when: str) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        if event.message == when:
+            raise KilledError
+
+    return emit

@@ -1,8 +1,9 @@
-"""Every option's way back: updated, rolled back, killed on the way, and gone without a trace."""
+"""Every option's whole life as a trial: updated, rolled back, killed on the way, and gone by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from deploy.targets.sagemaker import SageMakerTarget
 pytestmark = pytest.mark.emulator
 
 LIMIT_S = 300
+HOURS = timedelta(hours=4)
 SETTINGS = AwsSettings(poll_seconds=QUICK, cluster_cidrs=("203.0.113.7/32",))
 KINDS: dict[str, tuple[type[StackTarget], dict[str, Any]]] = {**TARGETS, "eks": (EksTarget, {})}
 
@@ -45,14 +47,16 @@ def doors(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     "option",
     [pytest.param(o, marks=() if o == "sagemaker-realtime" else pytest.mark.slow) for o in KINDS],
 )
-def test_the_version_before_serves_again_also_when_killed_on_the_way(
+def test_a_trial_is_updated_goes_back_although_killed_and_ends_by_itself(
     option: str, emulator: Emulator, onnx_model: Path, doubled_model: Path
 ) -> None:
     kind, answers = KINDS[option]
     target = kind(SETTINGS)
 
     def applied(model: Path) -> Plan:
-        plan = target.plan(asked(model, option=option, requirements=need(**answers)))
+        plan = target.plan(
+            asked(model, option=option, requirements=need(**answers), expires_in=HOURS)
+        )
         target.apply(plan, Log())
         return plan
 
@@ -79,8 +83,13 @@ def test_the_version_before_serves_again_also_when_killed_on_the_way(
     assert kept(emulator) == {image_tag(p.bundle_hash) for p in (first, second)}
 
     forward = target.plan_rollback(back, [second, first])
-    target.apply(forward, Log())
+    assert forward.expires_at is not None
+    assert target.apply(forward, Log()).expires_at == second.expires_at
     assert answer(forward) == 2 * ANSWER
+    emulator.clock(forward.expires_at)
+    state = emulator.state()
+    assert (state["made"], state["running"], state["schedules"]) == ([], [], {})
+    assert target.status(forward).state == "destroyed"
     assert target.destroy(forward, Log()).left_behind == []
     assert only_the_bootstrap_is_left(emulator)
 
