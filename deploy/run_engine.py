@@ -29,6 +29,14 @@ class Engine:
         self._working: set[str] = set()
         self._guard = threading.Lock()
 
+    def check_carries(self, run_id: str) -> None:
+        """Raises Stopped when this process is to stop, or when another one took the run over: this
+        one slept so long that it was thought dead, and must not go on beside the other."""
+        if self.stopping.is_set():
+            raise Stopped
+        if self.store.executor_of(run_id) != self.executor.name:
+            raise Stopped
+
     @contextmanager
     def working_on(self, run_id: str) -> Iterator[None]:
         with self._guard:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from deploy.files import try_lock
 
@@ -30,8 +31,18 @@ class Executor:
             self._file = self._lock_file(self.name).open("a")
             try_lock(self._file.fileno())
         else:
-            self._session = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            self._session.execute(sa.select(sa.func.pg_advisory_lock(_key(self.name))))
+            self._session = self._locked_session()
+
+    def hold(self) -> None:
+        """Take the lock again where the server ended the session that held it: the network was
+        gone for long, or this machine slept. Raises OperationalError while the server is away."""
+        if self._session is None:
+            return
+        try:
+            self._session.execute(sa.select(1))
+        except OperationalError:
+            self._session.close()
+            self._session = self._locked_session()
 
     def close(self) -> None:
         """Let others take over what this process had; called once it has stopped working."""
@@ -54,6 +65,11 @@ class Executor:
             return bool(
                 connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_key(other))))
             )
+
+    def _locked_session(self) -> sa.Connection:
+        session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        session.execute(sa.select(sa.func.pg_advisory_lock(_key(self.name))))
+        return session
 
     def _is_unlocked(self, other: str) -> bool:
         path = self._lock_file(other)

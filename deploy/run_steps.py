@@ -18,7 +18,7 @@ from advisor.errors import AdvisorError, DeployError, RunCancelledError, StalePl
 from deploy.artifact import look_again
 from deploy.files import sha256_of
 from deploy.registry import target
-from deploy.run_engine import Engine, Stopped, current
+from deploy.run_engine import Engine, current
 from deploy.sample import Sample, sample_request
 from deploy.target import Emit, Event, Level, Plan, State
 
@@ -208,7 +208,9 @@ def outcome_of(run_id: str, act: Action, *, cancellable: bool = True) -> Outcome
         if isinstance(emit, _CancellingEmitter):
             emit.check()
         result = act(plan, emit)
+        current().check_carries(run_id)
     except AdvisorError as error:
+        current().check_carries(run_id)
         # A target may have put the cancellation into words of its own.
         cancelled = isinstance(emit, _CancellingEmitter) and emit.cancelled
         said = "cancelled; what the run made was taken back" if cancelled else str(error)
@@ -291,8 +293,7 @@ def emitter(run_id: str) -> Emit:
     engine: Engine = current()
 
     def emit(event: Event) -> None:
-        if engine.stopping.is_set():
-            raise Stopped
+        engine.check_carries(run_id)
         engine.store.append(run_id, event)
 
     return emit

@@ -133,6 +133,13 @@ class RunStore:
         with self.engine.connect() as connection:
             return [(found.run_id, found.executor) for found in connection.execute(query)]
 
+    def executor_of(self, run_id: str) -> str:
+        """Who carries the run now."""
+        query = sa.select(tables.runs.c.executor).where(tables.runs.c.run_id == run_id)
+        with self.engine.connect() as connection:
+            name: str = connection.execute(query).scalar_one()
+            return name
+
     def take_over(self, run_id: str, old: str, new: str) -> int:
         """Which takeover of the run this is; 0 when another process inherited it first."""
         row = tables.runs.c

@@ -257,6 +257,7 @@ def _start(
 ) -> str:
     launch()
     engine = run_engine.current()
+    engine.executor.hold()
     _inherit(engine)
     run_id, is_new = engine.store.begin(
         kind,
@@ -322,6 +323,7 @@ def _watch(engine: Engine) -> None:
             if engine.stopping.is_set():
                 return
             try:
+                engine.executor.hold()
                 _inherit(engine)
             except OperationalError:
                 _log.warning("looking for runs of dead processes failed", exc_info=True)

@@ -240,7 +240,9 @@ class StackTarget(Target):
         boot = BootstrapStack(stacks)
         there = boot.found()
         kept: list[str] = []
-        tags = {tag_of(plan), *(stack.image_tags if stack else ())}
+        # Where a trial's hour took the stack, only the plan tells which image was kept besides.
+        former = plan.parameters.get("stack", {}).get("FormerImageTag", "")
+        tags = {tag_of(plan), former, *(stack.image_tags if stack else ())} - {""}
         removed += self._without_images(tags, boot, aws, kept)
         if there is not None and Schedules(aws, there).remove(plan.name):
             removed.append(f"AWS::Scheduler::Schedule {name}")

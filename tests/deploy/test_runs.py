@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from advisor.errors import (
     DeployError,
@@ -424,6 +425,137 @@ def test_postgresql_carries_runs_across_a_crash_too(
         runs.shutdown()
         open_store().engine.dispose()
     assert servers(advisor_home) == []
+
+
+CLICKING = """
+    import sys
+    from pathlib import Path
+    from deploy import runs
+    from deploy.target import Plan
+
+    plan = Plan.model_validate_json(Path(sys.argv[1]).read_text())
+    runs.launch()
+    print("ready", flush=True)
+    sys.stdin.readline()  # both click at once
+    run_id = runs.start_apply(plan)
+    print(run_id, runs.wait(run_id, 90).state, flush=True)
+    sys.stdin.readline()
+    runs.shutdown(finish_s=20)
+"""
+
+
+@pytest.mark.slow
+def test_two_servers_that_click_at_once_over_postgresql_make_one_deployment(
+    postgres: str,
+    plan: Plan,
+    advisor_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ADVISOR_DATABASE_URL", postgres)
+    file = tmp_path / "plan.json"
+    file.write_text(plan.model_dump_json())
+    command = [sys.executable, "-c", textwrap.dedent(CLICKING), str(file)]
+    people = [
+        subprocess.Popen(
+            command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    try:
+        for person in people:
+            assert told_by(person) == "ready"
+        for person in people:
+            press(person)
+        ends = {told_by(person) for person in people}
+        for person in people:
+            press(person)
+            person.wait(timeout=LIMIT_S)
+        [end] = ends
+        assert end.endswith("succeeded")
+        [run] = runs.runs()
+        assert run.run_id == end.split()[0]
+        assert len(servers(advisor_home)) == 1
+    finally:
+        for person in people:
+            person.kill()
+            person.wait(timeout=LIMIT_S)
+        runs.shutdown()
+        open_store().engine.dispose()
+
+
+SLEEPING = """
+    import os, signal, sys
+    from pathlib import Path
+    from deploy import run_store, runs
+    from deploy.target import Plan
+
+    plan, append = Plan.model_validate_json(Path(sys.argv[1]).read_text()), run_store.RunStore.append
+
+    def append_and_sleep(self, run_id, event):
+        append(self, run_id, event)
+        if event.message.startswith("Started process"):
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    run_store.RunStore.append = append_and_sleep
+    run_id = runs.start_apply(plan)
+    print(runs.wait(run_id, 90).state, flush=True)
+    run_store.RunStore.append = append
+    print(runs.wait(runs.start_apply(plan), 90).state, flush=True)  # awake, it takes part again
+    runs.shutdown()
+"""
+
+
+END_OTHER_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid != pg_backend_pid() AND usename = 'app'
+"""
+
+
+@pytest.mark.slow
+def test_a_machine_that_slept_while_another_took_its_run_over_does_not_go_on_beside_it(
+    postgres: str,
+    plan: Plan,
+    advisor_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server has ended the sleeper's sessions, as it does when keepalives stay away."""
+    monkeypatch.setenv("ADVISOR_DATABASE_URL", postgres)
+    monkeypatch.setattr(runs, "WATCH_EVERY_S", 0.1)
+    file = tmp_path / "plan.json"
+    file.write_text(plan.model_dump_json())
+    command = [sys.executable, "-c", textwrap.dedent(SLEEPING), str(file)]
+    sleeper = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE)
+    try:
+        until(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_STOPPED)
+        with open_store().engine.begin() as connection:
+            connection.execute(sa.text(END_OTHER_SESSIONS))
+        [run] = runs.runs()
+        runs.launch()
+        until(lambda: "the run goes on in another one" in said(run.run_id))
+        sleeper.send_signal(signal.SIGCONT)
+        assert told_by(sleeper) == "succeeded"
+        assert said(run.run_id).count("The endpoint answered") == 1
+        assert said(run.run_id).count("goes on in another one") == 1
+        assert told_by(sleeper) == "succeeded"
+        assert len(servers(advisor_home)) == 1
+    finally:
+        sleeper.kill()
+        sleeper.wait(timeout=LIMIT_S)
+        runs.shutdown()
+        open_store().engine.dispose()
+
+
+def told_by(person: subprocess.Popen[str]) -> str:
+    assert person.stdout is not None
+    return person.stdout.readline().strip()
+
+
+def press(person: subprocess.Popen[str]) -> None:
+    assert person.stdin is not None
+    person.stdin.write("\n")
+    person.stdin.flush()
 
 
 @pytest.mark.parametrize(

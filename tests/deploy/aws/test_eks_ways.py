@@ -83,7 +83,7 @@ class KilledError(BaseException):
 KILLED_AT = (
     "Cluster create in progress",
     "Namespace mda-fraud is applied",
-    "Deployment mda-fraud/model is applied",
+    "Deployment model is applied",
     "The load balancer reaches the pods",
 )
 
@@ -117,7 +117,7 @@ def test_a_public_trial_killed_on_the_way_serves_signed_calls_is_updated_and_end
     newer = target.plan(asked(doubled_model, option=EKS, public=True))
     assert newer.expires_at == plan.expires_at
     with pytest.raises(KilledError):
-        target.apply(newer, dying("Deployment mda-fraud/model is applied"))
+        target.apply(newer, dying("Deployment model is applied"))
     target.apply(newer, Log())
     assert target.predict(newer, ROW, JSON).body["predictions"] == [20.0]
 
@@ -136,10 +136,10 @@ def test_a_sealed_network_serves_without_a_way_out(
 ) -> None:
     sealed = need(control={"private_network": True})
     plan = target.plan(asked(onnx_model, option=EKS, requirements=sealed))
-    target.apply(plan, Log())
-    kinds = [made.partition(" ")[0] for made in emulator.state()["made"]]
+    kinds = [r.kind for r in plan.resources]
     assert kinds.count("AWS::EC2::VPCEndpoint") >= 5  # registry (two), logs, EC2, roles of pods
     assert not {"AWS::EC2::NatGateway", "AWS::EC2::InternetGateway"} & set(kinds)
+    target.apply(plan, Log())
     assert target.predict(plan, ROW, JSON).body["predictions"] == [10.0]
     assert target.destroy(plan, Log()).left_behind == []
     assert only_the_bootstrap_is_left(emulator)
