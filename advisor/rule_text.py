@@ -5,12 +5,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import yaml
 
 from advisor.rule_fields import Value
 
 FIELD = re.compile(r"\{([a-z_]+\.[a-z0-9_]+)\}")
 BRACES = re.compile(r"[{}]")
 DIGITS = (3, 5, 8)
+# Fields whose values have names of their own; a machine or a region is said as it is.
+_NAMED = frozenset(
+    (
+        "cloud", "clouds", "mode", "modes", "format", "formats", "pattern", "purchase",
+        "data_residency",
+    )
+)  # fmt: skip
+_WORDS = Path(__file__).parent / "catalog" / "words.yaml"
 
 
 def names_in(template: str) -> tuple[str, ...]:
@@ -34,7 +46,19 @@ def render(template: str, values: Mapping[str, Value]) -> str:
     for digits in DIGITS:
         if len({plain(v, digits) for v in numbers}) == len(numbers):
             break
-    return FIELD.sub(lambda match: plain(shown[match[1]], digits), template)
+    return FIELD.sub(lambda match: plain(_said(match[1], shown[match[1]]), digits), template)
+
+
+def spoken(value: str) -> str:
+    """A value of an answer as people say it: "gcp" is "Google Cloud"."""
+    return words().get(value, value)
+
+
+@cache
+def words() -> Mapping[str, str]:
+    """Values that have a name: catalog/words.yaml."""
+    found: dict[str, str] = yaml.safe_load(_WORDS.read_text(encoding="utf-8"))
+    return found
 
 
 def plain(value: Value, digits: int = DIGITS[0]) -> str:
@@ -56,3 +80,11 @@ def plain(value: Value, digits: int = DIGITS[0]) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     rounded = f"{value:,.{decimals}f}"
     return rounded.rstrip("0").rstrip(".") if "." in rounded else rounded
+
+
+def _said(field: str, value: Value) -> Value:
+    if field.partition(".")[2] not in _NAMED:
+        return value
+    if isinstance(value, str):
+        return spoken(value)
+    return [spoken(v) for v in value] if isinstance(value, Sequence) else value

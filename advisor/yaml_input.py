@@ -6,6 +6,8 @@ event by event before anything is built, because building itself is where such f
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import yaml
@@ -15,12 +17,17 @@ from advisor.errors import InputError
 MAX_DEPTH = 20
 MAX_VALUES = 20_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# JSON writes a character beyond the first plane as two escapes; YAML knows it as one.
+_PAIR = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
+)
 _COLLECTION = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _END = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 def read(text: str) -> Any:
     """Plain data from the text. Raises InputError: "is not valid YAML or JSON: …"."""
+    text = _paired(text)
     try:
         _look(text)
         return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, quick where there is one
@@ -29,6 +36,21 @@ def read(text: str) -> Any:
             raise
         where = " ".join(str(error).split())[:200]
         raise InputError(f"is not valid YAML or JSON: {where}") from None
+
+
+def _paired(text: str) -> str:
+    """JSON with its pairs of surrogate escapes as one escape each; all else as it is."""
+    if _PAIR.search(text) is None:
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # no JSON: YAML says what it thinks of it
+    return _PAIR.sub(lambda m: f"{m[1]}\\U{_joined(m[2], m[3]):08x}", text)
+
+
+def _joined(high: str, low: str) -> int:
+    return 0x10000 + ((int(high, 16) - 0xD800) << 10) + (int(low, 16) - 0xDC00)
 
 
 def _look(text: str) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from advisor.recommendation import Range, Ranked, Replicas
+from advisor.rule_text import spoken
 
 STALE_AFTER_DAYS = 90
 
@@ -25,12 +26,12 @@ _TITLED = re.compile(r"^(.+?),? (https://[^\s)]+)( .*|)$")
 # The last four are the wide forms that East Asian keyboards type; spreadsheets take them, too.
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
+_ONE = {
+    "hours": "hour", "weeks": "week", "replicas": "replica", "models": "model",
+    "threads": "thread", "requests": "request", "instances": "instance", "calls": "call",
+}  # fmt: skip
+
 _NAMES = {
-    "aws": "AWS",
-    "gcp": "Google Cloud",
-    "azure": "Azure",
-    "1y": "1 year",
-    "3y": "3 years",
     "self-hosted": "Self-hosted",
     "async": "Async",
     "realtime": "Real-time",
@@ -39,17 +40,16 @@ _NAMES = {
     "docker": "on this machine, by Docker",
     "podman": "on this machine, by Podman",
     "buildah": "on this machine, by Buildah",
-    "onnx": "ONNX",
-    "xgboost": "XGBoost",
-    "lightgbm": "LightGBM",
-    "torch": "PyTorch",
 }
 
 
 def name(value: str) -> str:
     """A value of the requirements as a label: "own-hardware" -> "Own hardware"."""
-    text = value.replace("-", " ").replace("_", " ")
-    return _NAMES.get(value, text[:1].upper() + text[1:])
+    if value in _NAMES:
+        return _NAMES[value]
+    said = spoken(value)
+    text = value.replace("-", " ").replace("_", " ") if said == value else said
+    return text[:1].upper() + text[1:]
 
 
 def usd(amount: float | None, *, at_least: bool = False) -> str:
@@ -159,7 +159,13 @@ def quantity(value: float | None, unit_name: str) -> str:
         return milliseconds(value)
     if unit_name == "ratio":
         return percent(value, 1) if value < 0.995 or value > 1 else percent(value)
-    return f"{count(value)} {unit_name}".rstrip()
+    return f"{count(value)} {of_one(unit_name) if value == 1 else unit_name}".rstrip()
+
+
+def of_one(unit_name: str) -> str:
+    """A unit behind a one: "replicas" is "replica", "requests at once" is "request at once"."""
+    words = unit_name.split(" ")  # the first may be empty: " weeks" stands behind a number
+    return " ".join(_ONE.get(word, word) for word in words)
 
 
 def age_days(as_of: str, today: date | None = None) -> int | None:

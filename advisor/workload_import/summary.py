@@ -262,25 +262,25 @@ def _notes(
         starts = np.flatnonzero(np.diff(missing.astype(int), prepend=0) == 1)
         first = _when(data.first_minute + int(starts[0]) * 60)
         notes.append(
-            f"{int(missing.sum()):,} hours in {len(starts):,} gaps were not measured (the first "
-            f"from {first:%Y-%m-%d %H:%M} UTC) and are left out of the means."
+            f"{_counted(missing.sum(), 'hour')} in {_counted(len(starts), 'gap')} without a "
+            f"measurement (the first from {first:%Y-%m-%d %H:%M} UTC): left out of the means."
         )
     elif data.gaps == "zero":
         empty = data.rows.reshape(-1, 60).sum(axis=1) == 0
         if empty.any():
             notes.append(
-                f"{int(empty.sum()):,} hours without a row count as hours without traffic."
+                f"{_counted(empty.sum(), 'hour')} without a row: counted as without traffic."
             )
     if data.missing_counts:
-        notes.append(f"{data.missing_counts:,} counts are missing and count as not measured.")
+        notes.append(f"{_counted(data.missing_counts, 'missing value')}: counted as not measured.")
     if data.duplicates:
         notes.append(
-            f"{data.duplicates:,} rows count a time that another row has counted: they are added "
-            "up, or only the first is kept, as was asked."
+            f"{_counted(data.duplicates, 'row')} for a time that another row has counted: added "
+            "up, or only the first kept, as was asked."
         )
     if data.left_out_rows:
         notes.append(
-            f"{data.left_out_rows:,} rows cannot be read and are left out ({data.left_out[0]})."
+            f"{_counted(data.left_out_rows, 'row')} left out as unreadable ({data.left_out[0]})."
         )
     if data.kind == "counts" and data.bucket_s > 3600:
         notes.append(
@@ -289,7 +289,7 @@ def _notes(
         )
     if filled:
         notes.append(
-            f"{filled} hours of the week were never seen and are filled with the same hour of "
+            f"{_counted(filled, 'hour')} of the week never seen: filled with the same hour of "
             "similar days."
         )
     if weeks < 2:
@@ -305,6 +305,11 @@ def _notes(
             f"chance ({growth.low:+.1f} to {growth.high:+.1f} %)."
         )
     return notes
+
+
+def _counted(number: float, thing: str) -> str:
+    """ "1 hour", "24 hours"."""
+    return f"{int(number):,} {thing}{'' if number == 1 else 's'}"
 
 
 def _longest(missing: NDArray[np.bool_]) -> int:

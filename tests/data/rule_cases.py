@@ -55,10 +55,10 @@ def need(answers: dict[str, Any]) -> Requirements:
 
 CASES = (
     # where and how
-    Case("cloud", "vertex-online", "runs on gcp; you allow aws"),
+    Case("cloud", "vertex-online", "runs on Google Cloud; you allow AWS"),
     Case("hosting", "ec2", "is self-hosted; you ask for managed", {"control.hosting": "managed"}),
-    Case("mode", "aws-batch", "serves async, batch; you ask for realtime"),
-    Case("residency", "ec2", "us-east-1 lies outside eu", {"control.data_residency": "eu"}),
+    Case("mode", "aws-batch", "serves async, batch; you ask for real-time"),
+    Case("residency", "ec2", "us-east-1 lies outside EU", {"control.data_residency": "eu"}),
     Case(
         "region-not-offered", "lambda-url", "not offered in eu-south-2",
         {"placement.regions": ["eu-south-2"]},
@@ -251,7 +251,7 @@ CASES = (
         PlanFacts(purchase="spot", replicas_min=1, replicas_max=1),
     ),
     Case(
-        "committed-term", "ec2", "a commitment (3y) is owed to the end of its term",
+        "committed-term", "ec2", "a commitment (3 years) is owed to the end of its term",
         {"placement.commitment": "3y"}, PlanFacts(purchase="3y"),
     ),
     Case(
@@ -268,7 +268,7 @@ CASES = (
         {"traffic.requests_per_month": 10_000},
     ),
     Case(
-        "residency-by-name", "ec2", "eu-west-2 is called eu but stands in another territory",
+        "residency-by-name", "ec2", "eu-west-2 is called EU but stands in another territory",
         {"control.data_residency": "eu", "placement.regions": ["eu-west-2"]},
     ),
     Case(

@@ -110,3 +110,23 @@ def test_sources_become_links() -> None:
     said = fmt.linked("AWS Guide (a@1), https://docs.aws.amazon.com/x.html (read 2026-11-22)")
     assert said == "[AWS Guide (a@1)](https://docs.aws.amazon.com/x.html) (read 2026-11-22)"
     assert fmt.linked("own-estimate [x]") == r"own-estimate \[x\]"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (1.0, "replicas", "1 replica"),
+        (2.0, "replicas", "2 replicas"),
+        (1.0, "requests at once", "1 request at once"),
+        (1.0, "vCPU", "1 vCPU"),
+    ],
+)
+def test_one_of_a_thing_is_said_as_one(value: float, unit: str, said: str) -> None:
+    assert fmt.quantity(value, unit) == said
+
+
+def test_values_have_the_names_that_rules_use() -> None:
+    assert fmt.name("gcp") == "Google Cloud"
+    assert fmt.name("own-hardware") == "Own hardware"
+    assert fmt.name("1y") == "1 year"
+    assert fmt.name("torch") == "PyTorch"

@@ -183,7 +183,8 @@ def _direction(flip: Flip) -> str:
 def _value(path: str, value: object) -> str:
     """An answer with its unit, for st.markdown."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return fmt.escape(fmt.plain(value) + (unit(path) if number else ""))
+    said = fmt.of_one(unit(path)) if value == 1 else unit(path)
+    return fmt.escape(fmt.plain(value) + (said if number else ""))
 
 
 def _cell(text: object) -> str:

@@ -170,7 +170,8 @@ def _changes(relaxation: Relaxation) -> list[str]:
 
 def _value(path: str, value: object) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return fmt.escape(fmt.plain(value) + (unit(path) if number else ""))
+    said = fmt.of_one(unit(path)) if value == 1 else unit(path)
+    return fmt.escape(fmt.plain(value) + (said if number else ""))
 
 
 def _at_least(ranked: Ranked) -> str:

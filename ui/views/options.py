@@ -203,7 +203,9 @@ def _value(row: Row) -> str:
     if unit == "s" and isinstance(value, (int, float)) and value >= _LONG_S:
         return fmt.duration_s(value)
     has_unit = unit and isinstance(value, (int, float, dict))
-    return f"{row['shown']} {unit}" if has_unit else str(row["shown"])
+    if not has_unit:
+        return str(row["shown"])
+    return f"{row['shown']} {fmt.of_one(unit) if value == 1 else unit}"
 
 
 show()

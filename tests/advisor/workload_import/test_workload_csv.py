@@ -226,7 +226,7 @@ def test_gaps_are_reported_and_treated_as_asked(read) -> None:
     found = read(hourly(2, lambda i: 100, gap))
     assert (found.hours_missing, found.longest_gap_h) == (24, 24)
     assert found.requests_per_month == pytest.approx(73_000)
-    assert "24 hours in 1 gaps" in " ".join(found.notes)
+    assert "24 hours in 1 gap without" in " ".join(found.notes)
     zero = read(hourly(2, lambda i: 100, gap), gaps="zero")
     assert zero.hours_missing == 0
     assert zero.requests_per_month == pytest.approx(73_000 * (1 - 24 / 336))
@@ -254,7 +254,7 @@ def test_duplicates_are_reported_and_added_up_or_left_out(read) -> None:
     assert summed.duplicates == 168
     assert set(summed.pattern) == {20.0}
     assert set(read(twice, duplicates="first").pattern) == {10.0}
-    assert "168 rows count a time that another row has counted" in " ".join(summed.notes)
+    assert "168 rows for a time that another row has counted" in " ".join(summed.notes)
 
 
 def test_missing_counts_are_not_measured(read) -> None:
