@@ -1,13 +1,14 @@
 """Predicted against measured response times of the real server: a table of docs/method.md.
 
-nice -n -15 python -m benchmarks.prediction --real-time --write    all of it, 6 to 20 minutes
+nice -n -15 python -m benchmarks.prediction --real-time --write    all of it, 15 to 40 minutes
 python -m benchmarks.prediction --quick       one model with one worker, a minute
 python -m benchmarks.prediction --batching    the server as it is deployed, batches and all
 
 Three models behind the bundle's own server, one worker and two, at four utilisations. Each endpoint
 is calibrated with nobody waiting (`deploy/loadtest/calibrate.py`), the sizing's formula says the
 95th percentile from that, and open-loop Poisson arrivals measure it. Batching is off, because the
-sizing counts on none.
+sizing counts on none. Each line is the one of three tests whose error is the middle one; the range is
+of all three.
 
 With one worker the server has the first processor to itself and the sender the second; with two the
 server has both, and the sender takes what it needs from them, before it. A negative nice value is
@@ -26,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ REAL_TIME = "--real-time"
 MOST_URGENT = -20
 UTILISATION = (0.3, 0.5, 0.7, 0.85)
 WORKERS = (1, 2)
-SECONDS = 6.0
+SECONDS = 5.0
+REPEATS = 3
 AGAIN_S = 1.0  # of calibration before each rate
 # A test is repeated when its conditions were not those of its calibration, at most so often.
 TRIES = 3
@@ -78,6 +80,9 @@ def main() -> int:
     parser.add_argument(
         "--rest", type=float, default=0, metavar="SECONDS", help="after each test, for other work"
     )
+    parser.add_argument("--workers", type=int, choices=WORKERS, help="only with so many")
+    parser.add_argument("--use", type=float, nargs="+", default=UTILISATION, metavar="SHARE")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="tests a line (odd)")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="at each rate")
     arguments = parser.parse_args()
     # Ended from outside, it still stops the server that it started.
@@ -92,6 +97,8 @@ def main() -> int:
                 continue
             artifact = inspect(make(Path(folder)))
             for workers in WORKERS[: 1 if arguments.quick else None]:
+                if arguments.workers not in (None, workers):
+                    continue
                 for rate in measured(artifact, workers, Path(folder), arguments):
                     rates.append(rate)
                     lines.append(_row(name, workers, rate))
@@ -112,6 +119,7 @@ class Rate:
     tries: int
     stolen: float  # share of the server's processors that the host gave to other machines
     others: float  # share of all processors that other work here took
+    errors: tuple[float, ...] = ()  # of all tests of this line, from the lowest
 
     @property
     def point(self) -> Point:
@@ -132,7 +140,8 @@ class Rate:
 def measured(
     artifact: Artifact, workers: int, folder: Path, arguments: argparse.Namespace
 ) -> Iterator[Rate]:
-    """Every utilisation in turn, each up to `TRIES` times until nothing disturbed it."""
+    """Every utilisation in turn, several tests each, each of them up to `TRIES` times until nothing
+    disturbed it."""
     settings = {"WORKERS": str(workers)} | ({} if arguments.batching else {"MAX_BATCH_ROWS": "1"})
     body = artifact.example_request()
     if body is None:
@@ -146,31 +155,49 @@ def measured(
         pinned = alone and len(cores) > 1 and hasattr(os, "sched_setaffinity")
         if pinned:
             _each_thread(pid, lambda thread: os.sched_setaffinity(thread, cores[:1]))
-        for i, utilisation in enumerate(UTILISATION):
-            for tried in range(1, TRIES + 1):
-                before, ours = psutil.cpu_times(percpu=True), _ours(pid)
-                found = run(
-                    Road(kind="http", shown=artifact.path.name, url=url + PREDICT),
-                    [(body.decode(), "application/json")],
-                    behind,
-                    rates=None,
-                    utilisation=[utilisation],
-                    seconds=arguments.seconds,
-                    processors=cores[1:] if pinned else None,
-                    again_s=AGAIN_S,
-                    started=lambda sender: _as_urgent(sender, first=True),
-                    seed=10 * i + tried,
-                )
-                after = psutil.cpu_times(percpu=True)
-                held = [0] if pinned else list(range(len(before)))
-                rate = Rate(
-                    found, tried, _stolen(before, after, held),
-                    _others(before, after, _ours(pid) - ours),
-                )  # fmt: skip
-                time.sleep(arguments.rest)
-                if not rate.is_disturbed:
-                    break
-            yield rate
+        held = [0] if pinned else list(range(len(psutil.cpu_times(percpu=True))))
+
+        def once(utilisation: float, tried: int, seed: int) -> Rate:
+            before, ours = psutil.cpu_times(percpu=True), _ours(pid)
+            found = run(
+                Road(kind="http", shown=artifact.path.name, url=url + PREDICT),
+                [(body.decode(), "application/json")],
+                behind,
+                rates=None,
+                utilisation=[utilisation],
+                seconds=arguments.seconds,
+                processors=cores[1:] if pinned else None,
+                again_s=AGAIN_S,
+                started=lambda sender: _as_urgent(sender, first=True),
+                seed=seed,
+            )
+            after = psutil.cpu_times(percpu=True)
+            time.sleep(arguments.rest)
+            return Rate(
+                found, tried, _stolen(before, after, held),
+                _others(before, after, _ours(pid) - ours),
+            )  # fmt: skip
+
+        for i, utilisation in enumerate(arguments.use):
+            rates = []
+            for repeat in range(arguments.repeats):
+                for tried in range(1, TRIES + 1):
+                    rate = once(utilisation, tried, 100 * i + 10 * repeat + tried)
+                    if not rate.is_disturbed:
+                        break
+                rates.append(rate)
+            yield _middle(rates)
+
+
+def _middle(rates: list[Rate]) -> Rate:
+    """The one with the middle error; those that do not count only where no other does."""
+    counting = [r for r in rates if r.point.counts and r.point.error is not None]
+    if not counting:
+        return rates[-1]
+    ranked = sorted(counting, key=lambda r: r.point.error or 0.0)
+    middle = ranked[len(ranked) // 2]
+    errors = tuple(r.point.error or 0.0 for r in ranked)
+    return replace(middle, tries=sum(r.tries for r in rates), errors=errors)
 
 
 def _stolen(before: list[Any], after: list[Any], held: list[int]) -> float:
@@ -265,11 +292,15 @@ def _row(name: str, workers: int, rate: Rate) -> str:
     return (
         f"| {name}, {c.service_ms:.3g} ms, cv {c.service_cv:.2f} | {held} | {at.utilisation:.0%} | "
         f"{point.rate_per_s:.3g} | {_ms(point.p95_ms)}{mark} | {_ms(at.p95_ms)} | "
-        f"{'–' if point.error is None else f'{point.error:+.0%}'} | "
+        f"{'–' if point.error is None else f'{point.error:+.0%}'}{_range(rate.errors)} | "
         f"{_ms(at.low_ms)} to {_ms(at.high_ms)} | {_ms(point.drift)} | "
         f"{'–' if point.error_with_drift is None else f'{point.error_with_drift:+.0%}'} | "
         f"{rate.stolen:.1%} | {rate.tries} |"
     )
+
+
+def _range(errors: tuple[float, ...]) -> str:
+    return f" ({errors[0]:+.0%} to {errors[-1]:+.0%})" if len(errors) > 1 else ""
 
 
 def _ms(value: float | None) -> str:

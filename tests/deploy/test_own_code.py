@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import malicious
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from deploy import asking
 from deploy.acceptance import Acceptance, Decision, decided, decision_of
 from deploy.artifact import Artifact, inspect, look_again
 from deploy.bundle.pack import pack
+from deploy.cli import main
 from deploy.measurement import Measurement
 from deploy.safety.confine import Limits
 from deploy.targets import local_process
@@ -75,6 +75,11 @@ HARMFUL = (
     ("pydoc", "locate"), ("_io", "open"), ("code", "InteractiveInterpreter"), ("deploy.cli", "main"),
     ("mine", "a.b"), ("os.path", "join"),
 )  # fmt: skip
+NEED = {
+    "model": {"format": "joblib", "size_mb": 1, "memory_mb": 200, "service_time_ms": 2},
+    "traffic": {"mode": "realtime", "requests_per_month": 100_000},
+    "placement": {"clouds": ["own-hardware"], "node_hourly_usd": 0.1},
+}
 REASON = "our own clipping step, read by two of us"
 
 
@@ -122,29 +127,47 @@ def test_a_decision_is_kept_with_who_when_what_and_why(
     assert look_again(trained[0], held) == artifact
 
 
-def test_the_bundle_carries_code_and_decision_and_answers_as_trained(
-    trained: tuple[Path, Path, list[Any]], artifact: Artifact, tmp_path: Path
+def test_from_refusal_to_an_endpoint_that_answers_as_trained_and_back(
+    trained: tuple[Path, Path, list[Any]],
+    advisor_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bundle = pack(artifact, tmp_path / "bundle")
-    told = json.loads((bundle.path / "bundle.json").read_text())["model"]["accepted"]
-    assert told["by"] == "Ada"
-    assert told["reason"] == REASON
-    assert str(tmp_path) not in json.dumps(told)
-    assert "code/train.py" in bundle.files
-    log, port = tmp_path / "log", local_process.free_port()
-    child = local_process.start(bundle.path, port, log, tmp_path)
+    """The whole way at a terminal: plan (refused, accepted), apply, predict, destroy."""
+    model, code, wanted = trained
+    need, out, rows = tmp_path / "need.json", tmp_path / "plan.json", tmp_path / "rows.json"
+    need.write_text(json.dumps(NEED))
+    rows.write_text(
+        json.dumps({"instances": ROWS.tolist(), "parameters": {"method": "predict_proba"}})
+    )
+    plan = ["plan", "--target", "docker-host", "--model", str(model), "--requirements", str(need),
+            "--out", str(out), "--name", "own"]  # fmt: skip
+    decide = ["--accept-unsafe", REASON, "--code", str(code)]
+    assert main(plan) == 2
+    assert "--accept-unsafe, --code" in capsys.readouterr().err
+    monkeypatch.setenv("USER", "ada")
+    monkeypatch.setattr(sys, "stdin", Terminal("no\n"))
+    assert main(plan + decide) == 2
+    assert not out.exists()
+    monkeypatch.setattr(sys, "stdin", Terminal("accept\n"))
+    assert main(plan + decide) == 0
+    assert "ada accepted on" in " ".join(capsys.readouterr().out.split())
+    assert main(["apply", str(out), "--yes"]) == 0
     try:
-        server = local_process.Server(
-            pid=child.pid, identity=local_process.identity(child.pid) or "", port=port,
-            bundle="bundle", bundle_hash=bundle.hash, model_digest=artifact.digest, started_at="",
-        )  # fmt: skip
-        local_process.wait_ready(server, limit_s=60, log=log, tell=lambda _s: None)
-        body = {"instances": ROWS.tolist(), "parameters": {"method": "predict_proba"}}
-        answer = httpx.post(f"{server.endpoint}/predict", json=body, timeout=30, trust_env=False)
+        (bundle,) = (advisor_home / "deployments/own").glob("bundle-*")
+        told = json.loads((bundle / "bundle.json").read_text())["model"]["accepted"]
+        assert (told["by"], told["reason"]) == ("ada", REASON)
+        assert str(code) not in json.dumps(told)
+        assert (bundle / "code/train.py").read_text() == TRAIN
+        capsys.readouterr()
+        assert main(["predict", "own", "--input", str(rows)]) == 0
+        said = json.loads(capsys.readouterr().out)
+        np.testing.assert_allclose(said["predictions"], wanted, rtol=1e-9)
     finally:
-        child.terminate()
-        child.wait(30)
-    np.testing.assert_allclose(answer.json()["predictions"], trained[2], rtol=1e-9)
+        assert main(["destroy", "own", "--yes"]) == 0
+    assert "Nothing of own is left" in capsys.readouterr().out
+    assert local_process.strays(advisor_home.resolve()) == []
 
 
 @pytest.mark.slow
