@@ -26,6 +26,7 @@ def export_note(need: Requirements) -> str | None:
         return None
     if row.service_time_ms < held.least_gain * to_ms:
         return None
-    return held.declared.format(
+    said = held.declared.format(
         label=row.label, from_ms=f"{row.service_time_ms:g}", to_ms=f"{to_ms:g}"
     )
+    return f"{said} {held.directly}" if row.name in held.asked_directly else said

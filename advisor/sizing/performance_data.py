@@ -196,6 +196,8 @@ class ConversionRow(Row):
     least_ms: Positive
     declared: str
     given: str
+    asked_directly: tuple[str, ...]
+    directly: str
     source: str
     checked: date
 
@@ -216,7 +218,8 @@ class ModelClasses(Row):
                 raise ValueError(f"{row.name} needs gpu and gpu_memory_gb, or neither")
         if len({row.name for row in self.classes}) != len(self.classes):
             raise ValueError("two classes share a name")
-        unknown = {self.conversion.to, *self.conversion.classes} - {r.name for r in self.classes}
+        held = self.conversion
+        unknown = {held.to, *held.classes, *held.asked_directly} - {r.name for r in self.classes}
         if unknown:
             raise ValueError(f"conversion names {', '.join(sorted(unknown))}, which is no class")
         return self

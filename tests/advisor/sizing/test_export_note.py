@@ -26,6 +26,11 @@ def test_a_forest_by_class_is_told() -> None:
     assert "about 90 ms" in said
     assert "about 1.1 ms" in said
     assert "python -m deploy convert" in said
+    assert "30 to 50 times as quick" in said  # beside the bundle's server, which asks trees itself
+    assert "300 to 700" in said  # beside the library
+    boosted = export_note(need(model_class="hist-gradient-boosting"))
+    assert boosted is not None
+    assert "forest" not in boosted
 
 
 def test_a_slow_file_of_these_libraries_may_be_one() -> None:
