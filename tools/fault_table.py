@@ -23,7 +23,10 @@ sys.path.insert(0, str(ROOT / "tests" / "deploy"))
 from fault_rows import state  # noqa: E402 - of the tests, which are no package
 
 PAGE = ROOT / "docs" / "faults.md"
-TESTS = ("tests/deploy/aws/test_faults.py", "tests/deploy/targets/test_local_faults.py")
+TESTS = (
+    "tests/deploy/aws/test_faults.py", "tests/deploy/aws/test_faults_of_updates.py",
+    "tests/deploy/targets/test_local_faults.py",
+)  # fmt: skip
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 FAULTS = (
     "throttling", "access denied", "quota", "time-out", "expired credential",

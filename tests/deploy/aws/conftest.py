@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aws_support import QUICK, Log, client, weighted
+from aws_support import QUICK, Log, client, sign_in, weighted
 from emulator.client import REGION, Emulator
+from fault_wire import Wire, wired
+from faults_support import Case, looked_at_once
 
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
 from deploy.aws.session import Aws, AwsSettings
@@ -75,3 +77,22 @@ def operator(bootstrapped: Bootstrap, stacks: Stacks, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
     return policy
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with wired() as found, pytest.MonkeyPatch.context() as patch:
+        looked_at_once(patch)
+        yield found
+
+
+@pytest.fixture
+def case(
+    option: str, wire: Wire, bootstrapped: None, emulator: Emulator, onnx_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Case:  # fmt: skip
+    for door in ("LAMBDA_URL", "EXECUTE_API"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{door}", emulator.url)
+    if option == "eks":
+        sign_in(monkeypatch)
+    return Case(option, emulator, onnx_model, wire)

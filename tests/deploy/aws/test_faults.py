@@ -7,34 +7,13 @@ that does not come up, and a process killed after every call.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from itertools import count
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from aws_support import sign_in
-from emulator.client import Emulator
 from fault_rows import Row, keep
-from faults_support import (
-    BUILDS,
-    CUT,
-    EXPIRED,
-    KILL,
-    QUOTA,
-    TARGETS,
-    THROTTLED,
-    Act,
-    Answer,
-    Case,
-    KilledError,
-    Site,
-    Wire,
-    denied,
-    left,
-    looked_at_once,
-    said_of,
-    wired,
-)
+from fault_runs import at, interrupted, stays
+from fault_wire import CUT, EXPIRED, KILL, QUOTA, THROTTLED, Act, Answer, Site, denied
+from faults_support import BUILDS, TARGETS, Case, left, said_of
 
 from advisor.errors import AdvisorError, StalePlanError
 from deploy.bundle.pack import image_tag
@@ -51,26 +30,6 @@ STARTS = (  # calls that make something, which a quota can refuse
 )  # fmt: skip
 IN_CLUSTER = "Kubernetes "  # objects of a plan that are no resources of its stack
 FEW = ("codebuild.StartBuild", "cloudformation.ExecuteChangeSet", "cloudformation.DeleteStack")
-MOST_STARTS = 120  # of one verb that is interrupted at each of its calls
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with wired() as found, pytest.MonkeyPatch.context() as patch:
-        looked_at_once(patch)
-        yield found
-
-
-@pytest.fixture
-def case(
-    option: str, wire: Wire, bootstrapped: None, emulator: Emulator, onnx_model: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Case:  # fmt: skip
-    for door in ("LAMBDA_URL", "EXECUTE_API"):
-        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{door}", emulator.url)
-    if option == "eks":
-        sign_in(monkeypatch)
-    return Case(option, emulator, onnx_model, wire)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +82,6 @@ def test_an_error_at_any_call_is_told_and_taken_back(case: Case) -> None:
         if call in STARTS:
             one_error(case, "quota", site, at(site, QUOTA), past_build)
         known.add(call)
-
-
-def at(where: Site | str, answer: Answer) -> Act:
-    """The answer at one site, or at every site of a call."""
-    return lambda site: answer if where in (site, site[0]) else None
 
 
 def one_error(case: Case, fault: str, site: Site, act: Act, image: bool) -> None:
@@ -206,11 +160,6 @@ def test_asking_and_destroying_under_errors(case: Case) -> None:
     assert left(case.emulator) == []
 
 
-def stays(case: Case) -> list[str]:
-    """What is there, without files of questions and containers that come and go with them."""
-    return [what for what in left(case.emulator) if not what.startswith(("object", "running"))]
-
-
 @pytest.mark.parametrize("option", ["sagemaker-batch"])
 def test_a_few_calls_under_every_other_fault(case: Case) -> None:
     """What `make test` runs of the tests below and above that take hours."""
@@ -262,39 +211,6 @@ def life_interrupted(
     ]
     interrupted(case, fault, "destroy", lambda: case.destroy(plans[-1]), answer, lasting=lasting)
     assert left(case.emulator) == []
-
-
-def interrupted(
-    case: Case, fault: str, verb: str, work: Callable[[], object],
-    answer: Callable[[Site], Answer | str], *, lasting: bool = False, only: tuple[str, ...] = (),
-) -> None:  # fmt: skip
-    """Do the work again and again, until no call (of these) is left that it was not interrupted
-    at."""
-    done: set[Site] = set()
-    for start in count():
-        assert start < MOST_STARTS, done
-        struck: list[Site] = []
-
-        def act(site: Site, struck: list[Site] = struck) -> Answer | str | None:
-            if struck:
-                return answer(site) if lasting else None
-            if site in done or (only and site[0] not in only):
-                return None
-            struck.append(site)
-            return answer(site)
-
-        said = ""
-        try:
-            case.wire.during(work, act)
-        except KilledError:
-            pass
-        except AdvisorError as error:
-            said = str(error)
-        if not struck:
-            assert not said, said
-            return
-        done.add(struck[0])
-        keep(Row(case.option, fault, verb, struck[0][0], "resumed", said))
 
 
 @pytest.mark.hours
