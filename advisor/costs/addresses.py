@@ -5,8 +5,7 @@ from __future__ import annotations
 from advisor.costs.bill import Bill
 from advisor.costs.line import Amount, Line
 from advisor.costs.load_balancer import balanced
-
-BALANCER_ZONES = 2
+from advisor.sizing.balancer import BALANCER_ZONES
 
 
 def lines(bill: Bill) -> list[Line]:

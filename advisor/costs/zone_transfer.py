@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from advisor.costs.bill import Bill
 from advisor.costs.line import Line
-
-DIRECTIONS = 2  # out of one zone and into the other
+from advisor.sizing.balancer import between_zones_gb
 
 
 def lines(bill: Bill) -> list[Line]:
-    traffic = bill.work.need.traffic
-    gb = bill.requests * (traffic.request_mb + traffic.response_mb) / 1024
-    share = bill.option.number("cross_zone_share")
+    gb = between_zones_gb(bill.option, bill.work.need, bill.requests)
     several = bill.sized.replicas_max >= 2
-    return bill.line("Data between zones", "data_inter_az.gb", gb * share * DIRECTIONS * several)
+    return bill.line("Data between zones", "data_inter_az.gb", gb * several)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
 from advisor.errors import UnknownPriceError
 from advisor.memo import Same
 from advisor.prices import PriceBook
-from advisor.requirements import HOURS_IN_MONTH
+from advisor.requirements import HOURS_IN_MONTH, Requirements
 from advisor.volumes import Array, Volumes
 from advisor.workload import Workload
+
+Amount = float | NDArray[np.floating[Any]]
+
+BALANCER_ZONES = 2  # and as many public addresses
+DIRECTIONS = 2  # out of one zone and into the other
 
 
 def from_second(option: Option) -> bool:
@@ -48,13 +55,30 @@ def _lcu_hours(
     return hours
 
 
-def month_usd(
-    option: Option, work: Workload | Volumes, book: PriceBook, region: str
-) -> float | Array:
-    """A month of a load balancer; what has no price counts nothing, the bill's own line says so."""
-    usd: float | Array = 0.0
-    with contextlib.suppress(UnknownPriceError):
-        usd += book.rate("alb.hour", region).tiers[0].unit_price_usd * HOURS_IN_MONTH
-        capacity = lcu_hours(option, work, book)
-        usd = usd + book.rate("alb.lcu_hour", region).tiers[0].unit_price_usd * capacity
-    return usd
+def second_usd(option: Option, work: Workload | Volumes, book: PriceBook, region: str) -> Amount:
+    """A month of what is paid for only where there is more than one machine: the load balancer and
+    its addresses, and data between zones. What has no price counts nothing, the bill's own line
+    says so. An array for many volumes."""
+    need = work.need
+
+    def price(sku: str) -> float:
+        with contextlib.suppress(UnknownPriceError):
+            return book.rate(sku, region).tiers[0].unit_price_usd
+        return 0.0
+
+    out: Amount = 0.0
+    if from_second(option):
+        out = out + price("alb.hour") * HOURS_IN_MONTH
+        out = out + price("alb.lcu_hour") * lcu_hours(option, work, book)
+        if "addresses" in option.bill and not need.control.private_network:
+            out = out + price("ipv4.hour") * BALANCER_ZONES * HOURS_IN_MONTH
+    if "zone_transfer" in option.bill:
+        requests = work.requests if isinstance(work, Volumes) else need.traffic.requests_per_month
+        out = out + price("data_inter_az.gb") * between_zones_gb(option, need, requests)
+    return out
+
+
+def between_zones_gb(option: Option, need: Requirements, requests: Amount) -> Amount:
+    """Gigabytes a month that change zones behind the load balancer, counted in each direction."""
+    gb = requests * (need.traffic.request_mb + need.traffic.response_mb) / 1024
+    return gb * option.number("cross_zone_share") * DIRECTIONS

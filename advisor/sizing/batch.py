@@ -142,6 +142,15 @@ def async_use(
     return used
 
 
+def async_most(
+    rates: ArrayLike, service_ms: ArrayLike, servers: ArrayLike, max_utilisation: float
+) -> Floats:
+    """The most replicas awake at once of many machines, `async_replica_hours(...).hourly_replicas`;
+    shape (m,)."""
+    busiest = float(np.asarray(rates).max()) * np.asarray(service_ms) / 1000 / np.asarray(servers)
+    return np.asarray(np.maximum(np.ceil(busiest / max_utilisation - 1e-9), 1.0))
+
+
 def _machines(
     records: float, service_ms: float, workers: int, available_s: float
 ) -> int | None:  # fmt: skip

@@ -20,7 +20,7 @@ from advisor.memo import Same
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing import balancer
-from advisor.sizing.batch import async_replica_hours, async_use
+from advisor.sizing.batch import async_most, async_replica_hours, async_use
 from advisor.sizing.candidates import Candidates
 from advisor.sizing.many_models import note, resident
 from advisor.sizing.offers import least_on_spot
@@ -92,22 +92,23 @@ def fleet(
     machines, offer = listed.machines, listed.offer
     if listed.too_slow:
         return _too_slow(option, work, machines, overhead)
+    service = work.need.service
     least = least_on_spot(work.need, min_replicas(option, work), term)
     if work.need.traffic.mode is Mode.asynchronous:
         used = _async_use(option, work, machines)
         hours = paid = used.sum(axis=1) * MONTH_PER_WEEK
+        most = async_most(work.rates, machines.busy_ms, machines.servers, service.max_utilisation)
         if offer and term != "spot":
             paid = paid_hours_by_hour(used, offer.share) * MONTH_PER_WEEK
     else:
         distinct, weights = _planned_rates(option, work)
         counts = replica_counts(distinct, listed.rate, least)
         hours = paid = counts @ weights * MONTH_PER_WEEK
+        most = counts.max(axis=1)
         if offer and term != "spot":
             paid = paid_hours(counts, weights, offer.share) * MONTH_PER_WEEK
     cost = machines.usd_per_hour * paid + listed.beside_usd * hours
-    if balancer.from_second(option) and work.need.traffic.mode is Mode.realtime:
-        several = counts.max(axis=1) > 1
-        cost = cost + balancer.month_usd(option, work, book, region) * several
+    cost = cost + balancer.second_usd(option, work, book, region) * (most > 1)
     at = int(np.lexsort((hours, np.where(np.isnan(cost), np.inf, cost)))[0])
     machine, bought = listed.only(at)
     usd = float(machines.usd_per_hour[at]) * _least_paid(float(paid[at]), float(hours[at]), bought)

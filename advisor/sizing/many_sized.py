@@ -158,9 +158,8 @@ def _cheapest(
     counts = replica_counts(ahead[:, first], listed.rate, least)
     hours = counts @ weights.astype(np.float64) * MONTH_PER_WEEK
     cost = listed.machines.usd_per_hour * hours + listed.beside_usd * hours
-    if balancer.from_second(option):
-        usd = np.asarray(balancer.month_usd(option, volumes, book, region))
-        cost = cost + usd.reshape(-1, 1) * (counts.max(axis=2) > 1)
+    usd = np.asarray(balancer.second_usd(option, volumes, book, region))
+    cost = cost + usd.reshape(-1, 1) * (counts.max(axis=2) > 1)
     cost = np.where(np.isnan(cost), np.inf, cost)
     cheapest = cost == cost.min(axis=1, keepdims=True)
     return np.asarray(np.where(cheapest, hours, np.inf).argmin(axis=1))

@@ -27,6 +27,7 @@ from advisor.sizing.queueing import max_rate_per_replica
 from advisor.sizing.sized import Array, Term
 from advisor.workload import Workload
 
+ADDRESS = "ipv4.hour"  # that private machines do without
 MOST_RATES = 16  # targets for which the rates of a list of machines are remembered
 MOST_LISTS = 2048  # shortlists that are remembered: options times regions, ways to buy and answers
 
@@ -72,7 +73,7 @@ def _shortlist(
     machines, offer = offered(option, machines, region, book, term)
     if len(machines) == 0:
         return Shortlist(_alone(machines), nothing, why_none=why_not(option, region, term, book))
-    beside = beside_usd(option, book, region)
+    beside = beside_usd(option, work, book, region)
     if work.need.traffic.mode is Mode.asynchronous:
         return Shortlist(_alone(machines), nothing, offer, beside)
     rate = _max_rates(work, machines, overhead_ms, resident(option, work))
@@ -142,10 +143,12 @@ def _taken(machines: Candidates, whole: Candidates, at: NDArray[np.int64]) -> bo
     )
 
 
-def beside_usd(option: Option, book: PriceBook, region: str) -> float:
+def beside_usd(option: Option, work: Workload, book: PriceBook, region: str) -> float:
     """Price of an hour, in USD, of what comes along with each machine (disk, address)."""
     extra = 0.0
     for sku, per_hour in option.per_replica_hour.items():
+        if sku == ADDRESS and work.need.control.private_network:
+            continue
         # The choice of a machine goes on without it; the bill's own line says it is unknown.
         with contextlib.suppress(UnknownPriceError):
             extra += book.rate(sku, region).tiers[0].unit_price_usd * per_hour
