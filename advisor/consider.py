@@ -68,9 +68,7 @@ class Look:
 
     @cached_property
     def _search(self) -> _Search:
-        # The ends of the range choose nothing: of many regions only the cheapest one's are reckoned.
-        early = self._ranges and len(self._among) == 1
-        return _Search(self._option, self._work, self._among, self._book, early)
+        return _Search(self._option, self._work, self._among, self._book)
 
     @property
     def least_usd(self) -> float:
@@ -86,11 +84,13 @@ class Look:
         search, ranges = self._search, self._ranges
         refused: dict[str, tuple[Fired, ...]] = {}
         # The cheapest comes first: once one is allowed, dearer ones need not be asked about.
-        for region, plan in search.plans():
+        for region, way in search.plans():
+            # The ends of the range choose nothing: of many regions only one region's are reckoned.
+            plan = way.plan(ranges and len(self._among) == 1)
             facts = PlanFacts.of(plan.sized, plan.monthly_usd, plan.total_usd, plan.purchase_note)
             after = rules.evaluate(option, work, facts, said=ranges)
             if not after.excluded:
-                best = search.again(region) if ranges and len(self._among) > 1 else plan
+                best = way.plan(True) if ranges and len(self._among) > 1 else plan
                 return Considered(option, plan=_with_rules(best, self._first, after))
             refused[region] = tuple(after.excluded)
         for region, sized in search.too_slow.items():
@@ -110,9 +110,8 @@ class _Search:
     """
 
     def __init__(
-        self, option: Option, work: Workload, among: Sequence[str], book: PriceBook, ranges: bool
+        self, option: Option, work: Workload, among: Sequence[str], book: PriceBook
     ) -> None:
-        self._ranges = ranges
         self._ways: dict[str, Ways] = {}
         self.too_slow: dict[str, Sized] = {}
         self.unpriced: dict[str, str] = {}
@@ -132,27 +131,21 @@ class _Search:
         """No plan in any of the regions costs less; infinite where there is none."""
         return min((found.least_usd for found in self._ways.values()), default=math.inf)
 
-    def plans(self) -> Iterator[tuple[str, Plan]]:
-        """(region, plan), by rising total and then by name."""
-        made: dict[str, Plan] = {}
+    def plans(self) -> Iterator[tuple[str, Ways]]:
+        """(region, ways), by rising total of the plan and then by name."""
         # (at least this much, whether that is the plan's own total, region)
         waiting = [(found.least_usd, False, region) for region, found in self._ways.items()]
         heapq.heapify(waiting)
         while waiting:
             _usd, is_total, region = heapq.heappop(waiting)
+            found = self._ways[region]
             if is_total:
-                yield region, made[region]
+                yield region, found
                 continue
             try:
-                made[region] = self._ways[region].plan(self._ranges)
+                heapq.heappush(waiting, (found.total_usd, True, region))
             except UnknownPriceError as error:
                 self.unpriced[region] = str(error)
-                continue
-            heapq.heappush(waiting, (made[region].total_usd.expected, True, region))
-
-    def again(self, region: str) -> Plan:
-        """The plan with its range."""
-        return self._ways[region].plan(True)
 
 
 def promise(option: Option, work: Workload, points: float) -> Measures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from advisor.catalog.loader import people
 from advisor.catalog.schema import Option
@@ -79,25 +79,70 @@ class Ways:
         people_usd = people_time(self.option, self.work).monthly_usd.expected
         return people_usd + least * (1 - SLACK)
 
-    def plan(self, ranges: bool) -> Plan:
-        """The plan of the way that gives the least bill. Raises UnknownPriceError.
+    @cached_property
+    def cheapest(self) -> Priced:
+        """The way that gives the least bill. Raises UnknownPriceError.
 
         A commitment or spot is taken only where it makes the bill smaller.
         """
-        found: list[Plan] = []
+        found: list[Priced] = []
         why_not = missing_commitment(self.option, self.work.need)
         for term, made in self.tried:
             if isinstance(made, Sized):
                 why_not = why_not or str(made.infeasible)
                 continue
-            sized = made.sized()
-            found.append(_priced(self, made, sized, ranges))
+            priced = _priced(self, made)
+            found.append(priced)
             if term != ON_DEMAND:
-                why_not = why_not or NOT_CHEAPER[term if sized.bought else "idle"]
-        best = min(found, key=lambda plan: plan.monthly_usd.expected + plan.imputed_usd)
+                why_not = why_not or NOT_CHEAPER[term if priced.sized.bought else "idle"]
+        best = min(found, key=lambda priced: priced.ranked_usd)
         if why_not and best.sized.bought is None:
-            return replace(best, purchase_note=f"{why_not}: priced on demand")
+            return best._replace(purchase_note=f"{why_not}: priced on demand")
         return best
+
+    @property
+    def total_usd(self) -> float:
+        """What the plan is ranked by: its bill, people's time, and what stands in for prices that
+        are not known. Raises UnknownPriceError."""
+        people_usd = people_time(self.option, self.work).monthly_usd.expected
+        return people_usd + self.cheapest.ranked_usd
+
+    def plan(self, ranges: bool) -> Plan:
+        """The plan of the way that gives the least bill. Raises UnknownPriceError."""
+        option, work, priced = self.option, self.work, self.cheapest
+        usd, imputed, expected = priced.usd, priced.imputed_usd, priced.sized
+        if ranges and isinstance(priced.chosen, Function):
+            expected = priced.chosen.explained(expected)
+        ends = _ends(self, priced.chosen, expected, usd) if ranges else [usd]
+        monthly = Range(low=min([usd, *ends]), expected=usd, high=max([usd, *ends]))
+        time = people_time(option, work)
+        total_usd = Range(
+            low=monthly.low + time.monthly_usd.low + imputed,
+            expected=monthly.expected + time.monthly_usd.expected + imputed,
+            high=monthly.high + time.monthly_usd.high + imputed,
+        )
+        measures = measured(option, work, time, total_usd, expected)
+        return Plan(
+            option, self.region, expected, written_out(priced.lines) if ranges else (), monthly,
+            priced.at_least, time, total_usd, priced.purchase_note, imputed, (), (), measures,
+        )  # fmt: skip
+
+
+class Priced(NamedTuple):
+    """A way to buy, with its bill."""
+
+    chosen: Sizable
+    sized: Sized
+    lines: list[Line]
+    usd: float
+    at_least: bool
+    imputed_usd: float
+    purchase_note: str = ""
+
+    @property
+    def ranked_usd(self) -> float:
+        """The bill, and what stands in for prices that are not known."""
+        return self.usd + self.imputed_usd
 
 
 def ways(option: Option, work: Workload, region: str, book: PriceBook) -> Ways | Sized:
@@ -113,28 +158,14 @@ def ways(option: Option, work: Workload, region: str, book: PriceBook) -> Ways |
     return Ways(option, work, region, book, tuple(every))
 
 
-def _priced(given: Ways, chosen: Sizable, expected: Sized, ranges: bool) -> Plan:
-    option, work, region, book = given.option, given.work, given.region, given.book
-    lines = lines_of(Bill(option, work, expected, region, book))
+def _priced(given: Ways, chosen: Sizable) -> Priced:
+    option, book, sized = given.option, given.book, chosen.sized()
+    lines = lines_of(Bill(option, given.work, sized, given.region, book))
     usd, at_least = sum_usd(lines)
-    if ranges and isinstance(chosen, Function):
-        expected = chosen.explained(expected)
-    ends = _ends(option, work, region, book, chosen, expected, usd) if ranges else [usd]
-    monthly = Range(low=min([usd, *ends]), expected=usd, high=max([usd, *ends]))
-    time = people_time(option, work)
     imputed = 0.0
     if at_least:
-        imputed = float(_imputed_usd(option, chosen, expected)) + float(home_usd(lines, book))
-    total_usd = Range(
-        low=monthly.low + time.monthly_usd.low + imputed,
-        expected=monthly.expected + time.monthly_usd.expected + imputed,
-        high=monthly.high + time.monthly_usd.high + imputed,
-    )
-    measures = measured(option, work, time, total_usd, expected)
-    return Plan(
-        option, region, expected, written_out(lines) if ranges else (), monthly, at_least, time,
-        total_usd, "", imputed, (), (), measures,
-    )  # fmt: skip
+        imputed = float(_imputed_usd(option, chosen, sized)) + float(home_usd(lines, book))
+    return Priced(chosen, sized, lines, usd, at_least, imputed)
 
 
 def measured(
@@ -178,20 +209,13 @@ def _lone_factor(work: Workload, sized: Served) -> float:
     return 1.0
 
 
-def _ends(
-    option: Option,
-    work: Workload,
-    region: str,
-    book: PriceBook,
-    chosen: Sizable,
-    expected: Sized,
-    usd: float,
-) -> list[float]:
+def _ends(given: Ways, chosen: Sizable, expected: Sized, usd: float) -> list[float]:
     """The bill on a faster machine with less traffic, and on a slower one with more.
 
     The service time is off by what was given or by its translation to the machine, whichever is
     the more.
     """
+    option, work, region, book = given.option, given.work, given.region, given.book
     corners = SCALES["cost_range"]["assumed" if work.service_time_assumed else "measured"]
     low, high = Factors(**corners["low"]), Factors(**corners["high"])
     shortest, longest = time_spread(chosen, expected, book, SCALES["time_spread"])
