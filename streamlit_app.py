@@ -6,6 +6,7 @@ wakes a waiting page. Nothing else.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,10 @@ HEADERS = {
     b"frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
 }
 
+# Each of the hundred messages of an answer lets go of the interpreter while it is sent, and waits
+# so long to have it back where another session computes.
+SWITCH_S = 0.001
+
 
 class SecurityHeaders:
     """Adds the headers to every HTTP answer."""
@@ -55,6 +60,7 @@ class SecurityHeaders:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any] | None]:
+    sys.setswitchinterval(SWITCH_S)
     runs.launch()
     warm.start()
     try:

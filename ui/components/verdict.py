@@ -14,6 +14,7 @@ from advisor.arguments import reasons_for, strongest_against
 from advisor.certainty import certainty, headline
 from advisor.recommendation import Ranked, Recommendation, Relaxation
 from advisor.requirements import Mode, Requirements
+from advisor.rule_text import spoken
 from ui import format as fmt
 from ui import state
 from ui.components import figures as opened
@@ -27,6 +28,7 @@ _KIND_HELP = {
     "where a provider runs the hosts.",
 }
 _REASONS = 3
+_VALUE = re.compile(r" is ([a-z0-9-]+)")
 _PATH = re.compile(r"\b[a-z]+\.[a-z0-9_]+\b")  # of a question: control.hosting
 
 
@@ -125,7 +127,8 @@ def nothing_fits(answer: Recommendation) -> None:
 
 def _sentence(text: str) -> str:
     """With the questions as the page asks them, in place of their names in the file."""
-    asked = _PATH.sub(lambda found: f"“{describe(found[0])}”", text)
+    said = _VALUE.sub(lambda found: f" is {spoken(found[1])}", text)
+    asked = _PATH.sub(lambda found: f"“{describe(found[0])}”", said)
     return f"{asked[:1].upper()}{asked[1:].rstrip('.')}."
 
 
