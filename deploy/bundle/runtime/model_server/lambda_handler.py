@@ -7,6 +7,7 @@ balancer events, and events that are themselves {"instances": [...]} from a dire
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from typing import Any
 
@@ -23,6 +24,7 @@ asyncio.set_event_loop(_loop)
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 _service = Service(Settings.from_env())
+gc.disable()  # importing the model's library makes next to no garbage; loading enables it again
 _service.load(inline_only=True)  # during the instance's start, before the first event
 _http = Mangum(
     App(_service), lifespan="off", api_gateway_base_path=os.environ.get("API_BASE_PATH", "/")

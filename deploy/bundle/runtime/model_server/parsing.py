@@ -32,6 +32,13 @@ def parse_json(body: bytes, where: str = "") -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as broken:
+        word = _no_json(body, broken)
+        if word is not None:
+            raise RequestError(
+                400, "json",
+                f"{where}{word} at line {broken.lineno}, column {broken.colno} is no JSON; a missing "
+                "value is null, and infinity is not taken",
+            ) from broken  # fmt: skip
         raise RequestError(
             400, "json",
             f"{where}the JSON is malformed at line {broken.lineno}, column {broken.colno} "
@@ -56,6 +63,12 @@ def csv_rows(lines: list[list[str]], signature: Signature) -> list[Any]:
         ]
         rows.append(dict(zip(names, cells, strict=False)) if names else cells)
     return rows
+
+
+def _no_json(body: bytes, broken: orjson.JSONDecodeError) -> str | None:
+    """The word that Python and JavaScript write for a number that JSON does not have."""
+    rest = broken.doc[max(broken.pos - 1, 0) : broken.pos + 9]
+    return next((w for w in ("-Infinity", "Infinity", "NaN") if w in rest), None)
 
 
 def _is_header(line: list[str], signature: Signature) -> bool:
