@@ -162,3 +162,13 @@ def test_without_aws_credentials_the_page_says_so_and_keeps_the_answers(
     assert page.get_by_role("button", name="Deploy", exact=True).count() == 0
     page.get_by_role("link", name="Advise").click()
     assert verdict_text(page) == before
+
+
+def test_an_account_that_cannot_be_asked_is_said_on_the_deployments_page(
+    app: str, page: Page
+) -> None:
+    open_page(page, f"{app}/deployments")
+    page.get_by_role("button", name="Look into the account").click()
+    expect(page.get_by_role("alert")).to_contain_text("no AWS credentials were found")
+    expect(page.get_by_role("button", name="Look again")).to_be_visible()
+    assert violations(page) == {}

@@ -57,9 +57,9 @@ def _seen(seen: account.Look, next_run: str) -> None:
     when = f"Looked {fmt.ago(seen.at)}, at {seen.at:%H:%M} UTC"
     if seen.error:
         st.error(fmt.escape(seen.error), icon=":material/error:")
-        st.caption(when)
+        st.markdown(f":gray[{when}]")
         return
-    st.caption(f"{when}, into account {seen.account}, {fmt.escape(seen.region)}")
+    st.markdown(f":gray[{when}, into account {seen.account}, {fmt.escape(seen.region)}]")
     if not seen.found:
         st.info("Nothing of this tool stands there, and nothing of it costs there.")
         return
@@ -81,8 +81,8 @@ def _seen(seen: account.Look, next_run: str) -> None:
         hide_index=True,
         alt="Deployments in the account",
     )
-    st.caption(
-        "So far: by the estimate a month and the hours up. The bill itself is the account's."
+    st.markdown(
+        ":gray[So far: by the estimate a month and the hours up. The bill itself is the account's.]"
     )
     _drift(seen.found)
     others = [s.name for s in seen.found if not s.recorded_here]
