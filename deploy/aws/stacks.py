@@ -131,6 +131,10 @@ class Stacks:
         stack that failed to create is then rolled back and deleted, one that failed to update
         serves its last version.
         """
+        if not change_set.was_started and self.find(change_set.stack_id) is None:
+            raise StalePlanError(
+                f"the stack {change_set.stack_name} that this plan was made for is gone; plan again"
+            )
         events = self._events(change_set.stack_id)
         if change_set.was_started:
             stack = self._follow(

@@ -53,10 +53,8 @@ def test_a_trial_is_updated_goes_back_although_killed_and_ends_by_itself(
     kind, answers = KINDS[option]
     target = kind(SETTINGS)
 
-    def applied(model: Path) -> Plan:
-        plan = target.plan(
-            asked(model, option=option, requirements=need(**answers), expires_in=HOURS)
-        )
+    def applied(model: Path, **more: Any) -> Plan:
+        plan = target.plan(asked(model, option=option, requirements=need(**answers), **more))
         target.apply(plan, Log())
         return plan
 
@@ -64,10 +62,10 @@ def test_a_trial_is_updated_goes_back_although_killed_and_ends_by_itself(
         body = target.predict(plan, ROWS, "application/json").body
         return float(body["predictions"][0])
 
-    first = applied(onnx_model)
+    first = applied(onnx_model, expires_in=HOURS)
     with pytest.raises(InputError, match="keeps no version before the one that runs"):
         target.plan_rollback(first, [])
-    second = applied(doubled_model)
+    second = applied(doubled_model)  # the hour stays
     assert answer(second) == 2 * ANSWER
     dropped = target.plan_rollback(second, [first])
     assert target.discard(dropped) == ["the change set of the stack mda-fraud"]

@@ -184,6 +184,13 @@ def test_dropping_a_plan_takes_its_review_stack_away(stacks: Stacks, emulator: E
         stacks.read("mda-test", change_set.arn, creates=True)
 
 
+def test_a_plan_whose_empty_stack_is_gone_is_stale(stacks: Stacks, log: Log) -> None:
+    change_set = prepared(stacks)
+    stacks.delete("mda-test", log)
+    with pytest.raises(StalePlanError, match="mda-test that this plan was made for is gone; plan"):
+        stacks.execute(change_set, log)
+
+
 def test_dropping_an_update_leaves_the_stack_alone(stacks: Stacks, emulator: Emulator) -> None:
     stacks.execute(prepared(stacks), Log())
     stacks.drop("mda-test", prepared(stacks, name="two", Days="30").arn)
