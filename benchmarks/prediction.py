@@ -399,10 +399,11 @@ def _each_thread(pid: int, do: Callable[[int], None]) -> None:
 
 
 def _ours(server: int) -> float:
-    """Processor seconds of the server, of this process and of its ended children (the sender)."""
-    times = psutil.Process(server).cpu_times()
-    own = os.times()
-    return float(times.user + times.system + sum(own[:4]))
+    """Processor seconds of the server with its workers, of this process and of its ended children
+    (the sender)."""
+    process, own = psutil.Process(server), os.times()
+    times = [one.cpu_times() for one in (process, *process.children())]
+    return float(sum(t.user + t.system for t in times) + sum(own[:4]))
 
 
 MODELS = {"tabular pipeline": _tabular, "convolutions": _image, "80 MB of weights": _wide}

@@ -182,14 +182,16 @@ def _each_row_ms(server: Server, service_ms: float) -> float | None:
 
 
 def processor_ms(pid: int | None) -> float | None:
-    """Processor time that a process has used so far; None for one that is unknown or gone."""
+    """Processor time that a process and those that it started have used so far; None for one that is
+    unknown or gone."""
     if pid is None:
         return None
     try:
-        times = psutil.Process(pid).cpu_times()
+        process = psutil.Process(pid)
+        times = [one.cpu_times() for one in (process, *process.children())]
     except psutil.Error:
         return None
-    return float(times.user + times.system) * 1000
+    return float(sum(t.user + t.system for t in times)) * 1000
 
 
 def _ready(log: Path) -> dict[str, Any] | None:

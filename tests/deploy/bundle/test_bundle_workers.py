@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from typing import Any
@@ -43,6 +44,23 @@ def test_workers_that_wait_for_each_other_are_not_taken(
     best, gain = worth(Waits(devices), ROW, workers, CALL_S)  # type: ignore[arg-type]
     assert best >= found if devices == 2 else best == found
     assert gain == pytest.approx(min(devices or workers, workers), rel=0.4)
+
+
+class Holds:
+    """Works for some milliseconds and never lets go of Python's lock."""
+
+    def predict(self, batch: Batch, method: str) -> Any:
+        return sum(range(200_000))
+
+
+@pytest.mark.skipif(side_by_side._kept_off() is None, reason="nobody tells what threads wait for")
+def test_threads_that_hold_the_lock_gain_nothing_however_busy_the_machine_is() -> None:
+    started = time.perf_counter()
+    Holds().predict(ROW, "")
+    took = time.perf_counter() - started
+    interval = sys.getswitchinterval()
+    assert worth(Holds(), ROW, 4, took)[0] == 1  # type: ignore[arg-type]
+    assert sys.getswitchinterval() == interval
 
 
 @pytest.mark.parametrize(("workers", "one_row"), [(1, CALL_S), (4, 5.0)])

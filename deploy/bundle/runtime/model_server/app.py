@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import orjson
 
 from . import SERVER_VERSION, kserve
+from .crew import Crew
 from .errors import ModelError, RequestError
 from .http_parts import HTML, JSON, disconnected, pick_headers, too_large, wrong_method
 from .payload import Request
@@ -68,7 +69,7 @@ class App:
 
     @property
     def unfinished(self) -> bool:
-        """The model is being loaded, or a worker thread is predicting."""
+        """The model is being loaded, or a worker is predicting."""
         engine = self.service.engine
         return engine.busy if engine else self._loading is not None and self._loading.is_alive()
 
@@ -97,9 +98,15 @@ class App:
         """In a daemon thread: a stop that comes meanwhile does not wait for it."""
         loop = asyncio.get_running_loop()
 
+        def hire(crew: Crew) -> None:
+            asyncio.run_coroutine_threadsafe(crew.start(), loop).result()
+
+        def broken(wrong: ModelError) -> None:
+            self._failed(wrong, "workers do not stay")
+
         def load() -> None:
             try:
-                self.service.load()
+                self.service.load(hire=hire, broken=broken)
             except ModelError as wrong:
                 loop.call_soon_threadsafe(self._failed, wrong)
             except Exception as error:  # noqa: BLE001 - libraries raise anything; it is told
@@ -109,8 +116,8 @@ class App:
         self._loading = threading.Thread(target=load, name="load", daemon=True)
         self._loading.start()
 
-    def _failed(self, wrong: ModelError) -> None:
-        self.service.log.event("model not loaded", "error", because=str(wrong))
+    def _failed(self, wrong: ModelError, event: str = "model not loaded") -> None:
+        self.service.log.event(event, "error", because=str(wrong))
         if self._on_fail:
             self._on_fail(wrong)
 

@@ -13,16 +13,19 @@ import asyncio
 import math
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
-from .calls import Call, Job, as_request_error, stackable
+from .calls import Answer, Job, answer, as_request_error, stackable
 from .errors import RequestError
+from .hands import Hands, Threads
 from .loaders import Model
 from .speed import Speed
 from .telemetry import Metrics
-from .values import Batch, Method, Output, joined
+from .values import Batch, Method, Output
 
 INLINE_SECONDS = 0.002
+# The same beside worker processes: from here on what they take over is worth handing it over.
+INLINE_BESIDE_PROCESSES = 0.0005
 COUNTED_SECONDS = 0.0001  # shorter calls do not add up to much in one turn of the loop
 WAIT_SECONDS = 5.0  # a queue longer than this answers too late to be worth keeping
 QUEUE_BOUNDS = (16, 4096)
@@ -45,7 +48,9 @@ class Engine:
         queue_size: int | None = None,
         max_batch_rows: int = 64,
         inline_only: bool = False,
+        hands: Hands | None = None,
     ) -> None:
+        """`hands`: who makes the calls that are too long for the loop; threads, unless given."""
         self.model, self.speed, self._metrics = model, speed, metrics
         self.workers = workers
         self.batching = (
@@ -57,6 +62,7 @@ class Engine:
         self.queue_size = self._default_queue() if queue_size is None else queue_size
         self._max_rows = max_batch_rows
         self._inline_only = inline_only
+        self._longest_inline = INLINE_BESIDE_PROCESSES if hands else INLINE_SECONDS
         self._quick_rows = self._most_rows_inline()
         self._jobs: deque[Job] = deque()
         self._rows_waiting = 0  # in all of them; summing them up at every refusal would be slow
@@ -66,7 +72,7 @@ class Engine:
         self._gathers_until = 0.0
         self._served_in_turn, self._spent_in_turn = False, 0.0
         self._crowded = False  # the last call was shared, or could have been
-        self._pool: ThreadPoolExecutor | None = None
+        self._hands = hands or Threads(model, workers)
 
     def submit(self, batch: Batch, method: Method) -> asyncio.Future[Output]:
         """Queue a batch. Raises RequestError 429 when the queue is full; cancel to give up."""
@@ -136,13 +142,12 @@ class Engine:
         return self._inline(batch.rows)
 
     def close(self) -> None:
-        """Start nothing more; what runs in a thread is not waited for."""
-        if self._pool:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        """Start nothing more; what runs is not waited for."""
+        self._hands.close()
 
     @property
     def busy(self) -> bool:
-        """A worker thread is predicting."""
+        """A worker is predicting."""
         return self._busy > 0
 
     @property
@@ -157,9 +162,10 @@ class Engine:
         """Rows that the model answers within INLINE_SECONDS."""
         if self._inline_only:
             return math.inf
-        if not self.speed.measured or self.speed.one_row > INLINE_SECONDS:
+        longest = self._longest_inline
+        if not self.speed.measured or self.speed.one_row > longest:
             return 0
-        return 1 + (INLINE_SECONDS - self.speed.one_row) / max(self.speed.each_row, 1e-12)
+        return 1 + (longest - self.speed.one_row) / max(self.speed.each_row, 1e-12)
 
     def _default_queue(self) -> int:
         row = self.speed.one_row / max(self.speed.gain if self.batching else 1.0, 1.0)
@@ -186,13 +192,13 @@ class Engine:
                 continue
             rows = sum(job.batch.rows for job in jobs)
             if self._inline(rows):
-                self._finish(self._call_all(jobs))
+                self._finish(jobs, answer(self.model, [job.batch for job in jobs], jobs[0].method))
                 if self._jobs:  # let the loop read what has arrived meanwhile
                     self._wake()
                 return
             self._busy += 1
             self._metrics.running = self._busy
-            self._on_thread(jobs)
+            self._hand_over(jobs)
 
     def _reads_on(self) -> bool:
         """Where calls are shared: let the loop read on as long as each turn brings more.
@@ -249,37 +255,14 @@ class Engine:
         self._rows_waiting -= job.batch.rows
         return job
 
-    def _on_thread(self, jobs: list[Job]) -> None:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="predict")
-        loop = asyncio.get_running_loop()
-
-        def done(future: asyncio.Future[list[Call]]) -> None:
+    def _hand_over(self, jobs: list[Job]) -> None:
+        def done(answers: list[Answer]) -> None:
             self._busy -= 1
             self._metrics.running = self._busy
-            if not future.cancelled():
-                self._finish(future.result())
+            self._finish(jobs, answers)
             self._next()
 
-        loop.run_in_executor(self._pool, self._call_all, jobs).add_done_callback(done)
-
-    def _call_all(self, jobs: list[Job]) -> list[Call]:
-        """One call for all; if it fails, one for each: a bad request must not spoil the others."""
-        whole = self._call(jobs, joined([job.batch for job in jobs]), jobs[0].method)
-        if whole.output is not None or len(jobs) == 1:
-            return [whole]
-        return [self._call([job], job.batch, job.method) for job in jobs]
-
-    def _call(self, jobs: list[Job], batch: Batch, method: Method) -> Call:
-        """The model's answer, or what it raised. Touches nothing of the loop's."""
-        started = time.perf_counter()
-        output: Output | None = None
-        wrong: BaseException | None = None
-        try:
-            output = self.model.predict(batch, method)
-        except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer
-            wrong = error
-        return Call(jobs, batch.rows, output, wrong, time.perf_counter() - started)
+        self._hands.ask([job.batch for job in jobs], jobs[0].method, done)
 
     def _record(self, rows: int, seconds: float) -> None:
         if not self.speed.measured:  # nobody knew a row to warm up with: learn from this one
@@ -288,17 +271,19 @@ class Engine:
         self._metrics.predict_seconds.observe(seconds)
         self._metrics.batch_rows.observe(rows)
 
-    def _finish(self, calls: list[Call]) -> None:
-        for call in calls:
-            self._record(call.rows, call.seconds)
+    def _finish(self, jobs: list[Job], answers: list[Answer]) -> None:
+        rest = iter(jobs)
+        for found in answers:
+            if found.seconds:
+                self._record(found.rows, found.seconds)
             at = 0
-            for job in call.jobs:
+            for job in islice(rest, found.count):
                 end = at + job.batch.rows
                 if job.future.done():
                     pass  # its client left
-                elif call.output is None:
-                    job.future.set_exception(as_request_error(call.error))
+                elif found.output is None:
+                    job.future.set_exception(found.error or RequestError(500, "model", ""))
                 else:
-                    alone = len(call.jobs) == 1
-                    job.future.set_result(call.output if alone else call.output.part(at, end))
+                    alone = found.count == 1
+                    job.future.set_result(found.output if alone else found.output.part(at, end))
                 at = end

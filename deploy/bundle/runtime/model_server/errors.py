@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def one_line(error: BaseException, limit: int = 200) -> str:
     """What a library said, on one line and not longer than `limit` characters."""
@@ -31,3 +33,7 @@ class RequestError(Exception):
         self.message = message
         self.headers = headers or {}
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For its way from another process."""
+        return RequestError, (self.status, self.code, self.message, self.headers)

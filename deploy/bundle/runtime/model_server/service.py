@@ -7,14 +7,15 @@ import gc
 import time
 from collections.abc import Callable
 
-from .engine import INLINE_SECONDS, Engine
+from .crew import CAN_FORK, Crew
+from .engine import INLINE_BESIDE_PROCESSES, Engine
 from .errors import ModelError, RequestError
 from .loaders import Model, load
 from .locate import Located, locate
 from .payload import Decoder
 from .settings import Settings
-from .side_by_side import worth
-from .speed import warm
+from .side_by_side import FAIR_SHARE, worth
+from .speed import Speed, warm
 from .telemetry import Log, Metrics
 from .values import Batch
 
@@ -49,8 +50,19 @@ class Service:
             self.log.request(asyncio.get_running_loop(), method, path, status, seconds, rows,
                              request_id)  # fmt: skip
 
-    def load(self, *, inline_only: bool = False, find: Callable[[], Located] = locate) -> Engine:
-        """Find, load and warm the model. Blocks; raises ModelError."""
+    def load(
+        self,
+        *,
+        inline_only: bool = False,
+        find: Callable[[], Located] = locate,
+        hire: Callable[[Crew], None] | None = None,
+        broken: Callable[[ModelError], None] = lambda _: None,
+    ) -> Engine:
+        """Find, load and warm the model. Blocks; raises ModelError.
+
+        `hire` starts processes on the event loop, where the model gains from them; `broken` is told
+        when they do not stay.
+        """
         started = time.perf_counter()
         located = find()
         model = load(located.format, located.path, located.signature, self.settings.threads)
@@ -58,9 +70,8 @@ class Service:
         loaded = time.perf_counter() - started
         example = self._example(decoder, model)
         speed = warm(model, example)
-        workers = self.settings.workers
-        if example is not None and speed.one_row > INLINE_SECONDS and not inline_only:
-            workers, _ = worth(model, example, workers, speed.one_row)
+        workers, processes = self._workers(model, example, speed, inline_only=inline_only)
+        crew = Crew(model, workers, self.log, broken) if hire and processes else None
         found = Engine(
             model,
             speed,
@@ -69,10 +80,13 @@ class Service:
             queue_size=self.settings.queue_size,
             max_batch_rows=self.settings.max_batch_rows,
             inline_only=inline_only,
+            hands=crew,
         )
         # What is loaded now stays: no collection has to walk through it while a request waits.
         gc.freeze()
         gc.enable()  # `serve` starts without: nothing to collect, and much to walk through
+        if crew and hire:
+            hire(crew)
         self.located, self.decoder, self.engine = located, decoder, found
         self.metrics.load_seconds = loaded
         self.metrics.ready = True
@@ -87,9 +101,25 @@ class Service:
             inline=found.inline,
             workers=found.workers,
             workers_allowed=self.settings.workers,
+            processes=crew is not None,
             queue=found.queue_size,
         )
         return found
+
+    def _workers(
+        self, model: Model, example: Batch | None, speed: Speed, *, inline_only: bool
+    ) -> tuple[int, bool]:
+        """(workers that are worth it, whether they are processes)."""
+        allowed, kind = self.settings.workers, self.settings.worker_kind
+        if kind == "processes" and not CAN_FORK:
+            raise ModelError("WORKER_KIND is 'processes', which works on Linux only; use threads")
+        is_short = speed.one_row <= INLINE_BESIDE_PROCESSES
+        if example is None or is_short or inline_only or allowed == 1 or kind == "threads":
+            return allowed, False
+        if kind == "processes":
+            return allowed, True
+        fewer, gain = worth(model, example, allowed, speed.one_row)
+        return (allowed, True) if CAN_FORK and gain < FAIR_SHARE * allowed else (fewer, False)
 
     def _example(self, decoder: Decoder, model: Model) -> Batch | None:
         """One row that the model answers; None, and a log line, when there is none."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from .errors import ModelError
 
 CGROUP = Path("/sys/fs/cgroup")
+WORKER_KINDS = ("auto", "threads", "processes")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside; HOST overrides it
     port: int = 8080
     workers: int = 1  # predictions that run at once
+    worker_kind: str = "auto"  # "threads" or "processes"; auto: what the model gains from
     threads: int = 1  # processor threads of one prediction
     queue_size: int | None = None  # requests that may wait; None: what five seconds can serve
     max_batch_rows: int = 64
@@ -37,16 +39,17 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
-        """Read HOST, PORT or AIP_HTTP_PORT, WORKERS, MODEL_THREADS, QUEUE_SIZE, MAX_BATCH_ROWS,
-        MAX_BODY_MB, HEAD_TIMEOUT_S, BODY_TIMEOUT_S, DRAIN_S, KEEP_ALIVE_S, MODEL_SERVER_TOKEN,
-        MODEL_NAME, AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE, ACCESS_LOG and END_WITH_PID. Raises
-        ModelError for a value that is no number."""
+        """Read HOST, PORT or AIP_HTTP_PORT, WORKERS, WORKER_KIND, MODEL_THREADS, QUEUE_SIZE,
+        MAX_BATCH_ROWS, MAX_BODY_MB, HEAD_TIMEOUT_S, BODY_TIMEOUT_S, DRAIN_S, KEEP_ALIVE_S,
+        MODEL_SERVER_TOKEN, MODEL_NAME, AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE, ACCESS_LOG and
+        END_WITH_PID. Raises ModelError for a value that is no number, or no kind."""
         env = os.environ if env is None else env
         queue = env.get("QUEUE_SIZE")
         return cls(
             host=env.get("HOST") or cls.host,
             port=_whole(env, "PORT", _whole(env, "AIP_HTTP_PORT", cls.port, 0, 65535), 0, 65535),
             workers=_whole(env, "WORKERS", processors(), 1, 512),
+            worker_kind=_one_of(env, "WORKER_KIND", WORKER_KINDS),
             threads=_whole(env, "MODEL_THREADS", 1, 1, 512),
             queue_size=_whole(env, "QUEUE_SIZE", 0, 0, 1_000_000) if queue else None,
             max_batch_rows=_whole(env, "MAX_BATCH_ROWS", cls.max_batch_rows, 1, 100_000),
@@ -85,6 +88,14 @@ def _quota(cgroup: Path) -> float | None:
         return quota / period_us if quota > 0 else None
     except (OSError, ValueError):
         return None
+
+
+def _one_of(env: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    """The first of `known` where nothing is said."""
+    value = env.get(name) or known[0]
+    if value not in known:
+        raise ModelError(f"{name} is {value!r}; it is one of {', '.join(known)}")
+    return value
 
 
 def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -8,6 +8,7 @@ go of it (ONNX, boosters, torch) gain with each processor. Nothing in a file tel
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from pathlib import Path
@@ -32,6 +33,17 @@ def worth(model: Model, row: Batch, workers: int, one_row: float) -> tuple[int, 
     if workers < 2 or one_row > SLOWEST_TRIED:
         return workers, float(workers)
     calls = min(max(math.ceil(TRY_SECONDS / max(one_row, 1e-6)), 2), MOST_CALLS)
+    usual = sys.getswitchinterval()
+    # Who waits for the lock asks for it at this interval, and on a busy machine would seem to wait
+    # for a processor each time.
+    sys.setswitchinterval(workers * calls * one_row + usual)
+    try:
+        return _most(model, row, workers, calls)
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def _most(model: Model, row: Batch, workers: int, calls: int) -> tuple[int, float]:
     best, most, count = 1, 1.0, workers
     while count > 1:
         gain = math.inf
@@ -62,14 +74,16 @@ def _gain(model: Model, row: Batch, count: int, calls: int) -> float | None:
 def _seconds(model: Model, row: Batch, threads: int, calls: int) -> list[float]:
     """What each thread takes for `calls` calls, all at once: working, waiting for others of them or
     for a device, but not ready and kept off. Empty where the system does not tell."""
-    ready, took = threading.Barrier(threads), list[float]()
+    began, took = list[float](), list[float]()
+    # One start for all: a thread that waits for the lock cannot tell when its own was.
+    ready = threading.Barrier(threads, lambda: began.append(time.perf_counter()))
 
     def go() -> None:
+        before = _kept_off()
         ready.wait()
-        before, started = _kept_off(), time.perf_counter()
         for _ in range(calls):
             model.predict(row, "default")
-        wall, after = time.perf_counter() - started, _kept_off()
+        wall, after = time.perf_counter() - began[0], _kept_off()
         if before is not None and after is not None:
             took.append(max(wall - (after - before), 0.0))
 

@@ -1,0 +1,221 @@
+"""Worker processes, for models whose threads wait for each other (see `side_by_side`).
+
+They are forked from the process that has loaded the model, so that its memory is shared as long as
+nobody writes to it, and nothing is loaded twice. The parent keeps the connections and the one
+queue; each process answers one call at a time over a pair of sockets, and ends with the parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from .calls import Answer, answer
+from .errors import ModelError, RequestError
+from .hands import Done
+from .loaders import Model
+from .telemetry import Log
+from .values import Batch, Method
+
+SIZE = struct.Struct("<Q")  # before each message
+DEATHS, WITHIN_S = 5, 60.0  # so many in so short a time are more than bad luck
+REAP_S, REAP_TRIES = 0.05, 200
+CAN_FORK = sys.platform == "linux"  # elsewhere system libraries may not survive it
+
+
+class Crew:
+    """`count` processes with the model. All methods belong to one event loop."""
+
+    def __init__(
+        self, model: Model, count: int, log: Log, broken: Callable[[ModelError], None]
+    ) -> None:
+        """`broken` is told when the processes end again and again."""
+        self._model, self._count, self._log, self._broken = model, count, log, broken
+        self._workers: list[_Worker] = []
+        self._free: list[_Worker] = []
+        self._waiting: deque[tuple[list[Batch], Method, Done]] = deque()  # while one is replaced
+        self._deaths: deque[float] = deque()
+        self._closed = self._broken_down = False
+
+    async def start(self) -> None:
+        """Fork all of them. Raises OSError when the system has no room for more processes."""
+        for _ in range(self._count):
+            await self._hire()
+
+    def ask(self, batches: list[Batch], method: Method, done: Done) -> None:
+        if self._broken_down:
+            asyncio.get_running_loop().call_soon(done, _no_answer(batches))
+            return
+        self._waiting.append((batches, method, done))
+        self._give()
+
+    def close(self) -> None:
+        self._closed = True
+        for worker in self._workers:
+            worker.line.close()
+
+    def answered(self, worker: _Worker) -> None:
+        """A worker is free again."""
+        self._free.append(worker)
+        self._give()
+
+    def lost(self, worker: _Worker) -> None:
+        """A worker's process has ended, or never said why."""
+        self._workers.remove(worker)
+        if worker in self._free:
+            self._free.remove(worker)
+        if self._closed:
+            return
+        _reap(asyncio.get_running_loop(), worker.pid, self._log)
+        worker.give_up()
+        now = time.monotonic()
+        self._deaths.append(now)
+        while self._deaths[0] < now - WITHIN_S:
+            self._deaths.popleft()
+        if len(self._deaths) >= DEATHS:
+            self._give_up(
+                f"{DEATHS} processes with the model ended within {WITHIN_S:.0f} s; it crashes, or "
+                "there is too little memory"
+            )
+            return
+        self._replacing = asyncio.get_running_loop().create_task(self._replace())
+
+    async def _replace(self) -> None:
+        try:
+            await self._hire()
+        except OSError as error:
+            self._give_up(f"no process for the model can be started: {error.strerror}")
+
+    def _give_up(self, because: str) -> None:
+        self._broken_down = True
+        while self._waiting:
+            self.ask(*self._waiting.popleft())
+        self._broken(ModelError(because))
+
+    async def _hire(self) -> None:
+        mine, theirs = socket.socketpair()
+        with warnings.catch_warnings():
+            # No other thread works here: the one that loads waits for this.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            _work(theirs, self._model)
+        theirs.close()
+        mine.setblocking(False)
+        worker = _Worker(self, pid)
+        await asyncio.get_running_loop().create_unix_connection(lambda: worker, sock=mine)
+        self._workers.append(worker)
+        self.answered(worker)
+
+    def _give(self) -> None:
+        while self._waiting and self._free:
+            self._free.pop().ask(*self._waiting.popleft())
+
+
+class _Worker(asyncio.Protocol):
+    """The parent's end of the line to one process."""
+
+    line: Any
+
+    def __init__(self, crew: Crew, pid: int) -> None:
+        self.pid = pid
+        self._crew = crew
+        self._read = bytearray()
+        self._asked: list[Batch] = []
+        self._done: Done | None = None
+
+    def ask(self, batches: list[Batch], method: Method, done: Done) -> None:
+        self._asked, self._done = batches, done
+        self.line.write(_message((batches, method)))
+
+    def give_up(self) -> None:
+        """Tell whoever waits that there will be no answer."""
+        self._finish(_no_answer(self._asked))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.line = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._crew.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        if len(self._read) < SIZE.size:
+            return
+        (size,) = SIZE.unpack_from(self._read)
+        if len(self._read) < SIZE.size + size:
+            return
+        answers = pickle.loads(memoryview(self._read)[SIZE.size :])  # noqa: S301 - our own process
+        self._read = bytearray()
+        self._finish(answers)
+        self._crew.answered(self)
+
+    def _finish(self, answers: list[Answer]) -> None:
+        done, self._done, self._asked = self._done, None, []
+        if done is not None:
+            done(answers)
+
+
+def _work(line: socket.socket, model: Model) -> NoReturn:
+    """The whole life of a worker process: it keeps nothing of its parent's but the model."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        for stop in (signal.SIGTERM, signal.SIGINT):  # the parent drains, and then hangs up
+            signal.signal(stop, signal.SIG_IGN)
+        os.closerange(3, line.fileno())
+        os.closerange(line.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        while (asked := _next(line)) is not None:
+            batches, method = pickle.loads(asked)  # noqa: S301 - our own process
+            line.sendall(_message(answer(model, batches, method)))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _no_answer(batches: list[Batch]) -> list[Answer]:
+    wrong = RequestError(
+        500, "worker_ended", "the process that computed this ended before it had an answer"
+    )
+    return [Answer(1, batch.rows, None, wrong, 0.0) for batch in batches]
+
+
+def _message(content: Any) -> bytes:
+    packed = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+    return SIZE.pack(len(packed)) + packed
+
+
+def _next(line: socket.socket) -> bytearray | None:
+    """One message; None when the parent is gone."""
+    head = _exactly(line, SIZE.size)
+    return None if head is None else _exactly(line, SIZE.unpack(head)[0])
+
+
+def _exactly(line: socket.socket, size: int) -> bytearray | None:
+    whole = bytearray(size)
+    left = memoryview(whole)
+    while left:
+        count = line.recv_into(left)
+        if not count:
+            return None
+        left = left[count:]
+    return whole
+
+
+def _reap(loop: asyncio.AbstractEventLoop, pid: int, log: Log, tries: int = REAP_TRIES) -> None:
+    """Its end is seen on the line a moment before the system has it."""
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if ended:
+        log.event("worker ended", "error", pid=pid, code=os.waitstatus_to_exitcode(status))
+    elif tries:
+        loop.call_later(REAP_S, _reap, loop, pid, log, tries - 1)
