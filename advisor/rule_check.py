@@ -19,6 +19,13 @@ from advisor.rule_text import names_in, stray_brace
 LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 NAME = re.compile(r"\b(?:need|option|plan|assume)\.[a-z0-9_]+")
 _WHERE = re.compile(r"<input>:(\d+):(\d+): ([^\n|]*)")
+_UNLIKE = re.compile(r"no matching overload for '([^']+)' applied to '\((.*)\)'")
+_SYMBOL = re.compile(r"Syntax error: (?:token recognition error at:|mismatched input|extraneous input) "
+                     r"'([^']*)'")  # fmt: skip
+_KINDS = {
+    "string": "a text", "bool": "true or false", "int": "a number without a decimal point",
+    "double": "a number", "list(string)": "a list",
+}  # fmt: skip
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
 _QUOTED = r'"([^"\\]*)"|\'([^\'\\]*)\''
 _COMPARED = (
@@ -226,9 +233,27 @@ def _compile_error(said: str) -> str:
     if undeclared:
         name = undeclared[1]
         return f"{where}: {name!r} is not a known field; {_hint(name, fields())}"
-    if "double" in message and "int" in message:
-        message += "; numbers have a decimal point in rules, 25.0"
-    return f"{where}: {message}"
+    return f"{where}: {_in_plain_words(message)}"
+
+
+def _in_plain_words(message: str) -> str:
+    unlike = _UNLIKE.search(message)
+    if unlike:
+        sign = unlike[1].replace("_", " ").strip()
+        kinds = [part.strip() for part in unlike[2].split(",")]
+        given = " and ".join(_KINDS.get(kind, kind) for kind in kinds)
+        if sorted(kinds) == ["double", "int"]:
+            return f"{sign!r} does not go with {given}; numbers have a decimal point, 25.0"
+        return f"{sign!r} does not go with {given}; give it values of one kind"
+    if "input '<EOF>'" in message:
+        return "the expression ends too early; complete it"
+    symbol = _SYMBOL.search(message)
+    if symbol:
+        return (
+            f"{symbol[1].strip()!r} cannot stand here; compare with == != < <= > >= or in, join with "
+            "&& and ||, negate with !"
+        )
+    return message
 
 
 def _names(text: str) -> set[str]:

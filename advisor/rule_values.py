@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -53,7 +52,7 @@ class Values:
 
 # Of no price book: where a region lies does not change with its prices.
 _MATCHED: Memo[Values] = Memo()
-_NEEDS: weakref.WeakKeyDictionary[Workload, Values] = weakref.WeakKeyDictionary()
+_NEEDS = "need values"  # what a workload keeps them under
 
 
 def need_values(work: Workload) -> Mapping[str, Value]:
@@ -63,9 +62,9 @@ def need_values(work: Workload) -> Mapping[str, Value]:
 
 def of_need(work: Workload) -> Values:
     """`need_values`, kept for as long as the workload lives."""
-    kept = _NEEDS.get(work)
+    kept: Values | None = work.kept.get(_NEEDS)
     if kept is None:
-        kept = _NEEDS[work] = _need_values(work)
+        kept = work.kept[_NEEDS] = _need_values(work)
     return kept
 
 
