@@ -25,7 +25,7 @@ from advisor.errors import (
     PreflightError,
     StalePlanError,
 )
-from deploy import runs
+from deploy import run_engine, run_steps, runs
 from deploy.files import locked
 from deploy.requests import PlanRequest
 from deploy.run_models import RunState, plan_digest
@@ -482,6 +482,24 @@ def test_two_servers_that_click_at_once_over_postgresql_make_one_deployment(
             person.wait(timeout=LIMIT_S)
         runs.shutdown()
         open_store().engine.dispose()
+
+
+def test_a_process_whose_run_was_taken_over_stops_at_its_next_event(
+    plan: Plan, advisor_home: Path
+) -> None:
+    runs.launch()
+    try:
+        engine = run_engine.current()
+        run_id, _ = engine.store.begin("apply", plan, by="", executor=engine.executor.name)
+        emit = run_steps.emitter(run_id)
+        emit(run_steps.event_of("start", "mine"))
+        assert engine.store.take_over(run_id, engine.executor.name, "another") == 1
+        with pytest.raises(run_engine.Stopped):
+            emit(run_steps.event_of("start", "not mine any more"))
+        assert said(run_id) == "mine"
+        engine.store.finish(run_id, "failed", deployment="unknown", result={})
+    finally:
+        runs.shutdown()
 
 
 SLEEPING = """
