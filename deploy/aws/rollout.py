@@ -66,12 +66,14 @@ class Rollout:
                 self._install(stack, digest or "")
                 self._say("stack", "Nothing differs from what runs", "done")
                 return
+            self._name_what_stands()
             digest = self._image(bootstrap)
             self._stack(bootstrap, digest)
         except AdvisorError as error:
             left = self._take_back()
             if left:
-                raise DeployError(f"{error}; not taken back: {'; '.join(left)}") from error
+                kind = StalePlanError if isinstance(error, StalePlanError) else DeployError
+                raise kind(f"{error}; not taken back: {'; '.join(left)}") from error
             raise
 
     def _check_not_stale(self) -> None:
@@ -122,6 +124,26 @@ class Rollout:
         """Only while nobody else's deployment has moved in."""
         if stack.is_empty():
             stack.remove(self._emit)
+
+    def _name_what_stands(self) -> None:
+        """A new stack that an apply before this one made may have served since: when this one fails
+        it is named, not deleted. Raises StalePlanError, before anything is built."""
+        parameters, name = self._plan.parameters, stack_name(self._plan.name)
+        creates, arn = bool(parameters["creates"]), parameters["change_set"]
+        try:
+            known = self._stacks.read(name, arn or parameters["change_set_name"], creates=creates)
+        except StalePlanError:
+            if arn is not None:
+                raise
+            return  # it is made after the bootstrap stack
+        if creates and known.was_started and not known.is_open:
+            made_before = f"the stack {name}, which an apply before this one made"
+            self._undo.append((made_before, lambda: self._stands(known.stack_id)))
+
+    def _stands(self, stack_id: str) -> None:
+        stack = self._stacks.find(stack_id)
+        if stack is not None and not stack.is_review:
+            raise DeployError("it stands and may bill: apply again to finish, or destroy it")
 
     def _image(self, bootstrap: Bootstrap) -> str:
         images = Images(self._aws, bootstrap)

@@ -194,9 +194,14 @@ class StackTarget(Target):
         with rolled_out(plan):
             status = self.status(plan)
         if status.state != "running":
+            how = (
+                "is rolled out, and how it is could not be read"
+                if status.state == "unknown"
+                else "does not run after all"
+            )
             raise DeployError(
-                f"{plan.name} does not run after all: {status.message}; it stands and may bill: "
-                "apply again, or destroy it"
+                f"{plan.name} {how}: {status.message}; it stands and may bill: apply again, or "
+                "destroy it"
             )
         return status
 

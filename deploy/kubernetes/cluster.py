@@ -25,6 +25,10 @@ APPLY = "application/apply-patch+yaml"
 LIMIT_S = 30.0
 ASK_LIMIT_S = 300.0
 NOT_FOUND = 404
+WAYS_OUT = {
+    401: "; sign in again and repeat", 403: "; ask whoever runs the cluster",
+    429: "; repeat in a minute",
+}  # fmt: skip
 
 
 class Kind(NamedTuple):
@@ -207,8 +211,10 @@ class Cluster:
             yield
         except ApiException as error:
             why = _reason(error.body) or str(error.reason)
+            status = error.status or 0
             raise ClusterError(
-                f"the cluster {self.name} would not {doing}: {why}", error.status or 0
+                f"the cluster {self.name} would not {doing}: {why}{WAYS_OUT.get(status, '')}",
+                status,
             ) from None
         except HTTPError as error:
             met = error.reason if isinstance(error, MaxRetryError) else error
