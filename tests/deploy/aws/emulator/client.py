@@ -55,7 +55,9 @@ class Emulator:
                 stderr=subprocess.STDOUT,
                 env={"PATH": os.environ["PATH"], "HOME": str(directory), "LANG": "C.UTF-8"},
             )
-        self._http = httpx.Client(base_url=self.url, trust_env=False, timeout=60)
+        # A connection a question: on a busy machine one that rested may be closed meanwhile.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(base_url=self.url, trust_env=False, timeout=60, limits=alone)
         self._wait()
 
     def environment(self) -> dict[str, str]:
