@@ -73,7 +73,7 @@ def test_with_a_bootstrap_apply_executes_the_very_change_set_that_was_previewed(
     assert emulator.state()["calls"][made] == before["calls"][made]
 
 
-def test_an_update_replaces_the_model_keeps_the_endpoint_and_drops_the_old_image(
+def test_an_update_replaces_the_model_keeps_the_endpoint_and_one_old_image(
     target: SageMakerTarget, emulator: Emulator, onnx_model: Path, doubled_model: Path
 ) -> None:
     first = target.plan(asked(onnx_model))
@@ -86,7 +86,7 @@ def test_an_update_replaces_the_model_keeps_the_endpoint_and_drops_the_old_image
     after = answer(target, second)
     assert (before, after) == ([10.0], [20.0])
     state = emulator.state()
-    assert len(state["repositories"]["model-deployment-advisor"]) == 1
+    assert len(state["repositories"]["model-deployment-advisor"]) == 2  # one to go back to
     assert len(state["running"]) == 1
     assert len([m for m in state["made"] if "::Model " in m]) == 1
     target.destroy(second, Log(), everything=True)
