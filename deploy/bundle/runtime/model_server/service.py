@@ -19,6 +19,8 @@ from .speed import Speed, warm
 from .telemetry import Log, Metrics
 from .values import Batch
 
+# Libraries with threads of their own may not survive a fork, and let go of Python's lock anyway.
+FORKS = frozenset({"joblib", "pickle", "skops"})
 CLIENT_GONE = 499  # nginx's number for a client that left
 
 
@@ -70,7 +72,9 @@ class Service:
         loaded = time.perf_counter() - started
         example = self._example(decoder, model)
         speed = warm(model, example)
-        workers, processes = self._workers(model, example, speed, inline_only=inline_only)
+        workers, processes = self._workers(
+            model, example, speed, inline_only=inline_only, forks=located.format in FORKS
+        )
         crew = Crew(model, workers, self.log, broken) if hire and processes else None
         found = Engine(
             model,
@@ -107,19 +111,26 @@ class Service:
         return found
 
     def _workers(
-        self, model: Model, example: Batch | None, speed: Speed, *, inline_only: bool
+        self, model: Model, example: Batch | None, speed: Speed, *, inline_only: bool, forks: bool
     ) -> tuple[int, bool]:
         """(workers that are worth it, whether they are processes)."""
         allowed, kind = self.settings.workers, self.settings.worker_kind
-        if kind == "processes" and not CAN_FORK:
-            raise ModelError("WORKER_KIND is 'processes', which works on Linux only; use threads")
+        if kind == "processes" and not (CAN_FORK and forks):
+            raise ModelError(
+                "WORKER_KIND is 'processes', which is for scikit-learn and other Python models on "
+                "Linux; leave it out"
+            )
         is_short = speed.one_row <= INLINE_BESIDE_PROCESSES
         if example is None or is_short or inline_only or allowed == 1 or kind == "threads":
             return allowed, False
         if kind == "processes":
             return allowed, True
         fewer, gain = worth(model, example, allowed, speed.one_row)
-        return (allowed, True) if CAN_FORK and gain < FAIR_SHARE * allowed else (fewer, False)
+        return (
+            (allowed, True)
+            if CAN_FORK and forks and gain < FAIR_SHARE * allowed
+            else (fewer, False)
+        )
 
     def _example(self, decoder: Decoder, model: Model) -> Batch | None:
         """One row that the model answers; None, and a log line, when there is none."""

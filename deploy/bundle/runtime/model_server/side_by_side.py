@@ -21,6 +21,7 @@ FAIR_SHARE = 0.6  # of a whole call more for each worker; below it fewer workers
 TRIES = 3  # the least counts: other work on the machine hides waiting, and makes up none
 TRY_SECONDS = 0.04
 MOST_CALLS = 40
+LONGEST_HELD = 0.25  # seconds for which a health check may have to wait meanwhile
 SLOWEST_TRIED = 1.0  # seconds a call; above, trying would hold up the start for too long
 
 
@@ -36,7 +37,7 @@ def worth(model: Model, row: Batch, workers: int, one_row: float) -> tuple[int, 
     usual = sys.getswitchinterval()
     # Who waits for the lock asks for it at this interval, and on a busy machine would seem to wait
     # for a processor each time.
-    sys.setswitchinterval(workers * calls * one_row + usual)
+    sys.setswitchinterval(min(workers * calls * one_row, LONGEST_HELD) + usual)
     try:
         return _most(model, row, workers, calls)
     finally:
