@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from advisor.costs.bill import Bill
 from advisor.costs.line import Amount, Line
-from advisor.sizing.balancer import from_second, lcu_hours
+from advisor.sizing.balancer import from_second, is_wanted, lcu_hours
 
 
 def lines(bill: Bill) -> list[Line]:
+    if not is_wanted(bill.work.need):
+        return []
     there = balanced(bill)
     capacity = lcu_hours(bill.option, bill.volumes or bill.work, bill.book, bill.volume)
     return [
@@ -22,4 +24,6 @@ def lines(bill: Bill) -> list[Line]:
 
 def balanced(bill: Bill) -> Amount:
     """1 where there is a load balancer, else 0."""
+    if not is_wanted(bill.work.need):
+        return 0.0
     return 1.0 * (bill.sized.replicas_max >= 2) if from_second(bill.option) else 1.0

@@ -12,7 +12,7 @@ from advisor.catalog.schema import Option
 from advisor.errors import UnknownPriceError
 from advisor.memo import Same
 from advisor.prices import PriceBook
-from advisor.requirements import HOURS_IN_MONTH, Requirements
+from advisor.requirements import HOURS_IN_MONTH, Mode, Requirements
 from advisor.volumes import Array, Volumes
 from advisor.workload import Workload
 
@@ -20,6 +20,12 @@ Amount = float | NDArray[np.floating[Any]]
 
 BALANCER_ZONES = 2  # and as many public addresses
 DIRECTIONS = 2  # out of one zone and into the other
+
+
+def is_wanted(need: Requirements) -> bool:
+    """Whether callers wait for an answer: queued requests are fetched by the workers, and runs read
+    their records from storage."""
+    return need.traffic.mode is Mode.realtime
 
 
 def from_second(option: Option) -> bool:
@@ -67,6 +73,8 @@ def second_usd(option: Option, work: Workload | Volumes, book: PriceBook, region
         return 0.0
 
     out: Amount = 0.0
+    if not is_wanted(need):
+        return out
     if from_second(option):
         out = out + price("alb.hour") * HOURS_IN_MONTH
         out = out + price("alb.lcu_hour") * lcu_hours(option, work, book)

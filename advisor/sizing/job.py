@@ -10,7 +10,6 @@ import numpy as np
 from advisor.catalog.schema import Option
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, Mode
-from advisor.sizing.balancer import second_usd
 from advisor.sizing.batch import BatchPlan, batch_plan
 from advisor.sizing.candidates import Candidates, candidates
 from advisor.sizing.fleet import infeasible, machine_fields, slowed
@@ -64,8 +63,6 @@ def job(
         paid = _paid_hours(hours * _runs(work), most, offer.share) / _runs(work)
     usd_per_hour = np.nan_to_num(machines.usd_per_hour, nan=1e9)
     cost = paid * usd_per_hour + hours * beside_usd(option, work, book, region)
-    several = np.array([p is not None and p.machines > 1 for p in plans])
-    cost = cost + several * second_usd(option, work, book, region) / _runs(work)
     best = np.lexsort((hours, cost))[:1]
     bought = offer.take(best) if offer else None
     usd = float(machines.usd_per_hour[best[0]] * hours[best[0]]) * _runs(work)

@@ -167,7 +167,7 @@ def test_against_today_says_why_an_option_is_not_reckoned() -> None:
     against = whatif.against_today(asked, recommend(asked, doubt=False))
     assert against is not None
     assert not against.fits
-    assert "realtime" in against.because
+    assert "real-time" in against.because
     assert against.reckoned_monthly_usd is against.saves_monthly_usd is None
     assert against.people_hours is not None
 
