@@ -337,6 +337,11 @@ class Stacks:
                 return DeployError(f"{said}; it could not be rolled back ({stack.status})")
             if change_set.creates:  # an update failed that came after this plan
                 return StalePlanError(f"{said}, in an update after this plan; plan again")
+            if change_set.was_started and not change_set.is_open:
+                return StalePlanError(
+                    f"{said}, in an apply before this one; it was rolled back and serves its version "
+                    "from before; plan again"
+                )
             return DeployError(f"{said}; it was rolled back and serves its version from before")
         try:
             self.delete(change_set.stack_id, emit)

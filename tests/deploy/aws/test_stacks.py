@@ -119,11 +119,15 @@ def test_a_failed_update_serves_what_was_there_before(
 ) -> None:
     stacks.execute(prepared(stacks), Log())
     emulator.fault(f"create {ROLE}", "", "the role is not wanted")
+    change_set = prepared(stacks, TWO, name="two", Days="30")
     with pytest.raises(DeployError, match="rolled back and serves its version from before"):
-        stacks.execute(prepared(stacks, TWO, name="two", Days="30"), log)
+        stacks.execute(change_set, log)
     state = emulator.state()
     assert state["log_groups"] == {"/test/one": 7}
     assert state["stacks"] == {"mda-test": "UPDATE_ROLLBACK_COMPLETE"}
+    again = stacks.read("mda-test", change_set.arn, creates=False)
+    with pytest.raises(StalePlanError, match="serves its version from before; plan again"):
+        stacks.execute(again, log)
 
 
 def test_the_shell_of_a_failed_create_does_not_stand_in_the_way(
