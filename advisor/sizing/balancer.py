@@ -33,6 +33,15 @@ def from_second(option: Option) -> bool:
     return "load_balancer" in option.bill and not option.flag("always_balanced")
 
 
+def price_usd(book: PriceBook, sku: str, region: str) -> float:
+    """The first tier's price; of the cloud's default region where it is not known here, as the ranking
+    reckons it, and 0 where nobody knows it. In no bill: that line says that it is unknown."""
+    for where in (region, book.default_region(book.skus[sku].cloud)):
+        with contextlib.suppress(UnknownPriceError):
+            return book.rate(sku, where).tiers[0].unit_price_usd
+    return 0.0
+
+
 def lcu_hours(
     option: Option, work: Workload | Volumes, book: PriceBook, volume: float = 1.0
 ) -> float | Array:
@@ -63,14 +72,11 @@ def _lcu_hours(
 
 def second_usd(option: Option, work: Workload | Volumes, book: PriceBook, region: str) -> Amount:
     """A month of what is paid for only where there is more than one machine: the load balancer and
-    its addresses, and data between zones. What has no price counts nothing, the bill's own line
-    says so. An array for many volumes."""
+    its addresses, and data between zones. An array for many volumes."""
     need = work.need
 
     def price(sku: str) -> float:
-        with contextlib.suppress(UnknownPriceError):
-            return book.rate(sku, region).tiers[0].unit_price_usd
-        return 0.0
+        return price_usd(book, sku, region)
 
     out: Amount = 0.0
     if not is_wanted(need):

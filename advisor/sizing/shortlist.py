@@ -7,7 +7,6 @@ never chosen: leaving it out changes no answer (tests compare with the search ov
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -15,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
-from advisor.errors import UnknownPriceError
 from advisor.memo import Same, memo_of
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, Mode
+from advisor.sizing.balancer import price_usd
 from advisor.sizing.candidates import Candidates, candidates
 from advisor.sizing.many_models import Resident, resident
 from advisor.sizing.offers import offered, why_not
@@ -149,11 +148,8 @@ def beside_usd(option: Option, work: Workload, book: PriceBook, region: str) -> 
     for sku, per_hour in option.per_replica_hour.items():
         if sku == ADDRESS and work.need.control.private_network:
             continue
-        # The choice of a machine goes on without it; the bill's own line says it is unknown.
-        with contextlib.suppress(UnknownPriceError):
-            extra += book.rate(sku, region).tiers[0].unit_price_usd * per_hour
+        extra += price_usd(book, sku, region) * per_hour
     if "disk" in option.bill:
-        with contextlib.suppress(UnknownPriceError):
-            gb_month = book.rate(option.text("disk_sku"), region).tiers[0].unit_price_usd
-            extra += gb_month * option.number("disk_gb") / HOURS_IN_MONTH
+        gb_month = price_usd(book, option.text("disk_sku"), region)
+        extra += gb_month * option.number("disk_gb") / HOURS_IN_MONTH
     return extra
