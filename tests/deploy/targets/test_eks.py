@@ -33,6 +33,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "model": {"format": "onnx", "size_mb": 1, "memory_mb": 300, "service_time_ms": 8},
     "traffic": {
         "mode": "realtime", "requests_per_month": 400_000_000, "pattern": "business-hours",
+        "request_mb": 0.0005, "response_mb": 0.0005,
     },
     "service": {"p95_ms": 100, "availability_percent": 99},
 }  # fmt: skip

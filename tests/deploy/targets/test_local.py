@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -252,7 +253,7 @@ def test_an_update_on_a_fixed_port_replaces_and_a_failed_one_restores(
     assert port_of(second) == port
     assert is_gone(pid_of(first))
     assert LOCAL.predict(update, BODY, JSON).body["predictions"] == [20.0]
-    assert not Path(first.outputs["bundle"]).exists()
+    assert Path(first.outputs["bundle"]).exists(), "kept for the way back"
 
     back = LOCAL.plan(local_request(onnx_model, port=port))
     damage_bundle(back)
@@ -288,7 +289,9 @@ def damage_bundle(plan: Plan) -> None:
     model = Path(plan.model_path)
     packed = pack(inspect(model), own / "packing", variant=local_record.BUNDLE_VARIANT)
     assert packed.hash == plan.bundle_hash
-    bundle = packed.path.rename(own / local_record.bundle_name(plan.bundle_hash))
+    place = own / local_record.bundle_name(plan.bundle_hash)
+    shutil.rmtree(place, ignore_errors=True)  # of the version before, kept for the way back
+    bundle = packed.path.rename(place)
     copies = [p for p in bundle.rglob("*") if p.is_file() and sha256_of(p) == plan.model_digest]
     assert copies
     for copy in copies:
