@@ -146,6 +146,13 @@ def remember_widgets() -> None:
     st.session_state[_WIDGETS] = _widgets()
 
 
+def remember_widget(key: str) -> None:
+    """The same for one widget, at the end of a fragment: only a whole run looks at all of them."""
+    before = st.session_state.get(_WIDGETS)
+    if before is not None and key in before:
+        before[key] = st.session_state.get(key)
+
+
 def widget_changed() -> bool:
     """Whether somebody used a widget since the last whole run.
 

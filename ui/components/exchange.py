@@ -11,7 +11,7 @@ import streamlit as st
 from advisor import record
 from advisor.requirements import Requirements, dumps
 from advisor.rules import Policy
-from ui import advice, kept, state
+from ui import advice, kept, state, typed
 from ui import format as fmt
 from ui.answers import encode
 from ui.components import conversion, measurement, scenario_file, scenarios
@@ -19,6 +19,7 @@ from ui.components.opened import opened
 
 _UPLOAD = "requirements_file"
 _PROBLEMS = "_requirements_problems"
+_DECIDERS = "deciders"
 _FORMATS: tuple[tuple[str, str, str, Callable[..., str | bytes]], ...] = (
     ("PDF, to read and to file", "pdf", "application/pdf", record.pdf),
     ("Markdown, for the repository", "md", "text/markdown", record.markdown),
@@ -91,21 +92,15 @@ def decision_record(need: Requirements) -> None:
             "The decision with its context, drivers, options, consequences and sources, in the form "
             "of [MADR](https://adr.github.io/madr/)."
         )
-        deciders = st.text_input(
-            "Decision-makers",
-            key="deciders",
-            placeholder="to be named",
-            max_chars=200,
-            persist_state="session",
-            help="Stands at the head of the record.",
-        )
+        _ask_for_deciders()
         shown = kept.shown()
         notes = (shown.notes if shown else "", measurement.decision(), conversion.saving())
-        labels = (shown.name if shown else "", "\n".join(n for n in notes if n), deciders)
+        labels = (shown.name if shown else "", "\n".join(n for n in notes if n))
+        deciders = typed.newest(_DECIDERS)
         for label, suffix, mime, write in _FORMATS:
             st.download_button(
                 label,
-                partial(_record, write, need, state.policies(), labels),
+                partial(_record, write, need, state.policies(), labels, deciders),
                 file_name=f"decision-record.{suffix}",
                 mime=mime,
                 icon=":material/download:",
@@ -114,19 +109,35 @@ def decision_record(need: Requirements) -> None:
             )
 
 
+@st.fragment
+def _ask_for_deciders() -> None:
+    """Apart from the buttons: drawn anew, each would forget a click that was on its way to it."""
+    st.text_input(
+        "Decision-makers",
+        key=_DECIDERS,
+        placeholder="to be named",
+        max_chars=200,
+        persist_state="session",
+        help="Stands at the head of the record.",
+    )
+    typed.keep(_DECIDERS)
+
+
 def _record(
     write: Callable[..., str | bytes],
     need: Requirements,
     policies: tuple[Policy, ...],
-    labels: tuple[str, str, str],
+    labels: tuple[str, str],
+    deciders: Callable[[], str],
 ) -> bytes:
     """Written when it is asked for: it needs what would change the answer, and that takes a while.
 
     That is asked outside of the session, so all that the session holds is given: `labels` are the
-    scenario's name and notes, and the decision-makers.
+    scenario's name and notes.
     """
-    name, notes, deciders = labels
-    written = write(need, advice.whole(need, policies), name=name, notes=notes, deciders=deciders)
+    name, notes = labels
+    whole = advice.whole(need, policies)
+    written = write(need, whole, name=name, notes=notes, deciders=deciders())
     return written if isinstance(written, bytes) else written.encode()
 
 

@@ -48,7 +48,7 @@ def show() -> None:
     _facts(frame[frame["option"].isin([option.id for option in kept])])
     st.download_button(
         "Download all facts as CSV",
-        lambda: tables.csv(frame.astype(str)),
+        _csv(frame),
         file_name="options.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -59,6 +59,12 @@ def show() -> None:
         "Option", kept, format_func=lambda option: option.name, key="option_in_full", width=420
     )
     _in_full(chosen, frame[frame["option"] == chosen.id])
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _csv(frame: pd.DataFrame) -> bytes:
+    """Under one address as long as it says the same: no run takes it from under a click."""
+    return tables.csv(frame.astype(str))
 
 
 def _facts(frame: pd.DataFrame) -> None:

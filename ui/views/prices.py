@@ -11,10 +11,11 @@ from advisor.errors import AdvisorError
 from advisor.prices import PriceStatus, load_book, shelf
 from advisor.prices.status import dated
 from ui import format as fmt
-from ui import tables
+from ui import tables, typed
 from ui.components import price_age, renew_prices
 
 _SHOWN = 300
+_FILTER = "rates_filter"
 
 
 def show() -> None:
@@ -101,12 +102,27 @@ def _age(stale: int, undated: int) -> str:
 
 
 def _rates(edition: str) -> None:
-    frame = _all_rates(edition)
+    _found(edition)
+    wanted = typed.newest(_FILTER)
+    st.download_button(
+        "Download as CSV",
+        lambda: tables.csv(_matching(_all_rates(edition), wanted())),
+        file_name="unit-prices.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+@st.fragment
+def _found(edition: str) -> None:
+    """The prices that the filter leaves; the button to download them stands as it is meanwhile."""
+    every = _all_rates(edition)
     wanted = st.text_input(
-        "Filter", placeholder="a service, a region …", type="search", width=420
-    ).strip()
-    if wanted:
-        frame = frame[tables.holding(frame, wanted)]
+        "Filter", placeholder="a service, a region …", type="search", width=420, key=_FILTER
+    )
+    typed.keep(_FILTER)
+    frame = _matching(every, wanted)
     if frame.empty:
         st.info(f"No unit price matches {fmt.escape(wanted)}.")
         return
@@ -115,14 +131,10 @@ def _rates(edition: str) -> None:
     )
     if len(frame) > _SHOWN:
         st.markdown(f":gray[The first {_SHOWN} of {len(frame):,}; the download has all.]")
-    st.download_button(
-        "Download as CSV",
-        lambda: tables.csv(frame),
-        file_name="unit-prices.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+
+
+def _matching(frame: pd.DataFrame, wanted: str) -> pd.DataFrame:
+    return frame[tables.holding(frame, wanted.strip())] if wanted.strip() else frame
 
 
 @st.cache_data(max_entries=2, show_spinner="Reading the price book")
