@@ -16,7 +16,7 @@ from advisor.ranking import SCALES, Measures, headroom
 from advisor.recommendation import CostLine, PeopleTime, Range
 from advisor.requirements import Mode
 from advisor.rules import Fired
-from advisor.sizing.choose import Sizable, size, warmed_ways
+from advisor.sizing.choose import Sizable, other_ways, size
 from advisor.sizing.functions import Function
 from advisor.sizing.many_sized import ManySized
 from advisor.sizing.offers import NOT_CHEAPER, missing_commitment, terms
@@ -154,7 +154,7 @@ def ways(option: Option, work: Workload, region: str, book: PriceBook) -> Ways |
     on_demand = tried[0][1]
     if isinstance(on_demand, Sized):
         return on_demand
-    every = [(term, way) for term, made in tried for way in (made, *warmed_ways(made))]
+    every = [(term, way) for term, made in tried for way in (made, *other_ways(made))]
     return Ways(option, work, region, book, tuple(every))
 
 

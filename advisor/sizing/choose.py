@@ -14,7 +14,7 @@ from advisor.sizing.purchase import ON_DEMAND
 from advisor.sizing.sized import EXPECTED, Factors, Sized, Term
 from advisor.workload import Workload
 
-__all__ = ["EXPECTED", "Factors", "Sizable", "Sized", "size", "warmed_ways"]
+__all__ = ["EXPECTED", "Factors", "Sizable", "Sized", "other_ways", "size"]
 
 
 class Sizable(Protocol):
@@ -49,7 +49,7 @@ def size(
     return (job if runs else fleet)(option, work, region, book, term)
 
 
-def warmed_ways(made: Sizable | Sized) -> tuple[Sizable, ...]:
-    """Other ways to carry the same workload: functions that warm-up calls keep within the target.
-    Whether one costs less its bill says."""
-    return made.warmed if isinstance(made, Function) else ()
+def other_ways(made: Sizable | Sized) -> tuple[Sizable, ...]:
+    """Other ways to carry the same workload: functions that warm-up calls keep within the target, or
+    that work through a run in fewer invocations. Whether one costs less its bill says."""
+    return made.others if isinstance(made, Function) else ()

@@ -48,7 +48,8 @@ class Function:
     kept_ready: bool = False  # instances are kept ready by the clock
     offer: Offer | None = None  # how the time is bought, of length 1; None: on demand
     volume: float = 1.0  # with warm-up calls, over the volume of the requests alone
-    warmed: tuple[Function, ...] = ()  # that keep the target with warm-up calls, and may cost less
+    # Dearer by their time alone, and perhaps cheaper as a whole; or kept warm by calls of one's own.
+    others: tuple[Function, ...] = ()
 
     @property
     def memory_mb(self) -> float:
@@ -203,6 +204,8 @@ def _cheapest(tried: Sequence[Function]) -> Function | None:
     heapq.heapify(waiting)
     best: tuple[float, int, Function] | None = None
     cold: list[tuple[float, Function]] = []  # that only cold starts keep from the target
+    if tried and tried[0].work.need.traffic.mode is Mode.batch:
+        return _cheapest_of_run(tried)
     while waiting and (best is None or waiting[0][0] < best[0]):
         least, i, close = heapq.heappop(waiting)
         function = tried[i]
@@ -220,7 +223,24 @@ def _cheapest(tried: Sequence[Function]) -> Function | None:
     if best is None:
         return None
     warmed = tuple(_warmed([f for least, f in cold if least < best[0]], best[0]))
-    return replace(best[2], warmed=warmed) if warmed else best[2]
+    return replace(best[2], others=warmed) if warmed else best[2]
+
+
+def _cheapest_of_run(tried: Sequence[Function]) -> Function | None:
+    """The cheapest by its time, and those that cost more time and take fewer invocations, each of
+    which has a fee and log lines: the least whole bill is among them."""
+    keep = [
+        (function.prices.usd(sized, _paid_gb_seconds(sized)), sized.requests, i)
+        for i, function in enumerate(tried)
+        if (sized := function.sized()).infeasible is None
+    ]
+    front: list[Function] = []
+    fewest = np.inf
+    for _usd, invocations, i in sorted(keep):
+        if invocations < fewest:
+            fewest = invocations
+            front.append(tried[i])
+    return replace(front[0], others=tuple(front[1:])) if front else None
 
 
 def _warmed(cold: Sequence[Function], below_usd: float) -> Iterator[Function]:
@@ -372,7 +392,6 @@ def _size_batch(function: Function, records: float, service_ms: float) -> Sized:
     starts once a run and takes the next chunk while it is warm."""
     work, option, init_s = function.work, function.option, function.kind.init_s
     work_s = records * service_ms / 1000
-    invocations = max(RUNS_PER_MONTH, work_s / CHUNK_S)
     deadline_s = work.need.service.deadline_h * 3600
     per_run_s = work_s / RUNS_PER_MONTH
     in_time_s = max(deadline_s * DEADLINE_PART - init_s, 1.0)
@@ -386,6 +405,9 @@ def _size_batch(function: Function, records: float, service_ms: float) -> Sized:
             f"{work.need.service.deadline_h:g} h deadline"
         )
     billed_s = work_s + min(concurrency, limit) * init_s * RUNS_PER_MONTH
+    # A chunk has one record at least, and each instance has one chunk.
+    chunks = min(work_s / CHUNK_S, records)
+    invocations = max(chunks, min(concurrency, limit) * RUNS_PER_MONTH)
     return _sized(
         function, service_ms, invocations, billed_s, 0.0, None,
         concurrency=min(concurrency, limit), infeasible=infeasible, finish_h=finish_s / 3600,

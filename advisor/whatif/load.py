@@ -9,7 +9,7 @@ from advisor.errors import InputError
 from advisor.prices import PriceBook, load_book
 from advisor.recommendation import Ranked
 from advisor.requirements import Mode, Requirements
-from advisor.sizing.choose import Factors, Sizable, Sized, size, warmed_ways
+from advisor.sizing.choose import Factors, Sizable, Sized, other_ways, size
 from advisor.sizing.fleet import Fleet
 from advisor.sizing.offers import terms
 from advisor.sizing.purchase import ON_DEMAND
@@ -73,7 +73,7 @@ def _as_ranked(ranked: Ranked, work: Workload, book: PriceBook) -> tuple[Sizable
     tried: list[tuple[Sizable | Sized, Sized]] = []
     for term in terms(option, work.need):
         first = size(option, work, ranked.region, book, term)
-        for made in (first, *warmed_ways(first)):
+        for made in (first, *other_ways(first)):
             plan = made if isinstance(made, Sized) else made.sized()
             tried.append((made, plan))
             bought = plan.bought.label if plan.bought else ON_DEMAND

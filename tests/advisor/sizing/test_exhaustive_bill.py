@@ -232,6 +232,32 @@ def test_no_other_machine_or_way_to_buy_gives_a_smaller_bill(
     check(*drawn)
 
 
+RUNS = [
+    # (service time, threads, records, commitment, load time), once chosen by their time alone
+    (3.2454, 1, 4_961_859, "1y", 0.5),
+    (8.0346, 4, 135_071_986, "none", 25.0),
+    (216.2, 2, 904_601_187, "1y", 4.0),
+    (90_000.0, 1, 400, "none", 0.5),  # a record takes more than a chunk
+]
+
+
+@pytest.mark.parametrize(("service_ms", "threads", "records", "commitment", "load_s"), RUNS)
+@pytest.mark.parametrize("name", ["lambda-url", "lambda-apigateway"])
+def test_the_fee_of_each_invocation_counts_in_the_size_of_a_run(
+    name: str, service_ms: float, threads: int, records: int, commitment: str, load_s: float
+) -> None:
+    model = {
+        "format": "onnx", "size_mb": 20, "memory_mb": 250, "service_time_ms": service_ms,
+        "service_time_cv": 0.3, "threads_per_request": threads, "load_time_s": load_s,
+    }  # fmt: skip
+    need = {
+        "model": model,
+        "traffic": {"mode": "batch", "requests_per_month": records},
+        "placement": {"clouds": ["aws"], "commitment": commitment},
+    }
+    check(option_of(name), resolve(parse(need)), "us-east-1")
+
+
 @pytest.mark.slow
 @LONG
 @given(workloads())
