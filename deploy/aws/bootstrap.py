@@ -20,6 +20,7 @@ from deploy.target import Emit, Event
 STACK_NAME = "model-deployment-advisor"
 PREFIX = "mda-"  # of every deployment's stack, endpoint, role and alarm
 MANAGED_BY = {"mda:managed-by": "model-deployment-advisor"}
+OWNER_TAG = "mda:owner"
 TEMPLATE_TAG = "mda:template"
 KEPT_PARAMETERS = ("KmsKeyArn", "Owner")  # an update of the template keeps what was chosen
 OBJECTS_A_CALL = 1000
@@ -105,11 +106,12 @@ class BootstrapStack:
             chosen["KmsKeyArn"] = self._aws.settings.kms_key_arn
         if stack is not None and stack.parameters:
             chosen = {k: v for k, v in stack.parameters.items() if k in KEPT_PARAMETERS}
+        tags = MANAGED_BY | {OWNER_TAG: chosen["Owner"], TEMPLATE_TAG: self.template.digest}
         return self._stacks.prepare(
             STACK_NAME,
-            self.template.text,
+            self.template.sent_to(self._aws.identity["arn"], self._aws.region, tags),
             chosen,
-            MANAGED_BY | {TEMPLATE_TAG: self.template.digest},
+            tags,
             change_set_name=f"bootstrap-{uuid.uuid4().hex[:12]}",
         )
 

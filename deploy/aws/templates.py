@@ -84,6 +84,24 @@ class Template:
             content["Resources"][logical_id]["Properties"] |= properties
         return Template(self.name, _compact(content), self.notes)
 
+    def sent_to(self, arn: str, region: str, tags: Mapping[str, str]) -> str:
+        """The text for the one account and region that `arn` (of anything in it) and `region` name.
+
+        Partition, region and account are written out, and tags are left to the stack's own `tags`,
+        which CloudFormation gives to all that can carry them: a tenth shorter, and the same stack.
+        """
+        _, partition, _, _, account, _ = arn.split(":", 5)
+        known = {
+            "AWS::Partition": partition, "AWS::Region": region, "AWS::AccountId": account,
+        }  # fmt: skip
+        content = self.content | {"Resources": _written_out(self.content["Resources"], known)}
+        del content["Metadata"]  # for people and for us
+        for resource in content["Resources"].values():
+            own = resource["Properties"].get("Tags", [])
+            if {tag["Key"] for tag in own} <= tags.keys():
+                resource["Properties"].pop("Tags", None)
+        return _compact(content)
+
     def part_digest(self, *logical_ids: str) -> str:
         """sha256 of these resources' definitions, hexadecimal."""
         parts = [self.content["Resources"][logical_id] for logical_id in logical_ids]
@@ -190,6 +208,22 @@ def _compact(content: dict[str, Any]) -> str:
             lines = (f"{_json(key)}:{_json(value)}" for key, value in content[section].items())
             parts.append(f"{_json(section)}:{{\n" + ",\n".join(lines) + "\n}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _written_out(node: Any, known: Mapping[str, str]) -> Any:
+    """A copy with these pseudo parameters' values in the place of references to them."""
+    if isinstance(node, list):
+        return [_written_out(value, known) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if node.keys() == {"Ref"} and node["Ref"] in known:
+        return known[node["Ref"]]
+    if node.keys() == {"Fn::Sub"} and isinstance(node["Fn::Sub"], str):
+        text = node["Fn::Sub"]
+        for name, value in known.items():
+            text = text.replace(f"${{{name}}}", value)
+        return {"Fn::Sub": text} if "${" in text else text
+    return {key: _written_out(value, known) for key, value in node.items()}
 
 
 def _unnamed(node: Any) -> Any:

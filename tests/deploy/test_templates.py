@@ -11,6 +11,7 @@ from typing import Any
 
 import cfnlint.api
 import pytest
+from botocore.session import Session
 from cfnlint import ManualArgs
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
@@ -27,6 +28,11 @@ OTHERS = sorted(set(NAMES) - {"bootstrap.yaml", *SAGEMAKER})
 REGIONS = ["us-east-1", "eu-central-1", "ap-southeast-2"]
 # Limits of CreateChangeSet's TemplateBody and of a managed policy (AWS service quotas, 2026-11-22).
 TEMPLATE_BYTES = 51_200
+# Of each partition the region with the longest name (botocore's own list).
+PLACES = [
+    (partition, max(Session().get_available_regions("cloudformation", partition), key=len))
+    for partition in ("aws", "aws-cn", "aws-us-gov")
+]
 MANAGED_POLICY_CHARACTERS = 6_144
 ROLE_POLICY_CHARACTERS = 10_240
 # A scalable dimension belongs to a namespace, and its resource ids begin alike (Application Auto
@@ -225,6 +231,7 @@ USED_BY_FUNCTIONS = {
 FAMILIES = {"lambda.yaml": ("Function", ("FunctionPolicy",))}
 OF_CONTAINERS = ("Container", ("ContainerNetworkPolicy", "ContainerPolicy", "ContainerIamPolicy"))
 OWN_TAGS = {"mda:managed-by", "mda:owner"}
+OWN_TAGS_OF_STACK = dict.fromkeys(OWN_TAGS, "x")
 UPDATABLE_TAGS = {"mda:owner", "mda:scenario", "mda:expires-on"}
 DEPLOYMENT_TAGS = OWN_TAGS | {"mda:deployment", "mda:scenario", "mda:expires-on"}
 UNTAGGED = {"AWS::IAM::ManagedPolicy"}  # the registry has no tags for them in a template
@@ -258,6 +265,37 @@ def test_cfn_lint_would_find_something() -> None:
 
 def test_it_fits_into_a_request(template: Template) -> None:
     assert len(template.text.encode()) < TEMPLATE_BYTES
+
+
+@pytest.mark.parametrize(("partition", "region"), PLACES)
+def test_the_bootstrap_stack_keeps_room_in_a_request(partition: str, region: str) -> None:
+    """Every target adds policies to it: 4 KB stay free, in the region with the longest name too."""
+    sent = load("bootstrap.yaml").sent_to(
+        f"arn:{partition}:iam::123456789012:user/ann", region, OWN_TAGS_OF_STACK
+    )
+    free = TEMPLATE_BYTES - len(sent.encode())
+    assert free >= 4096, f"{free} bytes are left"
+    assert not re.search(r"AWS::(Partition|Region|AccountId)", sent)
+
+
+def test_what_is_sent_for_an_account_is_the_template() -> None:
+    """Tags apart, which the stack's own give: both say the same once AWS has resolved them."""
+    template = load("bootstrap.yaml")
+    region, account = "eu-central-1", "123456789012"
+    arn = f"arn:aws:sts::{account}:assumed-role/x/a:b"
+    sent = json.loads(template.sent_to(arn, region, OWN_TAGS_OF_STACK))
+    plain = template.text
+    for name, value in {"Partition": "aws", "Region": region, "AccountId": account}.items():
+        plain = plain.replace(f"${{AWS::{name}}}", value)
+        plain = plain.replace(f'{{"Ref":"AWS::{name}"}}', f'"{value}"')
+    plain = re.sub(r'{"Fn::Sub":("[^"$]*")}', r"\1", plain)
+    wanted = json.loads(plain)
+    del wanted["Metadata"]
+    for resource in wanted["Resources"].values():
+        resource["Properties"].pop("Tags", None)
+    assert sent == wanted
+    kept = json.loads(template.sent_to(arn, region, {}))["Resources"]["ArtifactBucket"]
+    assert {tag["Key"] for tag in kept["Properties"]["Tags"]} == OWN_TAGS
 
 
 def test_scaling_dimension_namespace_resource_and_metric_belong_together(
