@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 from aws_support import QUICK, Log, asked
 from containers_support import only_the_bootstrap_is_left
 from emulator.client import Emulator
+from faults_support import ANSWER, BUILDS, TARGETS, Case
 
 from advisor.errors import DeployError, StalePlanError
 from deploy.aws.bootstrap import Bootstrap
 from deploy.aws.session import AwsSettings
+from deploy.target import Plan
 from deploy.targets.sagemaker import SageMakerTarget
 
 pytestmark = pytest.mark.emulator
@@ -90,6 +93,39 @@ def test_a_failed_trial_leaves_no_schedule_and_a_failed_renewal_the_old_one(
         target.apply(target.plan(asked(onnx_model, expires_in=9 * HOURS)), Log())
     assert emulator.state()["schedules"] == before
     assert target.status(trial).expires_at == trial.expires_at
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", [o for o in TARGETS if o != "sagemaker-realtime"])
+def test_every_trial_takes_another_hour_and_a_new_version_in_one_update(
+    option: str, case: Case, emulator: Emulator, doubled_model: Path
+) -> None:
+    """Another hour alone makes nothing anew and restarts nothing."""
+
+    def applied(model: Path, hours: int) -> Plan:
+        plan = case.target.plan(replace(case.asking_for(model), expires_in=hours * HOURS))
+        assert case.target.apply(plan, case.log).expires_at == plan.expires_at
+        return plan
+
+    first = applied(case.model, 4)
+    servers = emulator.state()["running"]
+    second = applied(case.model, 8)
+    changed = [r for r in second.resources if r.kind not in BUILDS]
+    assert {r.action for r in changed} <= {"update"}
+    assert emulator.state()["running"] == servers
+    assert case.answer(second) == ANSWER
+    third = applied(doubled_model, 12)
+    assert case.answer(third) == 2 * ANSWER
+    assert first.expires_at
+    assert second.expires_at
+    assert third.expires_at
+    for over in (first.expires_at, second.expires_at):
+        emulator.clock(over)
+        assert case.target.status(third).state == "running"
+    emulator.clock(third.expires_at)
+    assert case.target.status(third).state == "destroyed"
+    case.destroy(third)
+    assert only_the_bootstrap_is_left(emulator)
 
 
 def test_a_plan_whose_hour_is_over_is_stale(

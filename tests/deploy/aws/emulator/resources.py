@@ -160,10 +160,12 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
             if schema.type == ALIAS:
                 self.released(physical, new, arguments[0])
             out = known["update"](physical, _one_metric(old), _one_metric(new), *arguments)
-            if schema.type == MACHINES:
+            if schema.type == MACHINES and _but_tags(schema, old) != _but_tags(schema, new):
                 self._restart(physical, new)
             if schema.type == FUNCTION:
                 self.function_kept(physical, new)
+            if isinstance(out, tuple):  # physical id and attributes
+                return out[0], (out[1] or {}) | _corrected(schema, out[0], new)
             return out
 
         def delete(physical: str, *arguments: Any) -> Any:
@@ -213,13 +215,17 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
         def update(physical: str, old: dict[str, Any], new: dict[str, Any], stack: str) -> Any:
             _strike("update", schema.type)
             given = schema.checked(_without_system_tags(new))
+            schema.check_parts(schema.checked(_without_system_tags(old)), given)
             resource = self._by_reference(schema, physical)
             changed = Resource(
                 resource.type, resource.name, resource.arn, given, resource.created_at
             )
-            self._before.get(schema.type, lambda _: None)(changed)
-            if resource.container:
-                stop(resource.container)
+            if _but_tags(schema, given) == _but_tags(schema, resource.properties):
+                changed.container, changed.image = resource.container, resource.image
+            else:
+                self._before.get(schema.type, lambda _: None)(changed)
+                if resource.container:
+                    stop(resource.container)
             self.made[f"{schema.type}|{resource.name}"] = changed
             return physical, _attributes(schema, changed)
 
@@ -390,6 +396,11 @@ def _preview_conditions() -> None:
         return out | {"Resources": kept}
 
     changesets._resolve_props_for_diff = resolved
+
+
+def _but_tags(schema: Schema, properties: dict[str, Any]) -> dict[str, Any]:
+    """What a change of tags alone leaves as it is, and with it what runs."""
+    return {k: v for k, v in properties.items() if k not in (TAGS, schema.tag_property)}
 
 
 def _strike(verb: str, kind: str) -> None:

@@ -16,15 +16,10 @@ class Schema:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = _usable(document)
         self.type = document["typeName"]
-        # Whole properties only: a part that is read-only does not make the rest so.
-        self.read_only = _names(
-            [
-                p
-                for p in document.get("readOnlyProperties", [])
-                if p.count("/") == SEGMENT.count("/")
-            ]
-        )
-        self.create_only = _names(document.get("createOnlyProperties", []))
+        self.read_only = _names(_whole(document.get("readOnlyProperties", [])))
+        create_only = document.get("createOnlyProperties", [])
+        self.create_only = _names(_whole(create_only))
+        self._fixed_parts = [p for p in create_only if p not in _whole(create_only)]
         self.identifier = _names(document.get("primaryIdentifier", []))
         self.tag_property = document.get("tagging", {}).get("tagProperty", "").rpartition("/")[2]
         tags = document["properties"].get(self.tag_property, {})
@@ -45,6 +40,13 @@ class Schema:
         if problems:
             raise ValueError(f"Model validation failed ({'; '.join(problems[:5])})")
         return given
+
+    def check_parts(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        """Raises ValueError where a part changed that only a new resource could have otherwise."""
+        for pointer in self._fixed_parts:
+            path = pointer.removeprefix(SEGMENT).split("/")
+            if _at(old, path) != _at(new, path):
+                raise ValueError(f"{'.'.join(path)} of {self.type} changed: that replaces it")
 
     def _coerced(self, value: Any, schema: Any) -> Any:
         """Parameters arrive as strings; CloudFormation turns them into what the type wants."""
@@ -74,6 +76,17 @@ class Schema:
                 node = node[part]
             schema = node
         return schema if isinstance(schema, dict) else {}
+
+
+def _whole(pointers: list[str]) -> list[str]:
+    """Whole properties only: a part that is read-only does not make the rest so."""
+    return [p for p in pointers if p.count("/") == SEGMENT.count("/")]
+
+
+def _at(properties: Any, path: list[str]) -> Any:
+    for part in path:
+        properties = properties.get(part) if isinstance(properties, dict) else None
+    return properties
 
 
 def _names(pointers: list[str]) -> list[str]:
