@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import compress
 from operator import itemgetter
 from typing import cast
 
@@ -278,9 +279,10 @@ class Group:
             return [self.holding(seen, tuple(range(len(self._rules))))] * cases.count
         alike = {name: seen.plain[name] for name in self.changing if name not in lists}
         out: list[tuple[int, ...]] = []
+        numbers = range(len(self._rules))
         for answers in ask_rows(self._text, {**self._fixed, **alike}, lists, cases.count):
             if answers is not None:
-                out.extend(tuple(i for i, holds in enumerate(row) if holds) for row in answers)
+                out.extend(tuple(compress(numbers, row)) for row in answers)
                 continue
             for case in range(len(out), min(len(out) + ROWS_AT_ONCE, cases.count)):
                 single = {name: values[case] for name, values in lists.items()}

@@ -25,6 +25,7 @@ from advisor.sizing.performance import (
     serverless_speed,
 )
 from advisor.sizing.service_time import ServiceTime
+from advisor.sizing.warm_up import most_cold
 from advisor.workload import Workload
 
 MOST_KINDS = 512
@@ -41,6 +42,9 @@ class FunctionKind:
     speed: float  # of one vCPU, over the reference
     service_ms: float
     init_s: float  # until a new instance answers
+    most_cold: (
+        float  # the largest share of cold requests that keeps the target; 1 where nobody waits
+    )
 
     @property
     def unit_costs(self) -> tuple[float, float, float]:
@@ -53,7 +57,7 @@ class FunctionKind:
 class FunctionKinds:
     """Of all sizes with room for the model, those that may be the quickest or the cheapest."""
 
-    unlike: tuple[FunctionKind, ...]  # the first of each speed: the others answer just as quickly
+    quickest: tuple[FunctionKind, ...]  # no other both works and starts as quickly
     quick: tuple[FunctionKind, ...]  # keep the target when warm
     distinct: tuple[
         FunctionKind, ...
@@ -80,10 +84,7 @@ def _kinds(option: Option, work: Workload, listed: PriceList) -> FunctionKinds:
         left_ms = service.p95_ms - overhead_ms(option, work)
         longest_ms = left_ms / _warm_percentile(service.percentile, cv) * (1 + 1e-6)
     quick = tuple(kind for kind in every if kind.service_ms <= longest_ms)
-    unlike: dict[tuple[str, float, float], FunctionKind] = {}
-    for kind in every:
-        unlike.setdefault((kind.arch, kind.service_ms, kind.init_s), kind)
-    return FunctionKinds(tuple(unlike.values()), quick, tuple(_distinct(quick)))
+    return FunctionKinds(tuple(_quickest(every)), quick, tuple(_distinct(quick)))
 
 
 def _each_kind(option: Option, work: Workload, listed: PriceList) -> Iterator[FunctionKind]:
@@ -97,17 +98,33 @@ def _each_kind(option: Option, work: Workload, listed: PriceList) -> Iterator[Fu
     for (arch, memory_mb), prices in listed.prices.items():
         vcpu, speed = lambda_vcpu(memory_mb), speeds[arch]
         load_s = start_s / min(1.0, speed * vcpu)
+        on_lambda = option.machines == "lambda"
+        init_s = lambda_cold_start_s(platform_s, load_s) if on_lambda else platform_s + load_s
+        request_ms = service_ms / (speed * min(vcpu, threads))
         yield FunctionKind(
-            memory_mb=memory_mb,
-            arch=arch,
-            prices=prices,
-            vcpu=vcpu,
-            speed=speed,
-            service_ms=service_ms / (speed * min(vcpu, threads)),
-            init_s=lambda_cold_start_s(platform_s, load_s)
-            if option.machines == "lambda"
-            else platform_s + load_s,
-        )
+            memory_mb, arch, prices, vcpu, speed, request_ms, init_s,
+            most_cold_of(option, work, request_ms, init_s),
+        )  # fmt: skip
+
+
+def most_cold_of(option: Option, work: Workload, service_ms: float, init_s: float) -> float:
+    """The largest share of cold requests that keeps the target; 1 where nobody waits for an answer,
+    below 0 where warm ones alone do not keep it."""
+    need = work.need
+    service = need.service
+    if need.traffic.mode is not Mode.realtime:
+        return 1.0
+    assert service.p95_ms is not None  # noqa: S101 - real-time requirements carry one
+    left_ms, cv = service.p95_ms - overhead_ms(option, work), need.model.service_time_cv
+    return most_cold(service.percentile, left_ms, service_ms, init_s * 1000, cv)
+
+
+def _quickest(kinds: Sequence[FunctionKind]) -> Iterator[FunctionKind]:
+    soonest = math.inf
+    for kind in sorted(kinds, key=lambda kind: (kind.service_ms, kind.init_s)):
+        if kind.init_s < soonest:
+            soonest = kind.init_s
+            yield kind
 
 
 def _distinct(kinds: Sequence[FunctionKind]) -> Iterator[FunctionKind]:

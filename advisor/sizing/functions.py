@@ -20,7 +20,7 @@ from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode, Requirements
 from advisor.sizing.fleet import infeasible as no_function
 from advisor.sizing.fleet import overhead_ms
-from advisor.sizing.function_kinds import FunctionKind, function_kinds
+from advisor.sizing.function_kinds import FunctionKind, function_kinds, most_cold_of
 from advisor.sizing.function_prices import PriceList, Prices, keeps_ready, price_list
 from advisor.sizing.many_models import many, note, resident
 from advisor.sizing.offers import function_offer, why_not
@@ -29,7 +29,7 @@ from advisor.sizing.provisioned import instances_kept_ready, most_spilled
 from advisor.sizing.purchase import ON_DEMAND, Offer, bought_as, month_hours
 from advisor.sizing.serverless import cold_share_and_starts, mixture_percentile_ms
 from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
-from advisor.sizing.warm_up import least_volume, most_cold, rates_at
+from advisor.sizing.warm_up import least_volume, rates_at
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24
@@ -115,6 +115,20 @@ class Function:
         notes = _notes(self, sized)
         return replace(sized, notes=notes) if notes else sized
 
+    @property
+    def too_cold(self) -> bool:
+        """Whether so many requests wait for a start that a target is missed which warm ones keep."""
+        work, service_s = self.work, self.kind.service_ms / 1000
+        if work.need.traffic.mode is not Mode.realtime:
+            return False
+        if self.kept_ready:
+            cold = most_spilled(work.rates, service_s, spilled_at_most(self.option, work.need))
+        else:
+            cv = work.need.model.service_time_cv
+            alive_s = keep_alive_s(self.option.machines)
+            cold, _starts = cold_share_and_starts(work.rates, service_s, alive_s, cv)
+        return cold > self.kind.most_cold
+
     @cached_property
     def _plain(self) -> Function:
         return replace(self, offer=None)
@@ -186,12 +200,12 @@ def _chosen(
     kinds, ready = function_kinds(option, work, listed, book), keeps_ready(option, work)
     if offers is None:
         found = _cheapest([Function(option, work, kind, ready) for kind in kinds.distinct])
-        return found or _nearest([Function(option, work, kind, ready) for kind in kinds.unlike])
+        return found or _nearest([Function(option, work, kind, ready) for kind in kinds.quickest])
 
     def bought(some: Sequence[FunctionKind]) -> list[Function]:
         return [Function(option, work, k, ready, offers[k.arch]) for k in some if k.arch in offers]
 
-    return _cheapest(bought(kinds.quick)) or _nearest(bought(kinds.unlike))
+    return _cheapest(bought(kinds.quick)) or _nearest(bought(kinds.quickest))
 
 
 def _cheapest(tried: Sequence[Function]) -> Function | None:
@@ -212,13 +226,13 @@ def _cheapest(tried: Sequence[Function]) -> Function | None:
         if not close:
             heapq.heappush(waiting, (function.least_cost_usd, i, True))
             continue
-        sized = function.sized()
-        if sized.infeasible is None:
+        if not function.too_cold:
+            sized = function.sized()
             cost = function.prices.usd(sized, _paid_gb_seconds(sized))
             near = best is not None and abs(cost - best[0]) <= WHISKER_USD
             if best is None or (i < best[1] if near else cost < best[0]):
                 best = (cost, i, function)
-        elif sized.cold_start_share > 0 and not function.kept_ready:
+        elif not function.kept_ready:
             cold.append((least, function))
     if best is None:
         return None
@@ -247,10 +261,13 @@ def _warmed(cold: Sequence[Function], below_usd: float) -> Iterator[Function]:
     """With as many warm-up calls as keep the target, where their time costs less than that."""
     for function in cold:
         work, kind = function.work, function.kind
-        most = most_cold_of(function.option, work, kind, kind.service_ms)
         upto = below_usd / function.least_cost_usd
         volume = least_volume(
-            work, kind.service_ms / 1000, keep_alive_s(function.option.machines), most, upto
+            work,
+            kind.service_ms / 1000,
+            keep_alive_s(function.option.machines),
+            kind.most_cold,
+            upto,
         )
         if volume is None:
             continue
@@ -312,7 +329,7 @@ def _size(function: Function, factors: Factors) -> Sized:
         response = overhead + mixture_percentile_ms(
             service.percentile, cold, service_ms, init_s * 1000, need.model.service_time_cv
         )
-        if cold <= most_cold_of(option, work, function.kind, service_ms):
+        if cold <= most_cold_of(option, work, service_ms, init_s):
             response = min(response, service.p95_ms)  # the root is found to a millionth
         else:
             share = f"{cold:.1%} cold starts of {init_s:,.1f} s" if cold > 0.001 else "warm"
@@ -328,16 +345,6 @@ def _size(function: Function, factors: Factors) -> Sized:
         finish_h=(service_ms / 1000 + init_s) / 3600 if mode is Mode.asynchronous else None,
         runs=0.0, ready=ready,
     )  # fmt: skip
-
-
-def most_cold_of(option: Option, work: Workload, kind: FunctionKind, service_ms: float) -> float:
-    """The largest share of cold requests that keeps the target."""
-    need = work.need
-    service = need.service
-    assert service.p95_ms is not None  # noqa: S101 - real-time requirements carry one
-    left_ms = service.p95_ms - overhead_ms(option, work)
-    init_ms, cv = kind.init_s * 1000, need.model.service_time_cv
-    return most_cold(service.percentile, left_ms, service_ms, init_ms, cv)
 
 
 def spilled_at_most(option: Option, need: Requirements) -> float:

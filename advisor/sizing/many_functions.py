@@ -20,7 +20,6 @@ from advisor.sizing.function_prices import keeps_ready
 from advisor.sizing.functions import (
     WHISKER_USD,
     machine_name,
-    most_cold_of,
     prices_for,
     spilled_at_most,
 )
@@ -85,7 +84,7 @@ def chosen_functions(
     )
     kept_usd = sizes / 1024 * (use.ready_s * of_ready + use.ready_work_s * of_work)
     usd = use.billed_s * sizes / 1024 * on_demand + kept_usd
-    keeps = _keeps(option, volumes, kinds, use.cold)
+    keeps = use.cold <= np.array([kind.most_cold for kind in kinds])[:, None]
     cost = np.where(keeps, usd, np.inf)
     cheapest = cost.min(axis=0)
     number = (cost <= cheapest + WHISKER_USD).argmax(axis=0)
@@ -137,17 +136,6 @@ def _kept_ready(option: Option, volumes: Volumes, kinds: Sequence[FunctionKind])
     billed[[kind.prices.imputed for kind in kinds]] = 0.0  # as for one, see `functions`
     work_s = volumes.requests * (1 - cold) * service_ms / 1000
     return _Use(cold, billed, ready_s, work_s, ready.min(axis=2), ready.max(axis=2))
-
-
-def _keeps(
-    option: Option, volumes: Volumes, kinds: Sequence[FunctionKind], cold: Array
-) -> NDArray[np.bool_]:
-    """Whether each keeps the target with its cold starts, shape (kinds, volumes)."""
-    if volumes.need.traffic.mode is not Mode.realtime:
-        return np.ones(cold.shape, dtype=np.bool_)
-    first = volumes.works[0]
-    most = [most_cold_of(option, first, kind, kind.service_ms) for kind in kinds]
-    return np.asarray(cold <= np.array(most)[:, None])
 
 
 def _chosen(

@@ -83,6 +83,7 @@ class _Curve(NamedTuple):
         return self.table[at] * (1 + g * (1 - (1 - rho) * (1 - self.waits[at]) * (1 - even)))
 
 
+@lru_cache(maxsize=1024)
 def _curve(cv: float, percentile: float, servers: int, growth: float, beyond: bool) -> _Curve:
     load, table, waits = _table(cv, percentile, servers, beyond)
     even = math.exp(-queueing.EVENNESS * cv)

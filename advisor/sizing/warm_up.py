@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
 from advisor.sizing.serverless import cold_start_share
 from advisor.sizing.service_time import ServiceTime
 from advisor.traffic import Rates, weekly_rates
 from advisor.workload import Workload
+
+STEP = 1.08  # of the volume, between places that are looked at
 
 
 def most_cold(
@@ -47,21 +50,34 @@ def least_volume(
     work: Workload, service_s: float, keep_alive_s: float, most: float, upto: float
 ) -> float | None:
     """The smallest factor on the volume, 1 to `upto`, at which no more than the share `most` of the
-    requests starts cold; None where there is none."""
+    requests starts cold; None where there is none.
+
+    The share may rise for a while where a second instance comes into use, so it is looked at in many
+    places on the way.
+    """
     cv = work.need.model.service_time_cv
 
-    def over(log_volume: float) -> float:
-        rates = rates_at(work, math.exp(log_volume))
+    def over(log_volume: ArrayLike) -> NDArray[np.float64]:
+        volumes = np.exp(np.atleast_1d(log_volume)).tolist()
+        rates = np.array([rates_at(work, volume) for volume in volumes])
         shares = cold_start_share(rates, service_s, keep_alive_s, cv=cv)
-        return float((shares * rates).sum() / rates.sum()) - most
+        return np.asarray((shares * rates).sum(axis=1) / rates.sum(axis=1) - most)
 
-    if upto < 1 or not math.isfinite(upto) or most <= 0 or over(math.log(upto)) > 0:
+    if upto < 1 or not math.isfinite(upto) or most <= 0:
         return None
-    if over(0.0) <= 0:
+    steps = np.append(np.arange(0.0, math.log(upto), math.log(STEP)), math.log(upto))
+    enough = np.flatnonzero(over(steps) <= 0)
+    if not enough.size:
+        return None
+    first = int(enough[0])
+    if first == 0:
         return 1.0
     root = float(
-        optimize.brentq(over, 0.0, math.log(upto), xtol=1e-13, rtol=4 * np.finfo(float).eps)
-    )
-    while over(root) > 0:  # a whisker short of the crossing
+        optimize.brentq(
+            lambda log_volume: float(over(log_volume)[0]), steps[first - 1], steps[first],
+            xtol=1e-13, rtol=4 * np.finfo(float).eps,
+        )
+    )  # fmt: skip
+    while over(root)[0] > 0:  # a whisker short of the crossing
         root += 1e-12
     return math.exp(root)

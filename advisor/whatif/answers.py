@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from advisor.by_identity import ByIdentity
 from advisor.errors import WhatIfCancelledError
@@ -15,6 +17,7 @@ MOST_REQUESTS, LEAST_REQUESTS = 1e12, 1e-6  # a month; the bounds of the answer
 MOST_PER_S = 1e7  # and of a peak rate
 
 Cancelled = Callable[[], bool] | None
+M = TypeVar("M", bound=BaseModel)
 
 
 def with_answer(need: Requirements, field: str, value: Any) -> Requirements:
@@ -35,8 +38,8 @@ def at_volume(need: Requirements, requests_per_month: float) -> Requirements:
     peak = answers.get("peak_requests_per_second")
     if 0 < requests_per_month <= MOST_REQUESTS and (peak is None or 0 < peak <= MOST_PER_S):
         # Within its bounds an answer needs no further look, and this is asked hundreds of times.
-        traffic = given.traffic.model_copy(update=answers)
-        return given.model_copy(update={"traffic": traffic})
+        traffic = _put(given.traffic, answers)
+        return _put(given, {"traffic": traffic})
     return _with_answers(need, "traffic", answers)
 
 
@@ -72,6 +75,13 @@ def rounded(value: float, up: bool) -> float:
 
 # Requirements with every answer given, and their sections as plain data.
 _GIVEN: ByIdentity[Requirements, tuple[Requirements, dict[str, dict[str, Any]]]] = ByIdentity(64)
+
+
+def _put(model: M, answers: dict[str, Any]) -> M:
+    """`model_copy`, in half the time: all fields are there, and nothing beside them."""
+    return type(model).model_construct(
+        model.model_fields_set | answers.keys(), **(model.__dict__ | answers)
+    )
 
 
 def _given(need: Requirements) -> tuple[Requirements, dict[str, dict[str, Any]]]:

@@ -29,7 +29,7 @@ from advisor.sizing.candidates import candidates
 from advisor.sizing.fleet import Fleet, min_replicas, overhead_ms
 from advisor.sizing.function_kinds import function_kinds
 from advisor.sizing.function_prices import PriceList, keeps_ready
-from advisor.sizing.functions import Function, most_cold_of, prices_for
+from advisor.sizing.functions import Function, prices_for
 from advisor.sizing.job import Job
 from advisor.sizing.offers import function_offer, least_on_spot, offered, terms
 from advisor.sizing.performance import keep_alive_s
@@ -157,11 +157,11 @@ def every_function(
             if not offer.known.all():
                 continue
         only = function_kinds(option, work, PriceList({(arch, memory_mb): prices}), book)
-        plain = Function(option, work, only.unlike[0], ready, offer)
+        plain = Function(option, work, only.quickest[0], ready, offer)
         yield plain, f"{memory_mb:g} MB {arch}"
         sized = plain.sized()
         if sized.infeasible and sized.cold_start_share > 0 and not ready:
-            most = most_cold_of(option, work, plain.kind, plain.kind.service_ms)
+            most = plain.kind.most_cold
             alive_s = keep_alive_s(option.machines)
             calls = least_volume(work, plain.kind.service_ms / 1000, alive_s, most, MOST_CALLS)
             if calls is not None:
