@@ -148,7 +148,7 @@ def measured(
         raise SystemExit(f"{artifact.path.name} does not say what a row looks like")
     with served(artifact, folder / f"{artifact.path.stem}-{workers}", settings) as (pid, url, log):
         behind = server_of(pid, log)
-        alone = behind.inline or behind.workers == 1
+        alone = not behind.copies and (behind.inline or behind.workers == 1)
         cores = list(range(usable_cores()))
         if hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))

@@ -7,6 +7,7 @@ runs as a deployment to this machine would.
 
 from __future__ import annotations
 
+import http.client
 import importlib.metadata
 import json
 import os
@@ -27,6 +28,7 @@ from deploy.artifact import BYTES_IN_MB, Artifact, inspect
 from deploy.bundle.pack import Bundle, pack
 from deploy.files import read_kept, write_atomically
 from deploy.home import home
+from deploy.loadtest.calibrate import processor_ms
 from deploy.machine_speed import machine_speed, measuring, usable_cores
 from deploy.measurement import BatchPoint, Measurement, ThreadPoint, spread
 from deploy.safety.confine import ConfinedError, Limits, confined
@@ -41,6 +43,7 @@ MOST_THREADS = 8
 READY_LIMIT_S = 120.0
 STOP_GRACE_S = 15.0
 SERVED_REQUESTS = 50
+HTTP_SECONDS = 0.8
 MAX_SAMPLE_BYTES = 10_000_000
 SAMPLE_TYPES = {
     ".json": "application/json",
@@ -92,9 +95,9 @@ def measure(
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="measure-", ignore_cleanup_errors=True) as scratch:
         bundle = pack(artifact, Path(scratch) / "bundle")
-        start_s = memory_mb = None
+        start_s = memory_mb = http_ms = None
         if artifact.accepted is None:
-            start_s, memory_mb = _served(artifact, bundle, Path(scratch), notes, stop)
+            start_s, memory_mb, http_ms = _served(artifact, bundle, Path(scratch), notes, stop)
         else:
             notes.append(
                 "The server was not started: code that was accepted runs in the confined process "
@@ -117,6 +120,7 @@ def measure(
         model_call=spread(timed["call_ms"]),
         request=spread(timed["request_ms"]),
         processor=spread(timed["request_cpu_ms"]),
+        http_ms=http_ms,
         batches=_batch_points(timed["batches"]),
         threads=tuple(threads),
         image_mb=image_mb,
@@ -218,11 +222,12 @@ def _served(
     scratch: Path,
     notes: list[str],
     cancelled: Callable[[], bool],
-) -> tuple[float | None, float | None]:
-    """(seconds until the real server is ready, MB resident after some requests); always stopped."""
+) -> tuple[float | None, float | None, float | None]:
+    """(seconds until the real server is ready, MB resident after some requests, processor time in
+    ms of a request without what is in it); always stopped. One worker: more share what there is."""
     log, port = scratch / "server.log", local_process.free_port()
     began = time.monotonic()
-    mortal = {"END_WITH_PID": str(os.getpid())}
+    mortal = {"END_WITH_PID": str(os.getpid()), "WORKERS": "1"}
     child = local_process.start(bundle.path, port, log, scratch, settings=mortal)
     server = local_process.Server(
         pid=child.pid,
@@ -240,15 +245,15 @@ def _served(
         start_s = time.monotonic() - began
         _ask(artifact, server.endpoint)
         process = psutil.Process(child.pid)
-        family = [process, *process.children(recursive=True)]
-        return start_s, sum(p.memory_info().rss for p in family) / BYTES_IN_MB
+        memory_mb = process.memory_info().rss / BYTES_IN_MB
+        return start_s, memory_mb, _http_ms(port, child.pid)
     except MeasureCancelledError:
         raise
     except DeployError as failed:
         notes.append(
             f"The server did not start, so start and memory are of the model alone: {failed}"
         )
-        return None, None
+        return None, None, None
     finally:
         process_now = server.process()
         if process_now is not None:
@@ -263,6 +268,24 @@ def _ask(artifact: Artifact, endpoint: str) -> None:
     with httpx.Client(trust_env=False, timeout=30, base_url=endpoint) as client:
         for _ in range(SERVED_REQUESTS):
             client.post("/invocations", content=body, headers={"content-type": "application/json"})
+
+
+def _http_ms(port: int, pid: int) -> float | None:
+    """What the server takes to read a request that asks for nothing, to say so, and to log it."""
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    head, asked = {"content-type": "application/json"}, 0
+    try:
+        before, until = processor_ms(pid), time.monotonic() + HTTP_SECONDS
+        while time.monotonic() < until:
+            line.request("POST", "/invocations", b"", head)
+            line.getresponse().read()
+            asked += 1
+        after = processor_ms(pid)
+    except (OSError, http.client.HTTPException) as failed:
+        raise DeployError(f"the server does not answer an empty request: {failed}") from failed
+    finally:
+        line.close()
+    return None if before is None or after is None or not asked else (after - before) / asked
 
 
 def _image_mb(artifact: Artifact, bundle: Bundle, notes: list[str]) -> float:

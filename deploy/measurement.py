@@ -64,7 +64,8 @@ class Measurement(Figures):
     memory_mb: float  # resident: of the server while serving, else of the measuring process
     model_call: Spread  # the library's prediction of one row
     request: Spread  # with reading the request and writing the answer
-    processor: Spread  # processor time of the same requests: what the sizing reckons with
+    processor: Spread  # processor time of the same requests
+    http_ms: float | None = None  # processor time of the server for HTTP, on top; None: unknown
     batches: tuple[BatchPoint, ...]
     threads: tuple[ThreadPoint, ...]
     image_mb: float  # the expected image, uncompressed
@@ -73,13 +74,25 @@ class Measurement(Figures):
 
     @property
     def service_time_ms(self) -> Range:
-        """One request alone on one m5 vCPU: its processor time here, times this machine's speed.
+        """One request alone on one m5 vCPU: its processor time here with that of the server around
+        it, times this machine's speed.
 
         A confined model waits for nothing but the processor, so what the clock shows beyond that
         is other work on this machine.
         """
-        mean, speed = self.processor.mean_ms, self.machine.relative
+        mean, speed = self.served_ms, self.machine.relative
         return Range(low=mean * speed.low, expected=mean * speed.expected, high=mean * speed.high)
+
+    @property
+    def served_ms(self) -> float:
+        """Processor time here of one request, with reading and writing HTTP."""
+        return self.processor.mean_ms + (self.http_ms or 0.0)
+
+    @property
+    def service_cv(self) -> float:
+        """Standard deviation of `served_ms` over its mean; HTTP takes the same for each request."""
+        mean = self.processor.mean_ms
+        return self.processor.cv * mean / self.served_ms if self.served_ms > 0 else 0.0
 
     @property
     def is_busy(self) -> bool:
@@ -97,7 +110,7 @@ class Measurement(Figures):
             ("model.size_mb", _digits(self.size_mb)),
             ("model.memory_mb", _digits(self.memory_mb)),
             ("model.service_time_ms", _digits(self.service_time_ms.expected)),
-            ("model.service_time_cv", round(self.processor.cv, 2)),
+            ("model.service_time_cv", round(self.service_cv, 2)),
             ("model.load_time_s", _digits(self.cold_start_s or self.load_s)),
             ("model.model_class", None),
         ]
@@ -149,6 +162,12 @@ def text(found: Measurement) -> str:
         f"{'loading':<18} {found.load_s:.2f} s{start}",
         f"{'image':<18} about {found.image_mb:,.0f} MB, uncompressed",
     ]
+    if found.http_ms is not None:
+        lines.insert(
+            6,
+            f"{'with HTTP':<18} {found.served_ms:,.3g} ms: the server reads, writes and logs a "
+            f"request in {found.http_ms:,.2g} ms",
+        )
     best = found.best_batch
     if best is not None:
         worth = "worth batching" if best.gain >= BATCH_WORTH_IT else "batching gains little"

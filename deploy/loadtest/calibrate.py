@@ -3,7 +3,8 @@
 Three looks: a request without the model (the way there and back), one prediction after the other
 with pauses (alone), and so many at once that no worker pauses (busy). What a request takes beyond
 the way is the time that it holds a worker; while all are busy it is the workers over the rate. A
-server that answers on its event loop is one worker, whose time is its process's processor time.
+server that answers on its event loop is one worker, whose time is its process's processor time, and
+so is each of its copies.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Server:
 
     pid: int | None = None
     workers: int | None = None
-    inline: bool = False  # answers on the event loop: one worker whatever it is told
+    inline: bool = False  # answers on the event loop: one worker whatever it is told, but
+    copies: int = 0  # with copies of itself, each of which is one
     one_row_ms: float | None = None
     batch_gain: float | None = None  # None where it does not batch
 
@@ -50,6 +52,7 @@ def server_of(pid: int, log: Path) -> Server:
         pid=pid,
         workers=said.get("workers"),
         inline=bool(said.get("inline")),
+        copies=int(said.get("copies") or 0),
         one_row_ms=said.get("one_row_ms"),
         batch_gain=said.get("batch_gain") if said.get("batching") else None,
     )
@@ -143,6 +146,8 @@ def _each(before: float | None, after: float | None, calls: int) -> float | None
 def _workers(server: Server, said: int | None) -> tuple[int, str]:
     if said is not None:
         return said, "as you say"
+    if server.copies:
+        return server.copies, "copies of itself, as the server says"
     if server.inline:
         return 1, "it answers on its event loop"
     if server.workers is not None:

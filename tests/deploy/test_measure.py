@@ -40,7 +40,11 @@ def test_a_model_is_measured_whole(measured: Measurement, onnx_model: Path) -> N
     assert measured.best_batch.gain > 2  # one matrix product for all rows
     assert measured.cold_start_s is not None
     assert 0.1 < measured.cold_start_s < 60
-    assert 20 < measured.memory_mb < 600
+    # One server, not the copies of it that a quick model gets on several processors.
+    assert 20 < measured.memory_mb < 120
+    # Reading and writing HTTP: some hundredths of a millisecond to some tenths, for any model.
+    assert measured.http_ms is not None
+    assert 0.01 < measured.http_ms < 2
     # The base image and what every server needs, more than the model.
     assert 150 < measured.image_mb < 1_000
     assert measured.notes == ()
@@ -56,12 +60,22 @@ def test_the_answers_fill_the_questionnaire(measured: Measurement) -> None:
     )
     filled = measured.into(need)
     assert filled.model.format.value == "onnx"
+    assert measured.http_ms is not None
     assert filled.model.service_time_ms == pytest.approx(
-        measured.processor.mean_ms * measured.machine.relative.expected, rel=0.01
+        (measured.processor.mean_ms + measured.http_ms) * measured.machine.relative.expected,
+        rel=0.01,
     )
     assert filled.model.memory_mb == pytest.approx(measured.memory_mb, rel=0.01)
     assert filled.service == need.service
     assert filled.traffic == need.traffic
+
+
+def test_http_varies_nothing_and_is_no_part_of_the_model(measured: Measurement) -> None:
+    timed = measured.processor.model_copy(update={"mean_ms": 0.2, "cv": 0.5})
+    quick = measured.model_copy(update={"processor": timed, "http_ms": 0.05})
+    assert (quick.served_ms, quick.service_cv) == pytest.approx((0.25, 0.4))
+    unknown = quick.model_copy(update={"http_ms": None})
+    assert (unknown.served_ms, unknown.service_cv) == pytest.approx((0.2, 0.5))
 
 
 def test_the_time_is_translated_with_its_doubt(measured: Measurement) -> None:

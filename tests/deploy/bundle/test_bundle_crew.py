@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from conftest import StartServer
-from model_server.crew import CAN_FORK, DEATHS
+from model_server.forked import CAN_FORK, DEATHS
 from serving import Server, stop
 
 from deploy.artifact import inspect

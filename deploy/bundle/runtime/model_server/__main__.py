@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 
 def main(arguments: list[str]) -> int:
@@ -42,10 +42,9 @@ def serve() -> int:
     _limit_threads(settings.threads)
     _warn_once()
 
-    import uvicorn
-
     from .app import App
     from .errors import ModelError
+    from .listen import Copy, Listener
     from .service import Service
 
     failed: list[ModelError] = []
@@ -54,23 +53,8 @@ def serve() -> int:
         failed.append(wrong)
         server.should_exit = True
 
-    app = App(Service(settings), stop)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            http=_protocol(),
-            lifespan="on",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # nothing here asks where a request came from
-            timeout_keep_alive=settings.keep_alive,
-            timeout_graceful_shutdown=settings.drain,
-        )
-    )
+    app = App(Service(settings), stop, live=lambda app, line: Copy(app, line).run())
+    server = Listener(app)
     # uvicorn hands the signal on after draining; taken here, the process ends with 0.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     if settings.parent:
@@ -119,19 +103,6 @@ def _end_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="end with parent", daemon=True).start()
-
-
-def _protocol() -> Any:
-    """The short road for predictions where httptools is installed, else plain Python."""
-    try:
-        from .protocol import Protocol
-    except ModuleNotFoundError as missing:
-        if missing.name != "httptools":
-            raise
-        from .plain_protocol import PlainProtocol
-
-        return PlainProtocol
-    return Protocol
 
 
 def _warn_once() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -17,12 +18,12 @@ from urllib.parse import unquote
 import orjson
 
 from . import SERVER_VERSION, kserve
-from .crew import Crew
+from .copies import Copies
 from .errors import ModelError, RequestError
 from .http_parts import HTML, JSON, disconnected, pick_headers, too_large, wrong_method
 from .payload import Request
 from .predictions import Predictions, refusal
-from .service import CLIENT_GONE, Service
+from .service import CLIENT_GONE, Service, Starts
 from .values import Output
 from .watch import Watch
 
@@ -37,13 +38,21 @@ class ClientGoneError(Exception):
 
 
 class App:
-    """`App(service)` is the ASGI callable. `on_fail` is told when the model cannot be loaded."""
+    """`App(service)` is the ASGI callable. `on_fail` is told when the model cannot be loaded.
 
-    def __init__(self, service: Service, on_fail: Callable[[ModelError], None] | None = None):
+    `live`: the whole life of a copy of the server, over its line; None where there are none.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        on_fail: Callable[[ModelError], None] | None = None,
+        live: Callable[[App, socket.socket], None] | None = None,
+    ) -> None:
         self.service = service
         self.predictions = Predictions(service)
         self.watch = Watch(service)
-        self._on_fail = on_fail
+        self._on_fail, self._live = on_fail, live
         self._docs: Any = None
         self._loading: threading.Thread | None = None
         settings = service.settings
@@ -90,7 +99,8 @@ class App:
             else:
                 if self.service.engine:
                     self.service.engine.close()
-                self.service.log.event("stopped")
+                if not self.service.is_copy:
+                    self.service.log.event("stopped")
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -98,15 +108,15 @@ class App:
         """In a daemon thread: a stop that comes meanwhile does not wait for it."""
         loop = asyncio.get_running_loop()
 
-        def hire(crew: Crew) -> None:
-            asyncio.run_coroutine_threadsafe(crew.start(), loop).result()
+        def hire(processes: Starts) -> None:
+            asyncio.run_coroutine_threadsafe(processes.start(), loop).result()
 
         def broken(wrong: ModelError) -> None:
             self._failed(wrong, "workers do not stay")
 
         def load() -> None:
             try:
-                self.service.load(hire=hire, broken=broken)
+                self.service.load(hire=hire, copier=self._copier(broken), broken=broken)
             except ModelError as wrong:
                 loop.call_soon_threadsafe(self._failed, wrong)
             except Exception as error:  # noqa: BLE001 - libraries raise anything; it is told
@@ -115,6 +125,20 @@ class App:
 
         self._loading = threading.Thread(target=load, name="load", daemon=True)
         self._loading.start()
+
+    def _copier(self, broken: Callable[[ModelError], None]) -> Callable[[int], Copies] | None:
+        service, serve = self.service, self._live
+        if serve is None:
+            return None
+
+        def live(line: socket.socket, place: int) -> None:
+            service.begin_copy(place)
+            self.watch = Watch(service)  # the other's may have planned to look, on its own loop
+            serve(self, line)
+
+        return lambda count: Copies(
+            count, live, service.metrics, service.log, service.settings.drain, broken
+        )
 
     def _failed(self, wrong: ModelError, event: str = "model not loaded") -> None:
         self.service.log.event(event, "error", because=str(wrong))

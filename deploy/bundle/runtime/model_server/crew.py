@@ -1,36 +1,28 @@
 """Worker processes, for models whose threads wait for each other (see `side_by_side`).
 
-They are forked from the process that has loaded the model, so that its memory is shared as long as
-nobody writes to it, and nothing is loaded twice. The parent keeps the connections and the one
-queue; each process answers one call at a time over a pair of sockets, and ends with the parent.
+The parent keeps the connections and the one queue; each process answers one call at a time over a
+pair of sockets, and ends with the parent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import pickle
-import signal
 import socket
 import struct
-import sys
-import time
-import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from .calls import Answer, answer
 from .errors import ModelError, RequestError
+from .forked import DEATHS, WITHIN_S, Deaths, fork, reap
 from .hands import Done
 from .loaders import Model
 from .telemetry import Log
 from .values import Batch, Method
 
 SIZE = struct.Struct("<Q")  # before each message
-DEATHS, WITHIN_S = 5, 60.0  # so many in so short a time are more than bad luck
-REAP_S, REAP_TRIES = 0.05, 200
-CAN_FORK = sys.platform == "linux"  # elsewhere system libraries may not survive it
 
 
 class Crew:
@@ -44,7 +36,7 @@ class Crew:
         self._workers: list[_Worker] = []
         self._free: list[_Worker] = []
         self._waiting: deque[tuple[list[Batch], Method, Done]] = deque()  # while one is replaced
-        self._deaths: deque[float] = deque()
+        self._deaths = Deaths()
         self._closed = self._broken_down = False
 
     async def start(self) -> None:
@@ -76,13 +68,9 @@ class Crew:
             self._free.remove(worker)
         if self._closed:
             return
-        _reap(asyncio.get_running_loop(), worker.pid, self._log)
+        reap(asyncio.get_running_loop(), worker.pid, self._log)
         worker.give_up()
-        now = time.monotonic()
-        self._deaths.append(now)
-        while self._deaths[0] < now - WITHIN_S:
-            self._deaths.popleft()
-        if len(self._deaths) >= DEATHS:
+        if self._deaths.too_many():
             self._give_up(
                 f"{DEATHS} processes with the model ended within {WITHIN_S:.0f} s; it crashes, or "
                 "there is too little memory"
@@ -104,12 +92,7 @@ class Crew:
 
     async def _hire(self) -> None:
         mine, theirs = socket.socketpair()
-        with warnings.catch_warnings():
-            # No other thread works here: the one that loads waits for this.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            _work(theirs, self._model)
+        pid = fork(theirs, lambda: _work(theirs, self._model), self._log)
         theirs.close()
         mine.setblocking(False)
         worker = _Worker(self, pid)
@@ -166,21 +149,11 @@ class _Worker(asyncio.Protocol):
             done(answers)
 
 
-def _work(line: socket.socket, model: Model) -> NoReturn:
+def _work(line: socket.socket, model: Model) -> None:
     """The whole life of a worker process: it keeps nothing of its parent's but the model."""
-    code = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        for stop in (signal.SIGTERM, signal.SIGINT):  # the parent drains, and then hangs up
-            signal.signal(stop, signal.SIG_IGN)
-        os.closerange(3, line.fileno())
-        os.closerange(line.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-        while (asked := _next(line)) is not None:
-            batches, method = pickle.loads(asked)  # noqa: S301 - our own process
-            line.sendall(_message(answer(model, batches, method)))
-        code = 0
-    finally:
-        os._exit(code)
+    while (asked := _next(line)) is not None:
+        batches, method = pickle.loads(asked)  # noqa: S301 - our own process
+        line.sendall(_message(answer(model, batches, method)))
 
 
 def _no_answer(batches: list[Batch]) -> list[Answer]:
@@ -210,12 +183,3 @@ def _exactly(line: socket.socket, size: int) -> bytearray | None:
             return None
         left = left[count:]
     return whole
-
-
-def _reap(loop: asyncio.AbstractEventLoop, pid: int, log: Log, tries: int = REAP_TRIES) -> None:
-    """Its end is seen on the line a moment before the system has it."""
-    ended, status = os.waitpid(pid, os.WNOHANG)
-    if ended:
-        log.event("worker ended", "error", pid=pid, code=os.waitstatus_to_exitcode(status))
-    elif tries:
-        loop.call_later(REAP_S, _reap, loop, pid, log, tries - 1)

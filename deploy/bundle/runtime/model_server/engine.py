@@ -24,8 +24,6 @@ from .telemetry import Metrics
 from .values import Batch, Method, Output
 
 INLINE_SECONDS = 0.002
-# The same beside worker processes: from here on what they take over is worth handing it over.
-INLINE_BESIDE_PROCESSES = 0.0005
 COUNTED_SECONDS = 0.0001  # shorter calls do not add up to much in one turn of the loop
 WAIT_SECONDS = 5.0  # a queue longer than this answers too late to be worth keeping
 QUEUE_BOUNDS = (16, 4096)
@@ -62,7 +60,6 @@ class Engine:
         self.queue_size = self._default_queue() if queue_size is None else queue_size
         self._max_rows = max_batch_rows
         self._inline_only = inline_only
-        self._longest_inline = INLINE_BESIDE_PROCESSES if hands else INLINE_SECONDS
         self._quick_rows = self._most_rows_inline()
         self._jobs: deque[Job] = deque()
         self._rows_waiting = 0  # in all of them; summing them up at every refusal would be slow
@@ -162,10 +159,9 @@ class Engine:
         """Rows that the model answers within INLINE_SECONDS."""
         if self._inline_only:
             return math.inf
-        longest = self._longest_inline
-        if not self.speed.measured or self.speed.one_row > longest:
+        if not self.speed.measured or self.speed.one_row > INLINE_SECONDS:
             return 0
-        return 1 + (longest - self.speed.one_row) / max(self.speed.each_row, 1e-12)
+        return 1 + (INLINE_SECONDS - self.speed.one_row) / max(self.speed.each_row, 1e-12)
 
     def _default_queue(self) -> int:
         row = self.speed.one_row / max(self.speed.gain if self.batching else 1.0, 1.0)

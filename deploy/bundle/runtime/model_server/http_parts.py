@@ -19,9 +19,14 @@ JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
 ENCODE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
-
 _PROCESS = os.urandom(6).hex()
 _count = itertools.count(1)
+
+
+def ids_of_a_new_process() -> None:
+    """Begin anew after a fork, whose ids would be those of the other process."""
+    global _PROCESS, _count
+    _PROCESS, _count = os.urandom(6).hex(), itertools.count(1)
 
 
 def own_id() -> str:

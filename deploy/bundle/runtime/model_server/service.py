@@ -6,10 +6,14 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from .crew import CAN_FORK, Crew
-from .engine import INLINE_BESIDE_PROCESSES, Engine
+from .copies import Copies
+from .crew import Crew
+from .engine import INLINE_SECONDS, Engine
 from .errors import ModelError, RequestError
+from .forked import CAN_FORK
+from .http_parts import ids_of_a_new_process
 from .loaders import Model, load
 from .locate import Located, locate
 from .payload import Decoder
@@ -24,6 +28,12 @@ FORKS = frozenset({"joblib", "pickle", "skops"})
 CLIENT_GONE = 499  # nginx's number for a client that left
 
 
+class Starts(Protocol):
+    """Processes that begin on the event loop. Raises OSError or ModelError."""
+
+    async def start(self) -> None: ...
+
+
 class Service:
     """`load()` fills it; until then `engine` is None and `why` says what it waits for."""
 
@@ -34,6 +44,10 @@ class Service:
         self.located: Located | None = None
         self.decoder: Decoder | None = None
         self.engine: Engine | None = None
+        self.copies: Copies | None = None  # who gets the connections
+        self.is_copy = False
+        self._example_row: Batch | None = None
+        self._new_engine: Callable[[], Engine] | None = None
 
     @property
     def ready(self) -> bool:
@@ -57,13 +71,14 @@ class Service:
         *,
         inline_only: bool = False,
         find: Callable[[], Located] = locate,
-        hire: Callable[[Crew], None] | None = None,
+        hire: Callable[[Starts], None] | None = None,
+        copier: Callable[[int], Copies] | None = None,
         broken: Callable[[ModelError], None] = lambda _: None,
     ) -> Engine:
         """Find, load and warm the model. Blocks; raises ModelError.
 
-        `hire` starts processes on the event loop, where the model gains from them; `broken` is told
-        when they do not stay.
+        `hire` starts processes on the event loop, where the model gains from them; `copier` makes
+        copies of the whole server; `broken` is told when processes do not stay.
         """
         started = time.perf_counter()
         located = find()
@@ -72,28 +87,43 @@ class Service:
         loaded = time.perf_counter() - started
         example = self._example(decoder, model)
         speed = warm(model, example)
-        workers, processes = self._workers(
-            model, example, speed, inline_only=inline_only, forks=located.format in FORKS
-        )
-        crew = Crew(model, workers, self.log, broken) if hire and processes else None
-        found = Engine(
-            model,
-            speed,
-            self.metrics,
-            workers=workers,
-            queue_size=self.settings.queue_size,
-            max_batch_rows=self.settings.max_batch_rows,
-            inline_only=inline_only,
-            hands=crew,
-        )
+        forks = CAN_FORK and located.format in FORKS
+        self._check_kind(forks)
+        allowed, crew = self.settings.workers, None
+        copies = copier is not None and self._copies(example, speed, forks)
+        workers = 1 if copies else allowed
+        if not (copies or inline_only or speed.one_row <= INLINE_SECONDS or example is None):
+            workers, processes = self._workers(model, example, speed, forks)
+            crew = Crew(model, workers, self.log, broken) if hire and processes else None
+        queue = self.settings.queue_size
+        if copies and queue is not None:
+            queue = -(-queue // allowed)  # each copy has a queue of its own
+
+        def engine() -> Engine:
+            return Engine(
+                model,
+                speed,
+                self.metrics,
+                workers=workers,
+                queue_size=queue,
+                max_batch_rows=self.settings.max_batch_rows,
+                inline_only=inline_only,
+                hands=crew,
+            )
+
+        self._example_row, self._new_engine = example, engine
+        found = engine()
+        self.metrics.load_seconds = loaded
+        self.metrics.ready = True
+        self.located, self.decoder = located, decoder
         # What is loaded now stays: no collection has to walk through it while a request waits.
         gc.freeze()
         gc.enable()  # `serve` starts without: nothing to collect, and much to walk through
         if crew and hire:
             hire(crew)
-        self.located, self.decoder, self.engine = located, decoder, found
-        self.metrics.load_seconds = loaded
-        self.metrics.ready = True
+        if copies and copier and hire:
+            self.copies = self._start(copier(allowed), hire)
+        self.engine = found
         self.log.event(
             "ready",
             model=located.path.name,
@@ -104,33 +134,67 @@ class Service:
             batching=found.batching,
             inline=found.inline,
             workers=found.workers,
-            workers_allowed=self.settings.workers,
+            workers_allowed=allowed,
             processes=crew is not None,
+            copies=self.copies.count if self.copies else 0,
             queue=found.queue_size,
         )
         return found
 
-    def _workers(
-        self, model: Model, example: Batch | None, speed: Speed, *, inline_only: bool, forks: bool
-    ) -> tuple[int, bool]:
-        """(workers that are worth it, whether they are processes)."""
-        allowed, kind = self.settings.workers, self.settings.worker_kind
-        if kind == "processes" and not (CAN_FORK and forks):
+    def begin_copy(self, place: int) -> None:
+        """Be a copy of the server in a process that was forked from it."""
+        if self._new_engine is None:
+            raise ModelError("there is no model to serve a copy of")
+        ids_of_a_new_process()
+        self.is_copy, self.copies = True, None
+        self.metrics.take(place)
+        self.engine = self._new_engine()
+
+    def try_once(self) -> None:
+        """Predict the example, where there is one. Raises what the model raises."""
+        if self.engine is not None and self._example_row is not None:
+            self.engine.model.predict(self._example_row, "default")
+
+    def _start(self, copies: Copies, hire: Callable[[Starts], None]) -> Copies | None:
+        """None, and a log line, when they do not start: then this process serves alone."""
+        try:
+            hire(copies)
+        except ModelError as wrong:
+            self.log.event("no copies", "warning", because=str(wrong))
+            return None
+        return copies
+
+    def _check_kind(self, forks: bool) -> None:
+        if self.settings.worker_kind == "processes" and not forks:
             raise ModelError(
                 "WORKER_KIND is 'processes', which is for scikit-learn and other Python models on "
                 "Linux; leave it out"
             )
-        is_short = speed.one_row <= INLINE_BESIDE_PROCESSES
-        if example is None or is_short or inline_only or allowed == 1 or kind == "threads":
+
+    def _copies(self, example: Batch | None, speed: Speed, forks: bool) -> bool:
+        """Whether the model is so quick that each processor gets a whole server.
+
+        What has threads of its own does not survive a fork, so not with those.
+        """
+        settings = self.settings
+        return (
+            CAN_FORK
+            and example is not None
+            and settings.workers > 1
+            and settings.worker_kind != "threads"
+            and speed.one_row <= INLINE_SECONDS
+            and (forks or settings.threads == 1)
+        )
+
+    def _workers(self, model: Model, example: Batch, speed: Speed, forks: bool) -> tuple[int, bool]:
+        """(workers that are worth it, whether they are processes)."""
+        allowed, kind = self.settings.workers, self.settings.worker_kind
+        if allowed == 1 or kind == "threads":
             return allowed, False
         if kind == "processes":
             return allowed, True
         fewer, gain = worth(model, example, allowed, speed.one_row)
-        return (
-            (allowed, True)
-            if CAN_FORK and forks and gain < FAIR_SHARE * allowed
-            else (fewer, False)
-        )
+        return (allowed, True) if forks and gain < FAIR_SHARE * allowed else (fewer, False)
 
     def _example(self, decoder: Decoder, model: Model) -> Batch | None:
         """One row that the model answers; None, and a log line, when there is none."""

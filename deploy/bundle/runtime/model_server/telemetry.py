@@ -1,17 +1,21 @@
 """Metrics for Prometheus and JSON log lines. Neither ever holds a payload.
 
 What happens on every request is a few additions to plain numbers; text is made when it is read.
-All of it belongs to one event loop: worker threads hand their figures over.
+All of it belongs to one event loop: worker threads hand their figures over. Where the server has
+copies of itself (see `copies`), the numbers of each lie in memory that all of them read.
 """
 
 from __future__ import annotations
 
+import mmap
+import select
 import sys
 import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -32,70 +36,133 @@ FLUSH_LINES = 64
 class Histogram:
     """Counts by upper bound. `le` labels are written as Prometheus' own library writes them."""
 
-    def __init__(self, name: str, about: str, bounds: tuple[float, ...]) -> None:
+    def __init__(self, name: str, about: str, bounds: tuple[float, ...], first: int) -> None:
+        """`first`: of the cells that hold the counts, and then the sum."""
         self.name, self.about, self.bounds = name, about, bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
+        self._first, self._last = first, first + len(bounds) + 1
+        self.cells = range(first, self._last + 1)
+
+    def use(self, whole: memoryview[int], real: memoryview[float]) -> None:
+        """Count here: the same cells as whole and as real numbers."""
+        self.counts = whole[self._first : self._last]
+        self._sum = real[self._last : self._last + 1]
 
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+        self._sum[0] += value
 
-    def family(self) -> HistogramMetricFamily:
+    def family(self, whole: Any, real: Any) -> HistogramMetricFamily:
+        """`whole`, `real`: the cells of all processes, added up."""
         buckets, seen = [], 0
-        for bound, count in zip((*self.bounds, INF), self.counts, strict=True):
+        for bound, count in zip(
+            (*self.bounds, INF), whole[self._first : self._last].tolist(), strict=True
+        ):
             seen += count
             buckets.append((str(floatToGoString(bound)), seen))  # type: ignore[no-untyped-call]
-        return HistogramMetricFamily(self.name, self.about, buckets, self.sum)
+        return HistogramMetricFamily(self.name, self.about, buckets, float(real[self._last]))
+
+
+class _Cell:
+    """A whole number of `Metrics`, in one of its cells."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def __get__(self, metrics: Metrics, _owner: type[Metrics]) -> int:
+        return int(metrics.whole[self.at])
+
+    def __set__(self, metrics: Metrics, value: int) -> None:
+        metrics.whole[self.at] = value
+
+
+STATUSES = 600  # each has the cell of its number
+CELL_BYTES = 8
 
 
 class Metrics:
     """The server's figures since it started; `text()` is what Prometheus reads."""
 
     content_type = CONTENT_TYPE_LATEST
+    waiting = _Cell(STATUSES)  # requests waiting for a worker
+    running = _Cell(STATUSES + 1)  # workers that are predicting
+    refused = _Cell(STATUSES + 2)
+    gone = _Cell(STATUSES + 3)
+    left = _Cell(STATUSES + 4)  # connections that have come to an end (in a copy)
 
     def __init__(self) -> None:
-        self.statuses: dict[int, int] = {}
+        first = STATUSES + 5
         self.seconds = Histogram(
-            "model_request_seconds", "From the whole request to its answer.", SECONDS
+            "model_request_seconds", "From the whole request to its answer.", SECONDS, first
         )
-        self.predict_seconds = Histogram("model_predict_seconds", "One call of the model.", SECONDS)
-        self.batch_rows = Histogram("model_batch_rows", "Rows in one call of the model.", ROWS)
-        self.waiting = 0  # requests waiting for a worker
-        self.running = 0  # workers that are predicting
-        self.refused = 0
-        self.gone = 0
+        first = self.seconds.cells.stop
+        self.predict_seconds = Histogram(
+            "model_predict_seconds", "One call of the model.", SECONDS, first
+        )
+        first = self.predict_seconds.cells.stop
+        self.batch_rows = Histogram(
+            "model_batch_rows", "Rows in one call of the model.", ROWS, first
+        )
+        self._bytes = CELL_BYTES * self.batch_rows.cells.stop
+        self._places = [memoryview(bytearray(self._bytes))]
+        self._use(0)
         self.ready = False
         self.load_seconds = 0.0
         self._registry = CollectorRegistry()
         self._registry.register(self)  # anything with collect() will do
 
+    def share(self, places: int) -> None:
+        """Have room for the figures of `places` more processes, forked from this one from now on."""
+        shared = memoryview(mmap.mmap(-1, (places + 1) * self._bytes))
+        shared[: self._bytes] = self._places[0]
+        self._places = [shared[k * self._bytes : (k + 1) * self._bytes] for k in range(places + 1)]
+        self._use(0)
+
+    def take(self, place: int) -> None:
+        """Count in this place from now on, which a process before may have counted in."""
+        self._use(place)
+        self.waiting = self.running = self.left = 0
+
+    def left_at(self, place: int) -> int:
+        return int(self._places[place].cast("Q")[Metrics.__dict__["left"].at])
+
     def answered(self, status: int, seconds: float) -> None:
-        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.whole[status] += 1
         self.seconds.observe(seconds)
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """What the registry asks for when somebody reads /metrics."""
+        """What the registry asks for when somebody reads /metrics: the figures of all processes."""
+        whole = np.sum([np.frombuffer(place, np.uint64) for place in self._places], axis=0)
+        real = np.sum([np.frombuffer(place, np.float64) for place in self._places], axis=0)
+
+        def total(cell: str) -> int:
+            return int(whole[Metrics.__dict__[cell].at])
+
         answered = CounterMetricFamily("model_requests", "Answered requests.", labels=["status"])
-        for status, count in sorted(self.statuses.items()):
-            answered.add_metric([str(status)], count)
+        for status in np.flatnonzero(whole[:STATUSES]).tolist():
+            answered.add_metric([str(status)], int(whole[status]))
         yield answered
-        yield from (h.family() for h in (self.seconds, self.predict_seconds, self.batch_rows))
+        for histogram in (self.seconds, self.predict_seconds, self.batch_rows):
+            yield histogram.family(whole, real)
         for name, about, count in (
-            ("model_queue_full", "Requests refused with 429.", self.refused),
-            ("model_client_gone", "Requests whose client left before the answer.", self.gone),
+            ("model_queue_full", "Requests refused with 429.", total("refused")),
+            ("model_client_gone", "Requests whose client left before the answer.", total("gone")),
         ):
             yield CounterMetricFamily(name, about, value=count)
         for name, about, value in (
-            ("model_queue_requests", "Requests waiting for a worker.", self.waiting),
-            ("model_workers_busy", "Workers that are predicting.", self.running),
+            ("model_queue_requests", "Requests waiting for a worker.", total("waiting")),
+            ("model_workers_busy", "Workers that are predicting.", total("running")),
             ("model_ready", "1 once the model is loaded and warm.", int(self.ready)),
             ("model_load_seconds", "Time to load the model.", self.load_seconds),
         ):
             yield GaugeMetricFamily(name, about, value=value)
+
+    def _use(self, place: int) -> None:
+        self.whole, real = self._places[place].cast("Q"), self._places[place].cast("d")
+        for histogram in (self.seconds, self.predict_seconds, self.batch_rows):
+            histogram.use(self.whole, real)
 
 
 class Log:
@@ -107,6 +174,9 @@ class Log:
 
     def __init__(self, *, access: bool = True) -> None:
         self.access = access
+        self.shared = (
+            False  # others write to the same pipe: no more at once than stays in one piece
+        )
         self._waiting: list[bytes] = []
         self._timer: Any = None
         self._second, self._text = -1, ""
@@ -139,8 +209,13 @@ class Log:
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        sys.stdout.buffer.write(b"".join(waiting))
-        sys.stdout.buffer.flush()
+        piece = b""
+        for line in waiting if self.shared else ():
+            if piece and len(piece) + len(line) > select.PIPE_BUF:
+                _out(piece)
+                piece = b""
+            piece += line
+        _out(piece if self.shared else b"".join(waiting))
 
     def _now(self) -> str:
         """The time as text, made once a second."""
@@ -149,6 +224,11 @@ class Log:
             self._second = now
             self._text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
         return self._text
+
+
+def _out(text: bytes) -> None:
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
 
 
 def _line(fields: dict[str, Any]) -> bytes:

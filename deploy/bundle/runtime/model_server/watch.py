@@ -68,6 +68,11 @@ class Watched:
     stuck_since: float | None = None  # the client fetches no more of what it was sent
 
     def connection_made(self, transport: Any) -> None:
+        copies = self.config.app.service.copies
+        if copies is not None and copies.take(transport):
+            self.transport = transport
+            transport.abort()  # only this process' hold on it
+            return
         super().connection_made(transport)  # type: ignore[misc]
         self.since = self.loop.time()
         self.config.app.watch.begin(self.loop, self.connections)
