@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from advisor.errors import DeployError
 from deploy.aws.reach import GATEWAY_IAM, GATEWAY_JWT, URL_IAM
 from deploy.aws.session import Aws, told
 from deploy.aws.signed import post
@@ -12,6 +13,7 @@ from deploy.aws.stack_seen import sample_body
 from deploy.target import Plan, Prediction
 
 JWT_VARIABLE = "ADVISOR_AWS_JWT"
+UNAUTHORIZED = 401
 # Which service a call is signed for, where IAM lets callers in.
 SIGNED_FOR = {GATEWAY_IAM: "execute-api", URL_IAM: "lambda"}
 
@@ -28,8 +30,7 @@ def call_public(stack: Stack, body: bytes, content_type: str, aws: Aws) -> Predi
     if reach in SIGNED_FOR:
         return post(url, body, headers, aws, sign_for=SIGNED_FOR[reach])
     if reach == GATEWAY_JWT:
-        headers["Authorization"] = f"Bearer {os.environ.get(JWT_VARIABLE, '')}"
-        return post(url, body, headers, aws)
+        return _with_jwt(stack, url, body, headers, aws)
     with told("read the bearer token"):
         secret = aws.client("secretsmanager").get_secret_value(
             SecretId=stack.outputs["TokenSecret"]
@@ -61,6 +62,21 @@ def snippets(stack: Stack, plan: Plan, region: str) -> dict[str, str]:
             f"# from inside {stack.outputs['NetworkId']} (peering, VPN, or a machine there)\n{curl}"
         )
     return {"curl": curl, "python": _python(url, body, reach, extra)}
+
+
+def _with_jwt(stack: Stack, url: str, body: bytes, headers: dict[str, str], aws: Aws) -> Prediction:
+    token = os.environ.get(JWT_VARIABLE, "").strip()
+    wanted = f"one of {stack.parameters.get('JwtIssuer')} for {stack.parameters.get('JwtAudience')}"
+    if not token:
+        raise DeployError(f"a call of {url} needs a token: set {JWT_VARIABLE} to {wanted}")
+    try:
+        return post(url, body, headers | {"Authorization": f"Bearer {token}"}, aws)
+    except DeployError as error:
+        if f"answered {UNAUTHORIZED}" not in str(error):
+            raise
+        raise DeployError(
+            f"{error}; the token in {JWT_VARIABLE} has to be {wanted} whose time is not over"
+        ) from None
 
 
 _SIGNED = """\

@@ -20,7 +20,9 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.httpsession import URLLib3Session
 from botocore.loaders import Loader, create_loader
+from botocore.utils import get_environ_proxies
 
 from advisor import aws_errors
 from advisor.errors import DeployError, InputError, PreflightError
@@ -130,6 +132,14 @@ class Aws:
     def credentials(self) -> Any:
         """What this machine signs with, None when there is nothing. Raises PreflightError."""
         return self._session.get_credentials()
+
+    def web_session(self, url: str, timeout_s: int) -> URLLib3Session:
+        """For calls to addresses that are no API of AWS, by the SDK's own way out: the proxies of
+        the environment (`https_proxy`, `no_proxy`) and the certificates of AWS_CA_BUNDLE."""
+        bundle = _core().get_config_variable("ca_bundle")
+        return URLLib3Session(
+            verify=bundle or True, proxies=get_environ_proxies(url), timeout=timeout_s
+        )
 
     def regions(self, service: str) -> list[str]:
         """Every region in which AWS offers the service, as botocore knows it; no call."""

@@ -14,7 +14,6 @@ from botocore.exceptions import (
     ConnectionError as SdkConnectionError,
 )
 from botocore.exceptions import HTTPClientError, NoCredentialsError
-from botocore.httpsession import URLLib3Session
 
 from advisor.errors import DeployError
 from deploy.aws.session import Aws, told
@@ -48,7 +47,7 @@ def post(
             SigV4Auth(credentials, sign_for, aws.region).add_auth(request)
     began = time.monotonic()
     try:
-        answer = URLLib3Session(timeout=TIMEOUT_S).send(request.prepare())
+        answer = aws.web_session(url, TIMEOUT_S).send(request.prepare())
     except (HTTPClientError, SdkConnectionError) as error:
         raise DeployError(f"{host} could not be reached ({error}); look at its status") from None
     latency_ms = (time.monotonic() - began) * 1000

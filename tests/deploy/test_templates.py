@@ -140,7 +140,12 @@ SCHEDULED_ACTIONS = {
     "application-autoscaling:DeleteScheduledAction",
     "application-autoscaling:PutScheduledAction",
 }
-OF_UNUSED_PROPERTIES = SCHEDULED_ACTIONS | {
+# Of policies that are given to users and groups; here they are given to roles.
+OF_USERS = {
+    f"iam:{verb}{whose}Policy" for verb in ("Get", "Put", "Delete") for whose in ("User", "Group")
+}
+NOT_NEEDED = SCHEDULED_ACTIONS | OF_USERS
+OF_UNUSED_PROPERTIES = NOT_NEEDED | {
     "firehose:TagDeliveryStream",
     "iam:AttachRolePolicy",
     "iam:DeleteRolePermissionsBoundary",
@@ -415,6 +420,17 @@ def test_data_at_rest_is_encrypted(template: Template) -> None:
         assert repository["EncryptionConfiguration"], logical_id
         assert repository["ImageTagMutability"] == "IMMUTABLE"
         assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+
+
+def test_whoever_has_a_door_of_its_own_has_a_token_that_the_server_gets(template: Template) -> None:
+    """A public balancer with a certificate lets everybody through: only the server can refuse."""
+    if "CertificateArn" not in template.content.get("Parameters", {}):
+        return
+    token = template.content["Resources"]["Token"]
+    assert (token["Type"], token["Condition"]) == ("AWS::SecretsManager::Secret", "ByCertificate")
+    assert template.content["Outputs"]["TokenSecret"]["Value"] == {"Ref": "Token"}
+    if template.name != "eks.yaml":  # whose pods get it from the cluster
+        assert "MODEL_SERVER_TOKEN" in template.text
 
 
 def test_logs_are_not_kept_for_ever(template: Template) -> None:

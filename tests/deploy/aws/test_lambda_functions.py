@@ -230,20 +230,6 @@ def test_an_http_api_passes_signed_calls_only(
 
 
 @pytest.mark.slow
-def test_tokens_are_for_an_api_that_was_asked_to_be_public(
-    target: LambdaTarget, bootstrapped: Bootstrap, emulator: Emulator, onnx_model: Path
-) -> None:
-    settings: dict[str, Any] = {
-        "jwt_issuer": "https://login.example.org", "jwt_audience": ["models"],
-    }  # fmt: skip
-    plan = target.plan(asked(onnx_model, option=API, public=True, settings=settings))
-    assert "only tokens of https://login.example.org" in plan.public[0]
-    status = target.apply(plan, Log())
-    assert "Bearer $TOKEN" in status.snippets["curl"]
-    assert target.destroy(plan, Log()).left_behind == []
-
-
-@pytest.mark.slow
 def test_an_alarm_takes_a_release_back_and_the_version_before_serves(
     target: LambdaTarget,
     bootstrapped: Bootstrap,

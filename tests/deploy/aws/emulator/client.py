@@ -87,6 +87,14 @@ class Emulator:
         """It is that hour now: schedules that are due do what they were made for."""
         self._ask("clock", {"to": to.isoformat()})
 
+    def internet(self, proxy: str, authority: Path) -> None:
+        """Where the account finds the rest of the world, and whose certificates it trusts."""
+        self._ask("web", {"proxy": proxy, "authority": str(authority)})
+
+    def names(self, domains: dict[str, str]) -> None:
+        """What a domain points to, as its owner would write it into the DNS."""
+        self._ask("names", domains)
+
     def state(self) -> dict[str, Any]:
         """Everything there is in the account."""
         return self._ask("state", {})

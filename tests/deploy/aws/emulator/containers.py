@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faults import FAULTS
 
@@ -40,7 +41,9 @@ class Images:
     def path(self, config_digest: str) -> Path:
         return self.directory / config_digest.removeprefix("sha256:")
 
-    def run(self, config_digest: str, name: str, *argument: str) -> Container:
+    def run(
+        self, config_digest: str, name: str, *argument: str, secrets: dict[str, str] | None = None
+    ) -> Container:
         """`docker run IMAGE ARGUMENT`, as SageMaker starts a container: the image's own ENTRYPOINT
         with the argument in place of its CMD. Raises ValueError when the image cannot be run."""
         root = self.path(config_digest)
@@ -60,6 +63,7 @@ class Images:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "HOME": str(self.directory),
+            **(secrets or {}),
         }
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -128,6 +132,14 @@ def forward(
     container: Container, method: str, path: str, body: bytes, headers: dict[str, str]
 ) -> tuple[int, str, bytes]:
     """Any request to the server: status, content type and body."""
+    status, answered, content = passed_on(container, method, path, body, headers)
+    return status, answered.get("content-type", ""), content
+
+
+def passed_on(
+    container: Container, method: str, path: str, body: bytes, headers: dict[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    """Any request to the server: status, the headers that a balancer passes back, and body."""
     passed = {k: v for k, v in headers.items() if k.lower() not in ("host", "content-length")}
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{container.port}{path}",
@@ -137,9 +149,14 @@ def forward(
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.headers.get("content-type", ""), answer.read()
+            return answer.status, _end_to_end(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.headers.get("content-type", ""), error.read()
+        return error.code, _end_to_end(error.headers), error.read()
+
+
+def _end_to_end(headers: Any) -> dict[str, str]:
+    kept = ("content-type", "www-authenticate", "retry-after")
+    return {name: headers[name] for name in kept if name in headers}
 
 
 def stop(container: Container) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shlex
 import threading
@@ -18,10 +19,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from containers import Container, forward, healthy, stop
+import botocore.session
+from builds import session_of
+from containers import Container, healthy, passed_on, stop
 from ministack import app as ministack
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import alb, apigateway, cloudwatch_logs, ec2
+from ministack.services import alb, apigateway, cloudwatch_logs, ec2, iam
 
 CLUSTER = "AWS::ECS::Cluster"
 TASK = "AWS::ECS::TaskDefinition"
@@ -92,8 +95,12 @@ class EcsWorld:
         if stored is None:
             raise ValueError(f"CannotPullContainerError: {task.image[0]}: not found")
         (definition,) = task.properties["ContainerDefinitions"]
+        secrets = {
+            given["Name"]: secret_value(task.properties["ExecutionRoleArn"], given["ValueFrom"])
+            for given in definition.get("Secrets", [])
+        }
         container = self.images.run(
-            _config_digest(stored), service.name, *definition.get("Command", [])
+            _config_digest(stored), service.name, *definition.get("Command", []), secrets=secrets
         )
         self.containers.append(container)
         why_not = healthy(container, 60)
@@ -118,11 +125,17 @@ class EcsWorld:
         (line,) = [
             text for text in script.replace("\\\n", " ").splitlines() if "docker run" in text
         ]
-        *_, image, command = shlex.split(line)
+        *words, image, command = shlex.split(line)
+        secrets = {}
+        for name in [words[n + 1] for n, word in enumerate(words) if word == "--env"]:
+            (wanted,) = re.findall(
+                rf"{name}=\"\$\(aws secretsmanager get-secret-value .*--secret-id '([^']+)'", script
+            )
+            secrets[name] = secret_value(_role_of(given, template), wanted)
         stored = _image(image)
         if stored is None:
             raise ValueError(f"the machines cannot pull {image}")
-        container = self.images.run(_config_digest(stored), name, command)
+        container = self.images.run(_config_digest(stored), name, command, secrets=secrets)
         self.containers.append(container)
         count = 0 if healthy(container, 60) else int(given["DesiredCapacity"])
         for group in given["TargetGroupARNs"]:
@@ -172,8 +185,34 @@ class EcsWorld:
         container = self.behind(listener)
         if container is None:
             return 503, {"content-type": "text/plain"}, b"no target"
-        status, kind, answer = forward(container, method, path, body, headers)
-        return status, {"content-type": kind}, answer
+        return passed_on(container, method, path, body, headers)
+
+
+def secret_value(role_arn: str, secret: str) -> str:
+    """A secret as whoever works as that role reads it: the role's own policy decides."""
+    session = session_of(role_arn)
+    client = botocore.session.get_session().create_client(
+        "secretsmanager",
+        region_name=get_region(),
+        endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+        aws_access_key_id=session["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=session["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=session["AWS_SESSION_TOKEN"],
+    )
+    value: str = client.get_secret_value(SecretId=secret)["SecretString"]
+    return value
+
+
+def _role_of(group: dict[str, Any], template: dict[str, Any]) -> str:
+    """The role of a group's machines."""
+    profile = template["Versions"][-1]["LaunchTemplateData"]["IamInstanceProfile"]["Arn"]
+    found = iam._instance_profiles[profile.rpartition("/")[2]]
+    arn: str = (
+        found["Roles"][0]["Arn"]
+        if isinstance(found["Roles"][0], dict)
+        else next(r["Arn"] for r in iam._roles.values() if r["RoleName"] == found["Roles"][0])
+    )
+    return arn
 
 
 def open_gateways(world: Any) -> None:

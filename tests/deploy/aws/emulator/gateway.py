@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 
 import clock
 import repeats
+import web
 from builds import Builds
 from containers import Images
 from faults import FAULTS, Fault
@@ -90,8 +91,10 @@ class Gateway:
         if scope["path"].startswith("/_emulator/"):
             await _send(send, await self._control(scope["path"], body))
             return
-        if ".elb." in headers.get("host", ""):  # somebody inside the network, who has us as proxy
-            url = f"http://{headers['host']}{urlsplit(scope['path']).path}"
+        host = self.world.names.get(headers.get("host", ""), headers.get("host", ""))
+        if ".elb." in host:  # somebody inside the network, who has us as proxy; or a name for it
+            scheme = headers.get("x-forwarded-proto", "http")
+            url = f"{scheme}://{host}{urlsplit(scope['path']).path}"
             answer = await asyncio.to_thread(self._inside, scope["method"], url, headers, body)
             await _send(send, answer)
             return
@@ -168,10 +171,15 @@ class Gateway:
             lambda_svc._ACCOUNT_CONCURRENCY_CAP = int(given.get("lambda.concurrency", 0))
         elif path == "/_emulator/forget":
             await asyncio.to_thread(self.world.forget, self.region, **given)
+        elif path == "/_emulator/web":
+            web.open_internet(given["proxy"], given["authority"])
+        elif path == "/_emulator/names":
+            self.world.names = given
         elif path == "/_emulator/clock":
             await asyncio.to_thread(self._advance, given["to"])
         elif path == "/_emulator/reset":
             FAULTS.clear()
+            self.world.names = {}
             self.services.quotas, self.services.invocations = {}, []
             lambda_svc._ACCOUNT_CONCURRENCY_CAP = 0
             self.services.tasks.clear()

@@ -212,7 +212,14 @@ class Pods:
             revision.why_not = ("ImagePullBackOff", f"{container['image']}: not found")
             return
         revision.digest = stored["imageDigest"]
-        made = self.world.images.run(_config_digest(stored), key[1], *container["args"])
+        secrets = {
+            variable["name"]: self._secret(key[1], **variable["valueFrom"]["secretKeyRef"])
+            for variable in container["env"]
+            if "valueFrom" in variable
+        }
+        made = self.world.images.run(
+            _config_digest(stored), key[1], *container["args"], secrets=secrets
+        )
         self.world.containers.append(made)
         revision.process = made
         if revision.gone:
@@ -223,6 +230,10 @@ class Pods:
             revision.why_not = ("CrashLoopBackOff", why_not)
             return
         revision.container = made
+
+    def _secret(self, namespace: str, name: str, key: str) -> str:
+        value: str = self.objects["secrets", namespace, name]["stringData"][key]
+        return value
 
     def _not_admitted(self, namespace: str, spec: dict[str, Any]) -> tuple[str, str] | None:
         """Service account, secrets, and the restricted pod security standard of the namespace."""

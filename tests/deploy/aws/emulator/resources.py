@@ -43,6 +43,7 @@ MODEL = "AWS::SageMaker::Model"
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 MACHINES = "AWS::AutoScaling::AutoScalingGroup"
 BUCKET = "AWS::S3::Bucket"
+SECRET = "AWS::SecretsManager::Secret"
 ROLLING = ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 INSTANCE_TYPES = (
@@ -77,6 +78,7 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
         self.made: Any = AccountRegionScopedDict()
         self.containers: list[Container] = []
         self.machines = {}
+        self.names: dict[str, str] = {}  # what a domain's CNAME points to
         self.doomed: set[str] = set()  # stacks that are deleted while they are created
         self._before: dict[str, Callable[[Resource], None]] = {
             MODEL: self._model,
@@ -92,6 +94,7 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
             schema = Schema(document)
             known = provisioners._RESOURCE_HANDLERS.get(schema.type)
             known = None if schema.type in OWN else known
+            known = _by_arn(known) if known and schema.type == SECRET else known
             verbs = self._checked(schema, known) if known else self._added(schema)
             if schema.type.startswith("AWS::Lambda::"):  # its previews know only the function's
                 replacing = tuple(schema.create_only)
@@ -434,6 +437,27 @@ def _corrected(schema: Schema, physical: str, properties: dict[str, Any]) -> dic
     if schema.type == "AWS::ElasticLoadBalancingV2::TargetGroup":
         return {"TargetGroupFullName": physical.rpartition(":")[2]}
     return {}
+
+
+def _by_arn(known: dict[str, Any]) -> dict[str, Any]:
+    """Ref gives a secret's ARN, of which policies are made; MiniStack gives its name."""
+
+    def name_of(arn: str) -> str:
+        return arn.rpartition(":")[2].rpartition("-")[0]
+
+    def create(*given: Any) -> Any:
+        _, attributes = known["create"](*given)
+        return attributes["Id"], attributes
+
+    @wraps(known["update"])
+    def update(physical: str, *given: Any) -> Any:
+        known["update"](name_of(physical), *given)
+        return physical, {"Id": physical, "Arn": physical}
+
+    def delete(physical: str, *given: Any) -> Any:
+        return known["delete"](name_of(physical), *given)
+
+    return {**known, "create": create, "update": update, "delete": delete}
 
 
 def _one_metric(properties: dict[str, Any]) -> dict[str, Any]:
