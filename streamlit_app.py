@@ -1,7 +1,7 @@
 """The front door: `streamlit run streamlit_app.py`.
 
-The ASGI app: start and stop of the deployment engine, /healthz, security headers, and the bell that
-wakes a waiting page. Nothing else.
+The ASGI app: start and stop of the deployment engine, /healthz, security headers, the bell that wakes
+a waiting page, and messages sent together. Nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy import runs
-from ui import advice, warm
+from ui import advice, sending, warm
 from ui.doorbell import Doorbell
 
 HEADERS = {
@@ -61,6 +61,7 @@ class SecurityHeaders:
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any] | None]:
     sys.setswitchinterval(SWITCH_S)
+    sending.settings_once()
     runs.launch()
     warm.start()
     try:
@@ -78,6 +79,6 @@ app = st.App(
     Path(__file__).parent / "ui" / "main.py",
     lifespan=lifespan,
     routes=[Route("/healthz", healthz)],
-    middleware=[Middleware(SecurityHeaders), Middleware(Doorbell)],
+    middleware=[Middleware(SecurityHeaders), Middleware(Doorbell), Middleware(sending.Together)],
     secrets={"advisor": {}},  # with no secrets at all, asking for one blanks the page
 )

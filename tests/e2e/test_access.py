@@ -48,6 +48,7 @@ def test_axe_finds_nothing_of_ours(app: str, chromium: Browser, scheme: str) -> 
 
 def _open(page: Page) -> None:
     """More detail with chips in it, and a popover beside it."""
+    page.get_by_text(re.compile("^More detail")).click()
     page.locator(".st-key-more-placement summary").click()
     page.locator(".st-key-placement-clouds").scroll_into_view_if_needed()
     settle(page)

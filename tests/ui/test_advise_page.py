@@ -18,7 +18,7 @@ from advisor.presets import presets
 from advisor.requirements import Requirements, dumps, parse
 from ui import advice, jobs, state
 from ui.answers import encode, flatten, to_requirements
-from ui.components import later
+from ui.components import later, questionnaire
 from ui.questions import describe
 from ui.steps import STEPS
 from ui.workers import Job, WorkerDiedError, Workers
@@ -39,6 +39,7 @@ def texts(app: AppTest) -> str:
 
 def look_at(app: AppTest, *sections: str) -> AppTest:
     """Open the "more detail" of these sections."""
+    app.session_state[questionnaire.MORE] = True
     for section in sections:
         app.session_state[f"more {section}"] = True
     return app.run()

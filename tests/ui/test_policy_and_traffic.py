@@ -91,6 +91,7 @@ def test_the_server_s_own_policy_is_shown_as_in_force(
     path = tmp_path / "board.yaml"
     path.write_bytes(NO_AWS)
     monkeypatch.setenv("ADVISOR_POLICIES", str(path))
+    advice.CROWD.shutdown()  # its process was started without this setting, by the tests before
     said = texts(look_into(open_app(), "policies"))
     assert r"set by whoever runs this server: **No \*servers\***" in said
     assert "rules out" in said

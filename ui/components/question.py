@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from ui.turns import TURNS
 Choices = Mapping[str, Callable[[], Mapping[str, str]]]  # options that are data, with labels
 
 SEGMENTS_AT_MOST = 4
+_IN_WORDS = 100_000  # from here on a number is also said in words
 
 
 def ask(question: Question, choices: Choices) -> None:
@@ -55,18 +57,25 @@ def _number(question: Question, answer: Any) -> None:
     step: Any = 1 if whole else _step(question.path)
     start: Any = None if question.optional else "min"
     _start(question, None if answer is None else convert(answer))
+    # Only what is said in words below needs a place for both: each element is a message to send.
+    place = nullcontext() if whole or (answer or 0) < _IN_WORDS else st.container(gap="small")
+    with place:
+        _number_box(question, convert, step, start)
+
+
+def _number_box(question: Question, convert: Any, step: Any, start: Any) -> None:
     value = st.number_input(
         question.label,
         min_value=None if question.low is None else convert(question.low),
         max_value=None if question.high is None else convert(question.high),
         value=start,
         step=step,
-        format="%d" if whole else "%g",
+        format="%d" if convert is int else "%g",
         key=question.path,
         help=question.help,
         placeholder="not given" if question.optional else None,
     )
-    if isinstance(value, float) and value >= 100_000:
+    if isinstance(value, float) and value >= _IN_WORDS:
         st.markdown(f":gray[= {fmt.count(value)}]")
     state.saw(question.path, value)
 

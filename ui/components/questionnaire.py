@@ -16,6 +16,7 @@ from ui.steps import STEPS, within
 
 ALL, STEPWISE = "All at once", "Step by step"
 _FORM = "form"
+MORE = "more_detail"
 _STEP = "_step"
 _OPEN = "_more_open"
 _LAYOUT = "_form_layout"
@@ -40,7 +41,6 @@ def show(choices: Choices) -> None:
         one_step(choices)
     else:
         essential(choices)
-        st.markdown("**More detail** :gray[(all of it has defaults)]")
         detail(choices)
     if layout != st.session_state.get(_LAYOUT, layout):
         later.clear_rest(_MOST_ROWS)
@@ -96,9 +96,17 @@ def essential(choices: Choices) -> None:
 
 
 def detail(choices: Choices) -> None:
-    """Everything else, a section at a time; all of it has defaults."""
+    """Everything else, a section at a time; all of it has defaults, so all of it is folded away."""
     given = encode(state.answers())
     rest = [q for q in _asked() if q.ask != "essential"]
+    count = sum(q.path in given for q in rest)
+    said = f"{count} changed" if count else "all of it has defaults"
+    with st.container(key="more-detail", gap="small"):
+        if st.toggle(f"More detail ({said})", key=MORE, persist_state="session"):
+            _sections(rest, given, choices)
+
+
+def _sections(rest: list[Question], given: Mapping[str, str], choices: Choices) -> None:
     for section in dict.fromkeys(q.section for q in rest):
         asked = [q for q in rest if q.section == section]
         if not asked:
@@ -160,8 +168,8 @@ def _row(row: list[Question], choices: Choices) -> None:
     if len(row) == 1:
         ask(row[0], choices)
     else:
-        for column, question in zip(st.columns(2), row, strict=True):
-            with column:
+        with st.grid(2, min_column_width=165):
+            for question in row:
                 ask(question, choices)
     if any(question.kind == "week" for question in row):
         traffic_file.show()  # below the row: half a column is too narrow for a chart

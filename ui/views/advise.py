@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -29,6 +29,7 @@ from ui.components import (
     traffic_file,
     verdict,
 )
+from ui.sending import at_once
 from ui.turns import TURNS
 
 TABS = (
@@ -39,8 +40,7 @@ _BEHIND = "behind"
 _MOST_PARTS = 8  # more than the one state of the page has and the other has not
 
 
-@dataclass(frozen=True)
-class _Advised:
+class _Advised(NamedTuple):
     """An answer that is drawn, and the place on its card for what comes later."""
 
     need: Requirements
@@ -59,12 +59,12 @@ def show() -> None:
         # The answers are taken over before their widgets are drawn, so the verdict can come first.
         with answered:
             advised = _advise()
-    with asked, st.container(border=True, key="answers"):
+    with at_once(), asked, st.container(border=True, key="answers"):
         st.header("Your model and workload", anchor="answers")
         questionnaire.show(catalog.choices())
         team_policies.show()
     state.write_address()
-    with answered:
+    with at_once(), answered:
         things = _behind(advised) if advised else []
     state.remember_widgets()
     later.fill_in(things)
@@ -85,6 +85,12 @@ def _advise() -> _Advised | None:
     except AdvisorError as error:
         st.error(f"The advice could not be computed: {fmt.escape(str(error))}")
         return None
+    with at_once():
+        return _answered(need, answer)
+
+
+def _answered(need: Requirements, answer: Recommendation) -> _Advised:
+    """The toolbar and the card."""
     exchange.toolbar(need)
     team_policies.effect(answer)
     if answer.winner is None:

@@ -1,0 +1,127 @@
+"""What goes out is what went out before, in its order; only in fewer turns and writes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from streamlit import config
+from streamlit.proto.NewSession_pb2 import NewSession
+from streamlit.runtime import app_session
+
+from ui import sending
+from ui.sending import MOST, Together, at_once, settings_once
+
+THEMES = ("theme", "theme.light", "theme.dark", "theme.sidebar", "theme.light.sidebar")
+SETTINGS = Path(__file__).parents[2] / ".streamlit" / "config.toml"
+
+
+def _session() -> NewSession:
+    """As Streamlit fills it at the start of a run."""
+    said = NewSession()
+    places = (said.custom_theme, said.custom_theme.light, said.custom_theme.dark)
+    for place, section in zip(places, THEMES, strict=False):
+        app_session._populate_theme_msg(place, section)
+    app_session._populate_theme_msg(said.custom_theme.sidebar, "theme.sidebar")
+    app_session._populate_config_msg(said.config)
+    return said
+
+
+def test_theme_and_settings_are_sent_as_streamlit_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_populate_theme_msg", "_populate_config_msg"):
+        made = getattr(app_session, name)
+        monkeypatch.setattr(app_session, name, getattr(made, "fill", made))  # Streamlit's own
+    config.get_config_options(force_reparse=True)
+    expected = _session()
+    assert expected.custom_theme.light.primary_color, "the theme of this repository was read"
+    settings_once()
+    settings_once()  # a second start in one process changes nothing
+    for _ in range(3):
+        found = _session()
+        assert found == expected
+        assert found.SerializeToString() == expected.SerializeToString()
+    asked: list[str] = []
+    monkeypatch.setattr(config, "get_options_for_section", lambda name: asked.append(name) or {})
+    assert _session() == expected
+    assert asked == []  # nothing is read again
+
+
+def test_a_part_is_handed_over_in_one_go_and_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    context = SimpleNamespace(_enqueue=sent.append)
+    monkeypatch.setattr(sending, "get_script_run_ctx", lambda **_: context)
+    with at_once():
+        context._enqueue(1)
+        context._enqueue(2)
+        assert sent == []
+    context._enqueue(3)
+    assert sent == [1, 2, 3]
+
+    def fails() -> None:
+        with at_once():
+            context._enqueue(4)
+            raise ValueError("a page that fails")
+
+    with pytest.raises(ValueError, match="a page that fails"):
+        fails()
+    assert sent == [1, 2, 3, 4]  # what was drawn before is shown all the same
+
+
+def _through(messages: list[dict[str, Any]], send: Any, pause_s: float = 0.0) -> None:
+    """An app that says these over a websocket, and stays for a moment."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+            await asyncio.sleep(pause_s)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(Together(app)({"type": "websocket"}, None, send))  # type: ignore[arg-type]
+
+
+def _sends(count: int) -> list[dict[str, Any]]:
+    return [{"type": "websocket.send", "bytes": bytes([n % 256])} for n in range(count)]
+
+
+def test_all_is_sent_in_its_order_however_slow_the_reader_is() -> None:
+    messages = [{"type": "websocket.accept"}, *_sends(MOST * 3), {"type": "websocket.close"}]
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        if len(sent) % 100 == 7:
+            await asyncio.sleep(0.003)  # its buffer is full
+        sent.append(message)
+
+    _through(messages, send)
+    assert sent == messages
+
+
+def test_what_comes_within_a_moment_goes_out_in_one_turn_of_the_loop() -> None:
+    turns: list[int] = []
+    turn = 0
+
+    async def send(message: Any) -> None:
+        turns.append(turn)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal turn
+        for message in _sends(5):
+            await send(message)
+            turn += 1
+            await asyncio.sleep(0)
+        turn = 99
+        await asyncio.sleep(0.05)
+
+    asyncio.run(Together(app)({"type": "websocket"}, None, send))  # type: ignore[arg-type]
+    assert turns == [99] * 5
+
+
+def test_that_the_viewer_has_gone_is_said_to_whoever_sends_next() -> None:
+    async def send(message: Any) -> None:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        _through(_sends(3), send, pause_s=0.02)

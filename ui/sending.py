@@ -1,0 +1,123 @@
+"""What a run of the page costs to send: fewer turns, fewer writes, nothing made twice.
+
+A changed answer is a hundred messages. Streamlit hands each to the event loop by itself, which takes
+the interpreter from the page and gives it back; sends each in a turn of the loop and a write of its
+own; and reads the theme out of some two hundred options for every run. Order and content of what is
+sent stay as they were. What is replaced here are parts of Streamlit that have no door of their own:
+requirements.txt holds its minor version, and the tests compare what goes out with what went out before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from google.protobuf.message import Message as Proto
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime import app_session
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+HOLD_S = 0.002
+MOST = 256  # messages held at once: more are handed on before the next is taken
+_SETTINGS = ("_populate_theme_msg", "_populate_config_msg")
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Hand a part of the page to the event loop in one go, when all of it is drawn."""
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is None:
+        yield
+        return
+    hand_over, held = context._enqueue, list[ForwardMsg]()
+    context._enqueue = held.append
+    try:
+        yield
+    finally:
+        context._enqueue = hand_over
+        for message in held:
+            hand_over(message)
+
+
+def settings_once() -> None:
+    """Let Streamlit write its theme and settings into a message once: neither changes while it runs."""
+    for name in _SETTINGS:
+        make = getattr(app_session, name)
+        if not isinstance(make, _Once):
+            setattr(app_session, name, _Once(make))
+
+
+class _Once:
+    """A function that fills a message, and fills the next ones with what it said the first time."""
+
+    def __init__(self, fill: Callable[..., None]) -> None:
+        self.fill = fill
+        self._said: dict[tuple[Any, ...], Proto] = {}
+
+    def __call__(self, message: Proto, *args: Any) -> None:
+        said = self._said.get(args)
+        if said is None:
+            said = self._said[args] = type(message)()
+            self.fill(said, *args)
+        if said.ByteSize():  # merging nothing would still say that there is something
+            message.MergeFrom(said)
+
+
+class Together:
+    """ASGI middleware: what a websocket is sent within a moment goes out in one write, in its order."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self.app(scope, receive, send)
+            return
+        line = _Line(send)
+        try:
+            await self.app(scope, receive, line.send)
+        finally:
+            line.end()
+
+
+class _Line:
+    """One connection's messages that are on their way out."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._held: list[Message] = []
+        self._way_out: asyncio.Task[None] | None = None
+        self._failed: OSError | RuntimeError | None = None
+        self._in_order = asyncio.Lock()
+
+    async def send(self, message: Message) -> None:
+        """Hand a message on soon. Raises what handing on an earlier one raised."""
+        if self._failed is not None:
+            raise self._failed
+        self._held.append(message)
+        if message["type"] != "websocket.send" or len(self._held) > MOST:
+            await self._out()  # opening, closing, or a reader that is far behind
+        elif self._way_out is None or self._way_out.done():
+            self._way_out = asyncio.create_task(self._soon(), name="messages together")
+
+    def end(self) -> None:
+        """The connection is over: nothing is handed on any more."""
+        if self._way_out is not None:
+            self._way_out.cancel()
+
+    async def _soon(self) -> None:
+        await asyncio.sleep(HOLD_S)
+        try:
+            await self._out()
+        except (OSError, RuntimeError) as error:  # the viewer has gone
+            self._failed = error  # said to whoever sends next
+
+    async def _out(self) -> None:
+        async with self._in_order:
+            while self._held:
+                held, self._held = self._held, []
+                for message in held:
+                    await self._send(message)
