@@ -18,7 +18,12 @@ def weekly_rates(traffic: Traffic) -> Rates:
     The week is scaled so that 730 hours carry `requests_per_month`; with
     `peak_requests_per_second` the busiest hour has that rate and the others share the rest.
     """
-    mean = traffic.requests_per_month / (HOURS_IN_MONTH * 3600)
+    return rates_of(traffic, traffic.requests_per_month)
+
+
+def rates_of(traffic: Traffic, requests_per_month: float) -> Rates:
+    """`weekly_rates` at another volume; a peak that was given stays."""
+    mean = requests_per_month / (HOURS_IN_MONTH * 3600)
     rates: Rates = _around_one(traffic.pattern) * mean
     peak = traffic.peak_requests_per_second
     if peak is not None and peak > rates.max():

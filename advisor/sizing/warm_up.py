@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
-from advisor.sizing.serverless import cold_start_share
 from advisor.sizing.service_time import ServiceTime
-from advisor.traffic import Rates, weekly_rates
+from advisor.sizing.warm_pool import share
+from advisor.traffic import Rates, rates_of
 from advisor.workload import Workload
 
 STEP = 1.08  # of the volume, between places that are looked at
@@ -42,8 +42,7 @@ def rates_at(work: Workload, volume: float) -> Rates:
     traffic = work.need.traffic
     if volume == 1.0:
         return work.rates
-    more = traffic.model_copy(update={"requests_per_month": traffic.requests_per_month * volume})
-    return weekly_rates(more)
+    return rates_of(traffic, traffic.requests_per_month * volume)
 
 
 def least_volume(
@@ -56,12 +55,14 @@ def least_volume(
     places on the way.
     """
     cv = work.need.model.service_time_cv
+    # A week repeats its rates, and so it does at any volume.
+    _rates, each, hours = np.unique(work.rates, return_index=True, return_counts=True)
 
     def over(log_volume: ArrayLike) -> NDArray[np.float64]:
         volumes = np.exp(np.atleast_1d(log_volume)).tolist()
-        rates = np.array([rates_at(work, volume) for volume in volumes])
-        shares = cold_start_share(rates, service_s, keep_alive_s, cv=cv)
-        return np.asarray((shares * rates).sum(axis=1) / rates.sum(axis=1) - most)
+        rates = np.array([rates_at(work, volume)[each] for volume in volumes])
+        shares = share(rates * service_s, keep_alive_s / service_s, cv)
+        return np.asarray((shares * rates) @ hours / (rates @ hours) - most)
 
     if upto < 1 or not math.isfinite(upto) or most <= 0:
         return None

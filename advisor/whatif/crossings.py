@@ -1,13 +1,14 @@
 """Where two options change places, or another one wins: narrowed down in all places at once.
 
-Between two neighbouring volumes that disagree the place is bisected. The bisections ask together:
-what the next steps of all of them may look at is reckoned in one pass.
+The way between two neighbouring volumes that disagree is cut into parts, again and again. All places
+ask together: what they look at next is reckoned in one pass.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from advisor.at_volumes import AtVolumes
 from advisor.whatif.answers import Cancelled, go_on
@@ -15,10 +16,13 @@ from advisor.whatif.shapes import BreakEven, Measure, WinnerChange
 
 # A place where two options change is narrowed until both ends are this near.
 NARROW = 1.002
-AHEAD = 3  # steps of a bisection that are reckoned in one pass
+# Parts of each cut: seven are narrow enough after three passes, seventeen after two. A pass has its
+# price, and so has each volume in it.
+PARTS, PARTS_OF_FEW, FEW = 7, 17, 3
 
-Asked = tuple[tuple[float, ...], tuple[str, ...]]  # volumes to look at, and options
-Steps = Generator[Asked, None, None]
+Asked = tuple[float, float, tuple[str, ...]]  # two volumes to look between, and options
+Volumes = tuple[float, ...]  # rising, with the upper of the two
+Steps = Generator[Asked, Volumes, None]
 
 
 class Pair:
@@ -53,12 +57,8 @@ class Pair:
     def _narrowed(self, below: float, above: float, cheaper: str, then: str) -> Steps:
         first, options = below, (self._one, self._other)
         while above / below > NARROW:
-            yield _ahead(below, above), options
-            for _ in range(AHEAD):
-                if above / below > NARROW:
-                    middle = math.sqrt(below * above)
-                    same = self._cheaper(middle) == cheaper
-                    below, above = (middle, above) if same else (below, middle)
+            cut = yield below, above, options
+            below, above = _tighter(below, cut, lambda v: self._cheaper(v) == cheaper)
         cost = self._cost(cheaper, below)
         if cost is not None and self._cheaper(above) == then:
             self._found[first] = BreakEven(
@@ -109,12 +109,8 @@ class Winners:
         while wins(below) != wins(last):
             first, before, above = below, wins(below), last
             while above / below > NARROW:
-                yield _ahead(below, above), options
-                for _ in range(AHEAD):
-                    if above / below > NARROW:
-                        middle = math.sqrt(below * above)
-                        same = wins(middle) == before
-                        below, above = (middle, above) if same else (below, middle)
+                cut = yield below, above, options
+                below, above = _tighter(below, cut, lambda v, won=before: wins(v) == won)
             self._found[first] = WinnerChange(
                 requests_per_month=between(below, above),
                 just_below=below,
@@ -127,20 +123,24 @@ class Winners:
 
 def narrow(sought: Iterable[Pair | Winners], seen: AtVolumes, cancelled: Cancelled) -> None:
     """Narrow all places, in step. Raises WhatIfCancelledError."""
-    under_way = [steps for each in sought for steps in each.places()]
-    while under_way:
+    places = [
+        (steps, asked) for each in sought for steps in each.places() if (asked := next(steps, None))
+    ]
+    while places:
         go_on(cancelled)
+        parts = PARTS_OF_FEW if len(places) <= FEW else PARTS
+        cuts = [_cut(below, above, parts) for _, (below, above, _) in places]
         wanted: dict[str, dict[float, None]] = {}
-        left = []
-        for steps in under_way:
-            asked = next(steps, None)
-            if asked is not None:
-                left.append(steps)
-                for option_id in asked[1]:
-                    wanted.setdefault(option_id, {}).update(dict.fromkeys(asked[0]))
+        for cut, (_, (_below, _above, options)) in zip(cuts, places, strict=True):
+            for option_id in options:
+                wanted.setdefault(option_id, {}).update(dict.fromkeys(cut))
         for option_id, volumes in wanted.items():
             seen.look(volumes, (option_id,))
-        under_way = left
+        left = []
+        for (steps, _), cut in zip(places, cuts, strict=True):
+            with contextlib.suppress(StopIteration):
+                left.append((steps, steps.send(cut)))
+        places = left
 
 
 def between(below: float, above: float) -> float:
@@ -152,9 +152,16 @@ def between(below: float, above: float) -> float:
     return math.sqrt(below * above)
 
 
-def _ahead(below: float, above: float, steps: int = AHEAD) -> tuple[float, ...]:
-    """Every volume that the next steps of a bisection may look at."""
-    if steps == 0 or above / below <= NARROW:
-        return ()
-    middle = math.sqrt(below * above)
-    return (middle, *_ahead(below, middle, steps - 1), *_ahead(middle, above, steps - 1))
+def _cut(below: float, above: float, parts: int) -> Volumes:
+    """Between the two in equal steps of the logarithm, with the upper one."""
+    step = (above / below) ** (1 / parts)
+    return (*(below * step**i for i in range(1, parts)), above)
+
+
+def _tighter(below: float, cut: Volumes, same: Callable[[float], bool]) -> tuple[float, float]:
+    """The first two neighbours of which only the lower one is as `below` is; the last one is not."""
+    for volume in cut[:-1]:
+        if not same(volume):
+            return below, volume
+        below = volume
+    return below, cut[-1]
