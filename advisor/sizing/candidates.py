@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,8 +121,8 @@ def _priced_machines(
     sold = (place >= 0) & (usd > 0)
     if not sold.any():
         table = book.machines(option.machines, region)
-        every = _usable(option, work, table.select(table.usd_per_hour > 0))
-        return _holding(option, work, every)
+        listed = _listed(option, work, table.select(table.usd_per_hour > 0))
+        return _holding(option, work, _timed(work, listed))
     machines = usable.kinds.take(place[sold])
     return replace(
         machines,
@@ -143,15 +143,40 @@ class _Kinds:
 
 def _kinds(option: Option, work: Workload, book: PriceBook) -> _Kinds:
     table = book.machine_kinds(option.machines)
-    kinds = _holding(option, work, _usable(option, work, table))
-    number = {name: i for i, name in enumerate(table.name.tolist())}
+    # Another service time asks for none of this anew.
+    listed = cast(
+        _Listed,
+        memo_of(book, "machines listed", MOST_KINDS).get(
+            Same(option), work, lambda seen: _listed(option, seen, table)
+        ),
+    )
+    kinds, at = _held(option, work, _timed(work, listed))
     place = np.full(len(table), -1, dtype=np.int64)
-    place[[number[name] for name in kinds.name.tolist()]] = np.arange(len(kinds))
-    return _Kinds(replace(kinds, name=kinds.name.astype(object)), place)
+    place[listed.rows[at]] = np.arange(len(kinds))
+    return _Kinds(kinds, place)
 
 
-def _usable(option: Option, work: Workload, table: MachineTable) -> Candidates:
-    """Machines that the option and the answers allow, with their speed; not yet their memory."""
+class _Listed(NamedTuple):
+    """Machines that the option and the answers allow, and how fast they are; not yet their memory."""
+
+    table: MachineTable
+    rows: NDArray[np.int64]  # where they stand in the table that they are of
+    names: Names
+    alone: Array  # speed at one request, over the reference
+    busy: Array
+    servers: NDArray[np.int64]
+
+
+def _timed(work: Workload, listed: _Listed) -> Candidates:
+    table = listed.table
+    return Candidates(
+        listed.names, table.arch, table.vcpu, table.memory_gib, table.usd_per_hour,
+        table.source, table.as_of, service_ms_on(work, listed.alone),
+        service_ms_on(work, listed.busy), listed.servers,
+    )  # fmt: skip
+
+
+def _listed(option: Option, work: Workload, table: MachineTable) -> _Listed:
     need = work.need
     keep = (table.vcpu > 0) & (table.memory_gib > 0)
     if need.model.gpu:
@@ -172,26 +197,22 @@ def _usable(option: Option, work: Workload, table: MachineTable) -> Candidates:
     cloud = CLOUD_OF_SERVICE[option.machines]
     if not need.model.gpu:
         keep &= _scored(cloud, table.family)
-    table = table.select(keep)
+    rows = np.flatnonzero(keep)
+    table = table.select(rows)
     if need.model.gpu:
         speed, usable = gpu_speeds(table.gpu_name)
         fits = speed > 0
         needed_gb = resident(option, work).gpu_memory_gb
         if needed_gb is not None:
             fits &= usable >= needed_gb
-        table, speed = table.select(fits), speed[fits]
-        alone = busy = service_ms_on(work, speed)
+        table, rows = table.select(fits), rows[fits]
+        alone = busy = speed[fits]
         servers = np.maximum(1, table.gpu_count).astype(np.int64)
     else:
-        fast, all_busy = cpu_speeds(cloud, table.family)
         threads = need.model.threads_per_request
-        alone = service_ms_on(work, fast, threads)
-        busy = service_ms_on(work, all_busy, threads)
+        alone, busy = (speed * threads for speed in cpu_speeds(cloud, table.family))
         servers = (table.vcpu // threads).astype(np.int64)
-    return Candidates(
-        table.name, table.arch, table.vcpu, table.memory_gib, table.usd_per_hour,
-        table.source, table.as_of, alone, busy, servers,
-    )  # fmt: skip
+    return _Listed(table, rows, table.name.astype(object), alone, busy, servers)
 
 
 @lru_cache(maxsize=32)
@@ -264,7 +285,14 @@ def _own_node(option: Option, work: Workload) -> Candidates:
 
 
 def _holding(option: Option, work: Workload, all_machines: Candidates) -> Candidates:
-    """Keep machines with room for the models; a copy per worker may mean fewer workers than cores.
+    return _held(option, work, all_machines)[0]
+
+
+def _held(
+    option: Option, work: Workload, all_machines: Candidates
+) -> tuple[Candidates, NDArray[np.int64]]:
+    """The machines with room for the models, and their numbers; a copy per worker may mean fewer
+    workers than cores.
 
     Loading a model on demand keeps a worker busy, so its share is added to the service time.
     """
@@ -284,8 +312,8 @@ def _holding(option: Option, work: Workload, all_machines: Candidates) -> Candid
     )  # fmt: skip
     out = replace(every.take(fits), whole=None, at=None)
     if len(out) == 0:
-        return replace(out, rejected=_why_none(option, work, all_machines, overhead, held))
-    return out
+        out = replace(out, rejected=_why_none(option, work, all_machines, overhead, held))
+    return out, np.flatnonzero(fits)
 
 
 def _why_none(

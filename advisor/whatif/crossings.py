@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 
 from advisor.at_volumes import AtVolumes
 from advisor.whatif.answers import Cancelled, go_on
@@ -110,7 +111,7 @@ class Winners:
             first, before, above = below, wins(below), last
             while above / below > NARROW:
                 cut = yield below, above, options
-                below, above = _tighter(below, cut, lambda v, won=before: wins(v) == won)
+                below, above = _tighter(below, cut, partial(self._won, before))
             self._found[first] = WinnerChange(
                 requests_per_month=between(below, above),
                 just_below=below,
@@ -119,6 +120,9 @@ class Winners:
                 after=wins(above),
             )
             below = above
+
+    def _won(self, option_id: str | None, volume: float) -> bool:
+        return self._seen.winner(volume) == option_id
 
 
 def narrow(sought: Iterable[Pair | Winners], seen: AtVolumes, cancelled: Cancelled) -> None:

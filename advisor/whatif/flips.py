@@ -7,16 +7,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from advisor.at_volumes import AtVolumes
 from advisor.errors import RequirementsError
 from advisor.prices import PriceBook, load_book
 from advisor.recommendation import Flip, Recommendation
-from advisor.requirements import ControlLevel, Mode, Requirements, Skill
-from advisor.rules import Policy, load_rules
+from advisor.requirements import Commitment, ControlLevel, Mode, Requirements, Skill
+from advisor.rules import Policy, RuleSet, load_rules
 from advisor.standing import Standing
-from advisor.whatif.answers import Cancelled, go_on, plain, rounded, value_of, with_answer
+from advisor.whatif.answers import (
+    Cancelled,
+    at_volume,
+    go_on,
+    plain,
+    rounded,
+    value_of,
+    with_answer,
+)
 
 FLIP_STEPS = (1.3, 2, 3, 5, 9, 20, 50, 150, 1000)
 FLIP_PRECISION = 1.05
+VOLUME = "traffic.requests_per_month"
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Numeric:
 
 
 NUMERIC_FLIPS = (
-    Numeric("traffic.requests_per_month", 1e12, 1),
+    Numeric(VOLUME, 1e12, 1),
     Numeric("service.p95_ms", 600_000, 1),
     Numeric("model.service_time_ms", 3_600_000, 0.01),
     Numeric("model.memory_mb", 2_000_000, 1),
@@ -60,8 +70,12 @@ def flips(
     book = book or load_book()
     rules = load_rules(tuple(policies))
 
+    many = _many_volumes(need, rules, book)
+
     def wins(field: str, value: Any) -> str | None:
         go_on(cancelled)
+        if field == VOLUME and many is not None and value in many.volumes:
+            return many.winner(value)
         try:
             changed = with_answer(need, field, value)
         except RequirementsError:
@@ -81,6 +95,29 @@ def flips(
                 out.append(Flip(**{"from": plain(now)}, field=field, to=plain(value), winner=to))
                 break
     return out
+
+
+class _Ahead:
+    """The winner at the volumes of the coarse scale, which are reckoned in one pass."""
+
+    def __init__(self, need: Requirements, rules: RuleSet, book: PriceBook) -> None:
+        now, bounds = need.traffic.requests_per_month, NUMERIC_FLIPS[0]
+        each = [now * step for step in FLIP_STEPS] + [now / step for step in FLIP_STEPS]
+        self.volumes = frozenset(v for v in each if bounds.least <= v <= bounds.most)
+        self._seen = AtVolumes(lambda volume: at_volume(need, volume), need, rules, book)
+
+    def winner(self, volume: float) -> str | None:
+        self._seen.look(self.volumes, self._seen.contending)  # the first time alone
+        return self._seen.winner(volume)
+
+
+def _many_volumes(need: Requirements, rules: RuleSet, book: PriceBook) -> _Ahead | None:
+    """None where one volume after the other is as quick, or where the week changes its shape."""
+    traffic, place = need.traffic, need.placement
+    bought = place.spot or place.commitment is not Commitment.none
+    if traffic.mode is not Mode.realtime or bought or traffic.peak_requests_per_second is not None:
+        return None
+    return _Ahead(need, rules, book)
 
 
 def _numeric_flips(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import math
@@ -247,3 +248,15 @@ def test_the_terminal_prints_them_all(tmp_path, capsys) -> None:
     assert set(json.loads(capsys.readouterr().out)) == {"growth"}
     assert main(["whatif", str(file), "--low", "7", "--high", "5"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("preset", ["chatbot", "custom-app", "nightly-scoring"])
+def test_volumes_in_one_pass_flip_where_they_flip_one_by_one(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = presets()[preset].requirements
+    answer = recommend(asked, doubt=False)
+    together = whatif.flips(asked, answer)
+    module = importlib.import_module("advisor.whatif.flips")
+    monkeypatch.setattr(module, "_many_volumes", lambda *_: None)
+    assert whatif.flips(asked, answer) == together
