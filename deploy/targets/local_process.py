@@ -144,15 +144,18 @@ def stop(process: psutil.Process, grace_s: float) -> None:
 
 
 def strays(directory: Path) -> list[psutil.Process]:
-    """Servers that run out of this directory, whether or not anybody wrote them down."""
-    found = []
+    """Servers that run out of this directory, whether or not anybody wrote them down.
+
+    Without the processes that they started themselves: those end with them, and only so.
+    """
+    found = {}
     for process in psutil.process_iter():
         try:
             if MODULE in process.cmdline() and Path(process.cwd()).is_relative_to(directory):
-                found.append(process)
+                found[process.pid] = (process, process.ppid())
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue  # ended meanwhile, or another user's: not one of ours
-    return found
+    return [process for process, parent in found.values() if parent not in found]
 
 
 def listening(process: psutil.Process, *, loopback_only: bool = False) -> set[int]:
