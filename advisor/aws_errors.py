@@ -6,7 +6,10 @@ region, a quota or the network.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from botocore.exceptions import (
@@ -34,6 +37,11 @@ NOT_KNOWN = {
     "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure",
     "InvalidAccessKeyId", "MissingAuthenticationToken", "InvalidSignatureException",
 }  # fmt: skip
+# Also said of other things: only with a clock that is seen to be wrong is it the clock.
+WRONG_CLOCK = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+MAYBE_CLOCK = {*WRONG_CLOCK, "RequestExpired", "SignatureDoesNotMatch", "InvalidSignatureException"}
+SIGNED_WHEN = re.compile(r"Signature (expired|not yet current)")
+SURELY_WRONG_MINUTES = 5
 DENIED = {
     "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized",
     "AuthorizationError", "Forbidden", "403",
@@ -85,6 +93,14 @@ def message_of(caught: ClientError) -> str:
 
 def _of_client(caught: ClientError, doing: str, when_denied: str) -> Said:
     code, said = code_of(caught), message_of(caught)
+    wrong = _clock(caught, code, said)
+    if wrong:
+        return Said(
+            "sign-in",
+            f"the clock of this machine {wrong}, and AWS takes no call that is signed at such a "
+            f"time ({code}), so this machine could not {doing}; set its date, time and zone, and "
+            "repeat",
+        )
     if code in EXPIRED:
         return Said(
             "sign-in",
@@ -118,6 +134,23 @@ def _of_client(caught: ClientError, doing: str, when_denied: str) -> Said:
             f"{doing}; ask for more under Service Quotas",
         )
     return Said("other", f"AWS would not {doing}: {said or code}")
+
+
+def _clock(caught: ClientError, code: str, said: str) -> str:
+    """How wrong this machine's clock is, "" when that is not the trouble.
+
+    AWS takes signatures of five minutes (S3: fifteen) around its own time, which its answer tells.
+    """
+    headers = caught.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        theirs = parsedate_to_datetime(str(headers.get("date", "")))
+    except ValueError:
+        return "is wrong" if code in WRONG_CLOCK else ""
+    minutes = round((datetime.now(UTC) - theirs).total_seconds() / 60)
+    if abs(minutes) < SURELY_WRONG_MINUTES or not (code in MAYBE_CLOCK or SIGNED_WHEN.search(said)):
+        return ""
+    hours = f"{abs(minutes) / 60:.1f} h" if abs(minutes) >= 120 else f"{abs(minutes)} minutes"
+    return f"is {hours} {'ahead' if minutes > 0 else 'behind'}"
 
 
 def _of_sdk(caught: BotoCoreError, doing: str, when_no_region: str) -> Said:

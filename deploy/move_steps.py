@@ -65,7 +65,7 @@ def switch_step(run_id: str) -> Outcome:
         there, was = target(plan.target).status(plan), target(old.target).status(old)
         if there.state != "running":
             raise DeployError(f"{plan.name} does not run: {there.message}")
-        switch(store, name, plan, there.endpoint)
+        switch(current(), run_id, name, plan, there.endpoint)
         said = f"{name} is now {plan.name} at {there.endpoint or 'its queue'}"
         emit(
             run_steps.event_of(
@@ -101,15 +101,15 @@ def close_move_step(run_id: str, removed: Outcome, result: dict[str, Any]) -> No
     if order.keep_old or removed["error"]:
         state: State = "running" if order.keep_old else "unknown"
         called = _name_beside(old, f"{name}-{OLD}")
-        put_beside(store, called, old, state, run_id)
+        put_beside(current(), called, old, state, run_id)
         way_out = f"python -m deploy destroy {called}"
         if removed["error"]:
             error = f"{name} has moved, but the old one is not gone: {removed['error']}; {way_out}"
-            store.append(run_id, run_steps.event_of("end", error, "error"))
+            current().append(run_id, run_steps.event_of("end", error, "error"))
         else:
             said = f"The old one stands as {called}, and bills; take it down: {way_out}"
-            store.append(run_id, run_steps.event_of("end", said, "warning"))
-    store.finish(
+            current().append(run_id, run_steps.event_of("end", said, "warning"))
+    current().finish(
         run_id,
         "failed" if error else "succeeded",
         deployment="running",
@@ -129,13 +129,13 @@ def close_failed_move_step(run_id: str, outcome: Outcome) -> None:
     error = outcome["error"]
     if removal["error"]:
         called = _name_beside(new, new.name)
-        put_beside(store, called, new, "unknown", run_id)
+        put_beside(current(), called, new, "unknown", run_id)
         error = f"{error}; {new.name} is not taken away ({removal['error']}): destroy {called}"
     else:
         error = f"{error}; {new.name} was taken away and {old.name} serves as before"
     state, endpoint = run_steps.standing(old)
-    store.append(run_id, run_steps.event_of("end", error, "error"))
-    store.finish(
+    current().append(run_id, run_steps.event_of("end", error, "error"))
+    current().finish(
         run_id,
         "cancelled" if outcome["cancelled"] else "failed",
         deployment=state,

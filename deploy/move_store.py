@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
 from deploy import run_tables as tables
+from deploy.run_engine import Engine
 from deploy.run_models import plan_digest
 from deploy.run_store import RunStore
 from deploy.target import Plan, State
@@ -30,11 +31,13 @@ def order_of(store: RunStore, run_id: str) -> MoveOrder:
         return MoveOrder.model_validate_json(connection.execute(query).scalar_one())
 
 
-def switch(store: RunStore, name: str, plan: Plan, endpoint: str | None) -> None:
-    """From now on the deployment's name means that plan. Fine to repeat."""
+def switch(engine: Engine, run_id: str, name: str, plan: Plan, endpoint: str | None) -> None:
+    """From now on the deployment's name means that plan. Fine to repeat. Raises Stopped when
+    another process carries the run."""
     values = {"plan_digest": plan_digest(plan), "state": "running", "endpoint": endpoint}
     row = tables.deployments.c
-    with store.engine.begin() as connection:
+    with engine.store.engine.begin() as connection:
+        tables.hold_run(connection, run_id, engine.executor.name)
         connection.execute(
             sa.update(tables.deployments)
             .where(row.name == name)
@@ -42,14 +45,16 @@ def switch(store: RunStore, name: str, plan: Plan, endpoint: str | None) -> None
         )
 
 
-def put_beside(store: RunStore, name: str, plan: Plan, state: State, run_id: str) -> None:
-    """What a move leaves standing gets a name of its own, so that it can be destroyed by it."""
+def put_beside(engine: Engine, name: str, plan: Plan, state: State, run_id: str) -> None:
+    """What a move leaves standing gets a name of its own, so that it can be destroyed by it. Raises
+    Stopped when another process carries the run."""
     now = datetime.now(UTC).isoformat()
     values: dict[str, Any] = {
         "plan_digest": plan_digest(plan), "state": state, "last_run": run_id, "updated_at": now,
     }  # fmt: skip
     row = tables.deployments.c
-    with store.engine.begin() as connection:
+    with engine.store.engine.begin() as connection:
+        tables.hold_run(connection, run_id, engine.executor.name)
         tables.insert_if_new(
             connection, tables.deployments, values | {"name": name, "created_at": now}
         )

@@ -6,17 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from advisor.errors import DeployError
 from deploy.run_executor import Executor
+from deploy.run_models import RunStatus
+from deploy.run_models import Stopped as Stopped
 from deploy.run_store import RunStore
+from deploy.target import Event
 
 POLL_S = 0.05
-
-
-class Stopped(BaseException):
-    """Ends a step because the process stops. Not an error: nothing is undone, the run goes on
-    in the next process exactly as after a crash."""
 
 
 class Engine:
@@ -36,6 +35,14 @@ class Engine:
             raise Stopped
         if self.store.executor_of(run_id) != self.executor.name:
             raise Stopped
+
+    def append(self, run_id: str, event: Event) -> None:
+        """Into the run's log, as the one who carries it. Raises Stopped when another one does."""
+        self.store.append(run_id, event, executor=self.executor.name)
+
+    def finish(self, run_id: str, state: RunStatus, **ended: Any) -> None:
+        """RunStore.finish, as the one who carries the run. Raises Stopped when another one does."""
+        self.store.finish(run_id, state, executor=self.executor.name, **ended)
 
     @contextmanager
     def working_on(self, run_id: str) -> Iterator[None]:

@@ -18,6 +18,11 @@ ACTIVE: tuple[RunStatus, ...] = ("pending", "running")
 VOLATILE_IN_PLANS = {"created_at", "findings", "proven_on", "requirements"}
 
 
+class Stopped(BaseException):
+    """Ends a step because the process stops, or because another one carries the run by now. Not an
+    error: nothing is undone, the run goes on there exactly as after a crash."""
+
+
 class StoredEvent(Event):
     """An event with its place in the log: ask for the events after this id."""
 

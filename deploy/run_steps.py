@@ -64,7 +64,7 @@ def apply_workflow(run_id: str) -> None:
                 close_failed_apply_step(run_id, outcome, result)
                 return
         engine = current()
-        engine.store.finish(run_id, "succeeded", deployment="running", result=result)
+        engine.finish(run_id, "succeeded", deployment="running", result=result)
 
 
 @DBOS.workflow(name="destroy", max_recovery_attempts=RECOVERIES)
@@ -74,8 +74,8 @@ def destroy_workflow(run_id: str) -> None:
             return
         outcome = destroy_step(run_id)
         if outcome["error"] is None:
-            store = current().store
-            store.finish(run_id, "succeeded", deployment="destroyed", result=outcome["result"])
+            done = outcome["result"]
+            current().finish(run_id, "succeeded", deployment="destroyed", result=done)
         else:
             close_failed_destroy_step(run_id, outcome)
 
@@ -136,8 +136,8 @@ def close_failed_apply_step(run_id: str, outcome: Outcome, result: dict[str, Any
         state: State = "failed" if removal["error"] else "destroyed"
     else:
         state, result["endpoint"] = standing(now)
-    store.append(run_id, event_of("end", error or "", "error"))
-    store.finish(
+    current().append(run_id, event_of("end", error or "", "error"))
+    current().finish(
         run_id,
         "cancelled" if outcome["cancelled"] else "failed",
         deployment=state,
@@ -152,8 +152,8 @@ def close_failed_apply_step(run_id: str, outcome: Outcome, result: dict[str, Any
 def close_failed_destroy_step(run_id: str, outcome: Outcome) -> None:
     store = current().store
     state, endpoint = standing(store.plan(store.run(run_id).plan_digest))
-    store.append(run_id, event_of("end", outcome["error"] or "", "error"))
-    store.finish(
+    current().append(run_id, event_of("end", outcome["error"] or "", "error"))
+    current().finish(
         run_id,
         "failed",
         deployment=state,
@@ -179,7 +179,7 @@ class Carried:
         self.is_finished = not before.is_active
         if before.state == "running":
             said = "The process that carried this run ended; the run goes on in another one"
-            store.append(self._run_id, event_of("resume", said, "warning"))
+            self._engine.append(self._run_id, event_of("resume", said, "warning"))
         return self
 
     def __exit__(
@@ -192,8 +192,8 @@ class Carried:
             # While stopping, everything fails that touches the closed engine: not the run's fault.
             if isinstance(error, Exception) and not self._engine.stopping.is_set():
                 said = f"an error nobody expected, {type(error).__name__}: {error}; see the log"
-                self._engine.store.append(self._run_id, event_of("end", said, "error"))
-                self._engine.store.finish(
+                self._engine.append(self._run_id, event_of("end", said, "error"))
+                self._engine.finish(
                     self._run_id, "failed", deployment="unknown", result={}, error=said, exit_code=1
                 )
         finally:
@@ -294,7 +294,7 @@ def emitter(run_id: str) -> Emit:
 
     def emit(event: Event) -> None:
         engine.check_carries(run_id)
-        engine.store.append(run_id, event)
+        engine.append(run_id, event)
 
     return emit
 

@@ -157,7 +157,8 @@ class RunStore:
             return count
 
     def mark_running(self, run_id: str, executor: str) -> RunState:
-        """The run as it was; from now on it runs in this executor, unless it is finished."""
+        """The run as it was; from now on it runs in this executor, unless it is finished. Whoever
+        carried it before can write nothing more."""
         row = tables.runs.c
         before = self.run(run_id)
         active = sa.update(tables.runs).where(row.run_id == run_id, row.state.in_(ACTIVE))
@@ -184,16 +185,20 @@ class RunStore:
         plan: Plan | None = None,
         error: str | None = None,
         exit_code: int = 0,
+        executor: str | None = None,
     ) -> None:
         """Close the run and free the deployment for the next. Repeating it changes nothing.
 
-        `plan` is what the deployment stands at now, where that is not the run's own plan.
+        `plan` is what the deployment stands at now, where that is not the run's own plan. Raises
+        Stopped when the run is not that executor's, where one is named.
         """
         run, now, row = tables.runs.c, _now(), tables.deployments.c
         after: dict[str, Any] = {"active_run": None, "state": deployment, "updated_at": now}
         if plan is not None:
             after["plan_digest"] = plan_digest(plan)
         with self.engine.begin() as connection:
+            if executor is not None:
+                tables.hold_run(connection, run_id, executor)
             closed = connection.execute(
                 sa.update(tables.runs)
                 .where(run.run_id == run_id, run.state.in_(ACTIVE))
@@ -212,9 +217,12 @@ class RunStore:
                     .values(**after, endpoint=result.get("endpoint"))
                 )
 
-    def append(self, run_id: str, event: Event) -> None:
+    def append(self, run_id: str, event: Event, *, executor: str | None = None) -> None:
+        """Raises Stopped when the run is not that executor's, where one is named."""
         row = event.model_dump(mode="json") | {"run_id": run_id}
         with self.engine.begin() as connection:
+            if executor is not None:
+                tables.hold_run(connection, run_id, executor)
             connection.execute(sa.insert(tables.events).values(row))
 
     def events(self, run_id: str, after: int = 0) -> list[StoredEvent]:

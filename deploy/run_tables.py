@@ -11,6 +11,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from advisor.errors import InputError
 from deploy.home import home
+from deploy.run_models import Stopped
 
 DATABASE_VARIABLE = "ADVISOR_DATABASE_URL"
 DATABASE_FILE = "advisor.sqlite"
@@ -127,3 +128,16 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout = {SQLITE_WAIT_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def hold_run(connection: sa.Connection, run_id: str, executor: str) -> None:
+    """Nobody takes the run over before this transaction ends. Raises Stopped when it is not that
+    executor's any more: it slept, was thought dead, and must write nothing beside the other."""
+    row = runs.c
+    held = connection.execute(
+        sa.update(runs)
+        .where(row.run_id == run_id, row.executor == executor)
+        .values(executor=executor)
+    )
+    if not held.rowcount:
+        raise Stopped

@@ -90,13 +90,17 @@ class Rollout:
             raise StalePlanError(
                 f"the template {template} of this installation changed after the plan; plan again"
             )
-        if plan.expires_at is not None and plan.expires_at <= datetime.now(UTC):
-            raise StalePlanError(
-                f"the plan is for a trial until {plan.expires_at:%Y-%m-%d %H:%M} UTC, which is "
-                "over; plan again"
-            )
+        self._check_hour()
         if not plan.rolls_back and sha256_of(Path(plan.model_path)) != plan.model_digest:
             raise StalePlanError(f"{plan.model_path} changed after the plan was made; plan again")
+
+    def _check_hour(self) -> None:
+        """Of a trial: a schedule for an hour that is over would never take it down."""
+        at = self._plan.expires_at
+        if at is not None and at <= datetime.now(UTC):
+            raise StalePlanError(
+                f"the plan is for a trial until {at:%Y-%m-%d %H:%M} UTC, which is over; plan again"
+            )
 
     def _bootstrap(self) -> Bootstrap:
         """What is there, or what the planned change set makes; one that a run before this one
@@ -222,6 +226,7 @@ class Rollout:
         name, at = self._plan.name, self._plan.expires_at
         if at is None and stack.expires_at is None:
             return
+        self._check_hour()  # again: this machine may have slept while the image was built
         schedules = Schedules(self._aws, bootstrap)
         former = schedules.find(name)
         self._undo.append(("the expiry", lambda: schedules.restore(name, former)))

@@ -20,6 +20,7 @@ from pathlib import Path
 from advisor.errors import DeployError, InputError, PreflightError
 from deploy import expiry
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
+from deploy.aws.bucket_checks import bucket_findings
 from deploy.aws.builders import (
     BUILDERS,
     builder_finding,
@@ -123,7 +124,10 @@ class StackTarget(Target):
         """
         self._check_variant(request.ranked.deploy_variant)
         aws = self._aws(request.ranked.region)
-        found = self.findings(request, aws, Stacks(aws))
+        stacks = Stacks(aws)
+        found = self.findings(request, aws, stacks)
+        if any(finding.check == "credentials" and finding.ok for finding in found):
+            found = [*found, *bucket_findings(aws, stacks)]
         builder = builder_of(request, aws.settings)
         if engine_of(builder) is not None:
             made_for = self.wanted(request, "", aws.settings).architecture

@@ -165,8 +165,8 @@ DYING = """
     where, plan = sys.argv[1], Plan.model_validate_json(Path(sys.argv[2]).read_text())
     append = run_store.RunStore.append
 
-    def append_and_die(self, run_id, event):
-        append(self, run_id, event)
+    def append_and_die(self, run_id, event, **more):
+        append(self, run_id, event, **more)
         if event.message.startswith(where):
             os._exit(9)
 

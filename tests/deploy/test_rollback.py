@@ -233,8 +233,8 @@ DYING = """
 
     append = run_store.RunStore.append
 
-    def append_and_die(self, run_id, event):
-        append(self, run_id, event)
+    def append_and_die(self, run_id, event, **more):
+        append(self, run_id, event, **more)
         if event.message.startswith(sys.argv[1]):
             os._exit(9)
 

@@ -25,7 +25,7 @@ from advisor.errors import (
     PreflightError,
     StalePlanError,
 )
-from deploy import run_engine, run_steps, runs
+from deploy import move_store, run_engine, run_steps, runs
 from deploy.files import locked
 from deploy.requests import PlanRequest
 from deploy.run_models import RunState, plan_digest
@@ -276,8 +276,8 @@ CRASHING = """
     where, plan = sys.argv[1], Plan.model_validate_json(Path(sys.argv[2]).read_text())
     append = run_store.RunStore.append
 
-    def append_and_die(self, run_id, event):
-        append(self, run_id, event)
+    def append_and_die(self, run_id, event, **more):
+        append(self, run_id, event, **more)
         if event.message.startswith(where):
             os._exit(9)
 
@@ -502,6 +502,35 @@ def test_a_process_whose_run_was_taken_over_stops_at_its_next_event(
         runs.shutdown()
 
 
+def test_the_fence_alone_keeps_an_owner_that_slept_from_writing(
+    plan: Plan, advisor_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked, was told that the run is its own, and slept before it wrote."""
+    runs.launch()
+    try:
+        engine = run_engine.current()
+        store, name = engine.store, engine.executor.name
+        run_id, _ = store.begin("apply", plan, by="", executor=name)
+        monkeypatch.setattr(run_engine.Engine, "check_carries", lambda self, run_id: None)
+        run_steps.emitter(run_id)(run_steps.event_of("start", "mine"))
+        store.mark_running(run_id, "another")
+        before = (said(run_id), runs.run(run_id), runs.deployments())
+        writes: list[Callable[[], object]] = [
+            lambda: run_steps.emitter(run_id)(run_steps.event_of("start", "not mine")),
+            lambda: engine.finish(run_id, "succeeded", deployment="running", result={}),
+            lambda: move_store.switch(engine, run_id, plan.name, plan, "http://elsewhere"),
+            lambda: move_store.put_beside(engine, "beside", plan, "running", run_id),
+        ]
+        for write in writes:
+            with pytest.raises(run_engine.Stopped):
+                write()
+        assert (said(run_id), runs.run(run_id), runs.deployments()) == before
+        store.finish(run_id, "failed", deployment="unknown", result={}, executor="another")
+        assert runs.run(run_id).state == "failed"
+    finally:
+        runs.shutdown()
+
+
 SLEEPING = """
     import os, signal, sys
     from pathlib import Path
@@ -510,8 +539,8 @@ SLEEPING = """
 
     plan, append = Plan.model_validate_json(Path(sys.argv[1]).read_text()), run_store.RunStore.append
 
-    def append_and_sleep(self, run_id, event):
-        append(self, run_id, event)
+    def append_and_sleep(self, run_id, event, **more):
+        append(self, run_id, event, **more)
         if event.message.startswith("Started process"):
             os.kill(os.getpid(), signal.SIGSTOP)
 

@@ -42,12 +42,16 @@ def client(service: str) -> Any:
     return boto3.Session(region_name=REGION).client(service)  # type: ignore[call-overload]
 
 
+def document(*statements: dict[str, Any]) -> str:
+    """A policy of IAM."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
 def sign_in(patch: pytest.MonkeyPatch, name: str = "deployer") -> str:
     """This process becomes a user: the root user cannot be a cluster's administrator."""
     iam = client("iam")
     arn: str = iam.create_user(UserName=name)["User"]["Arn"]
-    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    everything = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    everything = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
     iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=everything)
     key = iam.create_access_key(UserName=name)["AccessKey"]
     patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import boto3
 import pytest
-from aws_support import Log, client
+from aws_support import QUICK, Log, asked, client
 from emulator.client import Emulator
 
 from advisor.errors import DeployError, PreflightError
 from deploy.aws import templates
 from deploy.aws.bootstrap import STACK_NAME, Bootstrap, BootstrapStack
 from deploy.aws.images import Images
-from deploy.aws.session import Aws
+from deploy.aws.session import Aws, AwsSettings
 from deploy.aws.stacks import Stacks
+from deploy.targets.sagemaker import SageMakerTarget
 
 pytestmark = pytest.mark.emulator
 
@@ -129,3 +131,29 @@ def push(made: Bootstrap, tag: str, kind: str, content: str = "one") -> None:
         imageManifest=f'{{"mediaType": "{media_type}", "config": {{"digest": "{content}"}}}}',
         imageManifestMediaType=media_type,
     )
+
+
+def test_a_bucket_that_was_moved_or_deleted_is_named_with_the_way_out(
+    made: Bootstrap, emulator: Emulator, onnx_model: Path
+) -> None:
+    """The account answers as S3 does: 301 from its other regions, which the SDK follows by itself."""
+    target = SageMakerTarget(AwsSettings(poll_seconds=QUICK))
+    there = {f.check: f for f in target.preflight(asked(onnx_model))}["bucket"]
+    assert (there.ok, there.message) == (True, f"{made.bucket} lies in us-east-1")
+    here, abroad = client("s3"), boto3.Session(region_name="eu-west-1").client("s3")
+    here.delete_bucket(Bucket=made.bucket)
+    with pytest.raises(
+        PreflightError, match=f"deleted by hand; make it again: aws s3 mb s3://{made.bucket}"
+    ):
+        target.plan(asked(onnx_model))
+    abroad.create_bucket(
+        Bucket=made.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    with pytest.raises(
+        PreflightError, match=r"lies in eu-west-1.* s3 rb s3://.* --region us-east-1"
+    ):
+        target.plan(asked(onnx_model))
+    abroad.delete_bucket(Bucket=made.bucket)
+    here.create_bucket(Bucket=made.bucket)
+    emulator.fault("s3.HeadBucket", "AccessDenied", "not you", status=403)
+    assert target.plan(asked(onnx_model)).name == "fraud"

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from aws_support import QUICK, Log, asked, client, sign_in
+from aws_support import QUICK, Log, asked, client, document, sign_in
 from containers_support import only_the_bootstrap_is_left
 from emulator.client import Emulator
 from faults_support import ANSWER, DOOR, TARGETS
@@ -215,7 +215,3 @@ def assume(name: str, action: str, patch: pytest.MonkeyPatch) -> None:
         ("AWS_SESSION_TOKEN", "SessionToken"),
     ):  # fmt: skip
         patch.setenv(variable, session[part])
-
-
-def document(statement: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

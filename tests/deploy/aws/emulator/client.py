@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,10 @@ class Emulator:
     def clock(self, to: datetime) -> None:
         """It is that hour now: schedules that are due do what they were made for."""
         self._ask("clock", {"to": to.isoformat()})
+
+    def later(self, by: timedelta) -> None:
+        """The account's own clock is so far ahead of this machine's real one; by nothing again."""
+        self._ask("later", {"seconds": by.total_seconds()})
 
     def internet(self, proxy: str, authority: Path) -> None:
         """Where the account finds the rest of the world, and whose certificates it trusts."""

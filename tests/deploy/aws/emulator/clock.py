@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 import botocore.session
+import time_machine
 from builds import session_of
 from ministack.core import iam_actions
 from ministack.core.responses import get_region
@@ -23,6 +24,7 @@ DELETE_STACK = "arn:aws:scheduler:::aws-sdk:cloudformation:deleteStack"
 START_TRANSFORM = "arn:aws:scheduler:::aws-sdk:sagemaker:createTransformJob"
 DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 LIMIT_S = 60.0
+_travels: list[Any] = []
 
 
 def authorize_in_groups() -> None:
@@ -40,6 +42,16 @@ def authorize_in_groups() -> None:
         return arn.replace(":schedule/default/", f":schedule/{group}/")
 
     iam_actions.extract_resource_arn = found
+
+
+def later(seconds: float) -> None:
+    """The account's own clock is that far ahead of the machine's from now on: signatures, sessions
+    and certificates are looked at by it. 0 puts it right."""
+    while _travels:
+        _travels.pop().stop()
+    if seconds:
+        _travels.append(time_machine.travel(time.time() + seconds, tick=True))
+        _travels[-1].start()
 
 
 def advance(endpoint: str, to: str) -> list[str]:

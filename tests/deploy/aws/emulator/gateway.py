@@ -171,6 +171,8 @@ class Gateway:
             lambda_svc._ACCOUNT_CONCURRENCY_CAP = int(given.get("lambda.concurrency", 0))
         elif path == "/_emulator/forget":
             await asyncio.to_thread(self.world.forget, self.region, **given)
+        elif path == "/_emulator/later":
+            clock.later(given["seconds"])
         elif path == "/_emulator/web":
             web.open_internet(given["proxy"], given["authority"])
         elif path == "/_emulator/names":
@@ -179,6 +181,7 @@ class Gateway:
             await asyncio.to_thread(self._advance, given["to"])
         elif path == "/_emulator/reset":
             FAULTS.clear()
+            clock.later(0)
             self.world.names = {}
             self.services.quotas, self.services.invocations = {}, []
             lambda_svc._ACCOUNT_CONCURRENCY_CAP = 0
