@@ -170,6 +170,35 @@ def test_an_untrained_model_is_refused(tmp_path: Path) -> None:
         inspect(path)
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "told"),
+    [
+        ("catboost.core", "CatBoostClassifier",
+         r"pickled CatBoost model .*catboost is not installed here.*nothing of it was run.*"
+         r"save_model\('model\.onnx', format='onnx'\)"),
+        ("tensorflow.keras", "Model", r"pickled TensorFlow model .*tf2onnx\.convert"),
+        ("somebodys_package.steps", "Clip",
+         r"somebodys_package is not installed here: pip install it, or give the folder.*--code"),
+        ("imblearn.pipeline", "Pipeline", r"imbalanced-learn.*samplers have no part"),
+    ],
+)  # fmt: skip
+def test_a_library_that_is_not_served_or_not_installed_is_named_with_the_way(
+    module: str, name: str, told: str, tmp_path: Path
+) -> None:
+    """A pickle that refers to the class, as the library would write it."""
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"\x80\x02c" + f"{module}\n{name}\n".encode() + b")\x81}\x8c\x01xK\x01sb.")
+    with pytest.raises(ArtifactError, match=told):
+        inspect(path)
+
+
+def test_a_harmful_name_beside_a_known_library_is_not_talked_away(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"\x80\x02ccatboost.core\nCatBoost\n)\x810cos\nsystem\n\x8c\x04true\x85R.")
+    with pytest.raises(ArtifactError, match=r"os\.system.*do not load it"):
+        inspect(path)
+
+
 def test_another_scikit_learn_version_is_said(forest: Any, tmp_path: Path) -> None:
     path = tmp_path / "old.pkl"
     import sklearn

@@ -18,7 +18,7 @@ from model_server.signature import Signature
 from model_server.sklearn_model import SklearnModel
 from model_server.unpack import open_stream
 
-from . import describe, formats
+from . import describe, foreign, formats
 
 # import name -> package names that may provide it
 PACKAGES = {
@@ -272,12 +272,18 @@ def _second_opinion(path: Path, findings: list[str]) -> None:
 
 
 def _refusal(refused: list[tuple[str, str, str]]) -> str:
+    if (other := foreign.told(refused)) is not None:
+        return other
     first = "; ".join(f"{m}.{n}, which {why}" for m, n, why in refused[:3])
     more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
     mine = all(accepted.can_be(m, n) for m, n, _ in refused)
+    absent = ", ".join(foreign.missing(refused)) if mine else ""
     advice = (
-        "export the model to ONNX, or, if the code is yours, accept it with a reason and give it "
-        "along (--accept-unsafe, --code)"
+        f"{absent} is not installed here: pip install it, or give the folder with its code "
+        "(--code), and accept it with a reason (--accept-unsafe); or export the model to ONNX"
+        if absent
+        else "export the model to ONNX, or, if the code is yours, accept it with a reason and give "
+        "it along (--accept-unsafe, --code)"
         if mine
         else "do not load it; ask where it came from, or export the model to ONNX at its source"
     )
