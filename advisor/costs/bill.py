@@ -120,7 +120,9 @@ def sums_usd(lines: Sequence[Line], count: int) -> tuple[Array, NDArray[np.bool_
     """`sum_usd` at `count` volumes at once, arrays of shape (volumes,): to the last digit the same,
     because a sum is rounded once whatever the order."""
     parts = [usd for line in lines for usd in line.usd_of_each()]
-    table = np.array([np.broadcast_to(usd, (count,)) for usd in parts]).reshape(len(parts), count)
+    table = np.empty((len(parts), count))
+    for row, usd in zip(table, parts, strict=True):
+        row[:] = usd
     at_least = np.zeros(count, dtype=np.bool_)
     for line in lines:
         if line.tiers is None:
