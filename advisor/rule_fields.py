@@ -60,6 +60,7 @@ _OPTION: Mapping[str, FieldType] = {
     "regions_resident": "list",
     "regions_usable": "list",
     "regions_by_name_alone": "list",
+    "region_instead": "text",
 }
 PLAN: Mapping[str, FieldType] = {
     "p95_ms": "number",

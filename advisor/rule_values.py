@@ -140,6 +140,7 @@ def _matched_values(option: Option, work: Workload) -> dict[str, Value]:
         "option.regions_asked": list(asked),
         "option.regions_resident": [r for r in asked if residency.is_resident(r, need)],
         "option.regions_usable": list(residency.usable_regions(option, need)),
+        "option.region_instead": residency.region_instead(option, need),
         "option.regions_by_name_alone": [
             r for r in asked if residency.is_resident_by_name_alone(r, need)
         ],

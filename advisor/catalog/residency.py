@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from advisor.catalog.loader import geographies
@@ -50,6 +51,18 @@ def is_resident(region: str, need: Requirements) -> bool:
         return True
     wanted = wanted.strip().lower()
     return region.startswith(wanted) or _stands_in(load_book().region(region), wanted)
+
+
+def region_instead(option: Option, need: Requirements) -> str:
+    """Where none of the asked regions is where data have to lie: the region of the option's cloud
+    that is, and is offered, with the most known prices; empty where there is none or none is needed."""
+    asked = asked_regions(option, need.placement)
+    if not asked or any(is_resident(region, need) for region in asked):
+        return ""
+    book = load_book()
+    known = Counter(rate.region for rate in book.rates)
+    usable = usable_regions(option, need, book.regions(option.cloud.value))
+    return max(usable, key=lambda region: (known[region], region), default="")
 
 
 def is_resident_by_name_alone(region: str, need: Requirements) -> bool:

@@ -279,7 +279,11 @@ def test_relaxed_answers_have_the_type_of_the_requirement() -> None:
     (fired,) = of(
         load_rules().evaluate(option("ec2"), work(control__data_residency="eu")), "residency"
     )
-    assert fired.relaxations == (("control.data_residency", None),)
+    assert fired.relaxations == (("placement.regions", "eu-west-1"),)
+    (nowhere,) = of(
+        load_rules().evaluate(option("ec2"), work(control__data_residency="fj")), "residency"
+    )
+    assert nowhere.relaxations == (("control.data_residency", None),)
 
 
 # Policies on top
