@@ -30,6 +30,7 @@ from advisor.errors import DeployError
 from deploy.aws.session import AwsSettings
 from deploy.aws.stack_target import StackTarget
 from deploy.target import Plan, Status
+from deploy.targets.sagemaker import SageMakerTarget
 
 pytestmark = pytest.mark.emulator
 
@@ -101,12 +102,30 @@ def test_a_door_is_opened_as_printed_and_to_nobody_else(
     status = target.apply(plan, Log())
     if door == BEARER:
         emulator.names({DOMAIN: status.outputs["BalancerName"]})
+    assert urlsplit(status.endpoint or "").scheme == "https"
     standing = Standing(target, plan, status, front)
     {IAM: signed, URL: signed, TOKENS: with_tokens, BEARER: with_the_secret}[door](
         standing, monkeypatch
     )
     assert target.destroy(plan, Log()).left_behind == []
     assert only_the_bootstrap_is_left(emulator)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("bootstrapped")
+def test_what_is_printed_for_sagemaker_is_answered_and_only_to_who_signs(
+    emulator: Emulator, onnx_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch)
+    target = SageMakerTarget(AwsSettings(poll_seconds=QUICK))
+    plan = target.plan(asked(onnx_model))
+    status = target.apply(plan, Log())
+    for said in printed(status).values():
+        assert set(json.loads(said)) >= {"predictions"}
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "somebody else's")
+    for said in printed(status).values():
+        assert "predictions" not in said
+    emulator.reset()
 
 
 def signed(standing: Standing, patch: pytest.MonkeyPatch) -> None:
@@ -168,7 +187,7 @@ def opened(standing: Standing) -> None:
     """Let in by `predict` and by what is printed, run as it is."""
     answer = standing.target.predict(standing.plan, ROW, JSON)
     assert answer.body["predictions"] == [ANSWER]
-    for way, said in printed(standing).items():
+    for way, said in printed(standing.status).items():
         assert set(json.loads(said)) >= {"predictions"}, (way, said)
 
 
@@ -179,17 +198,16 @@ def refused(standing: Standing, said: str) -> None:
 
 
 def nobody_is_let_in(standing: Standing) -> None:
-    for way, said in printed(standing).items():
+    for way, said in printed(standing.status).items():
         assert "predictions" not in said, (way, said)
 
 
-def printed(standing: Standing) -> dict[str, str]:
+def printed(status: Status) -> dict[str, str]:
     """What the printed curl line and Python write, with this process's environment."""
     commands = {
-        "curl": ["bash", "-c", standing.status.snippets["curl"]],
-        "python": [sys.executable, "-c", standing.status.snippets["python"]],
+        "curl": ["bash", "-c", status.snippets["curl"]],
+        "python": [sys.executable, "-c", status.snippets["python"]],
     }
-    assert urlsplit(standing.status.endpoint or "").scheme == "https"
     return {
         way: subprocess.run(
             command, capture_output=True, text=True, timeout=60, check=False, env=dict(os.environ)
