@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict
@@ -173,13 +174,15 @@ class Carried:
         self.is_finished = False
 
     def __enter__(self) -> Carried:
-        self._working.__enter__()
-        store = self._engine.store
-        before = store.mark_running(self._run_id, self._engine.executor.name)
-        self.is_finished = not before.is_active
-        if before.state == "running":
-            said = "The process that carried this run ended; the run goes on in another one"
-            self._engine.append(self._run_id, event_of("resume", said, "warning"))
+        with ExitStack() as when_stopped:
+            when_stopped.enter_context(self._working)
+            store = self._engine.store
+            before = store.mark_running(self._run_id, self._engine.executor.name)
+            self.is_finished = not before.is_active
+            if before.state == "running":
+                said = "The process that carried this run ended; the run goes on in another one"
+                self._engine.append(self._run_id, event_of("resume", said, "warning"))
+            when_stopped.pop_all()
         return self
 
     def __exit__(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 from advisor.errors import DeployError
-from deploy.aws.reach import GATEWAY_IAM, GATEWAY_JWT, URL_IAM
+from deploy.aws.reach import GATEWAY_IAM, GATEWAY_JWT, JWT_VARIABLE, URL_IAM
 from deploy.aws.session import Aws, told
 from deploy.aws.signed import post
 from deploy.aws.stack_models import Stack
 from deploy.aws.stack_seen import sample_body
 from deploy.target import Plan, Prediction
 
-JWT_VARIABLE = "ADVISOR_AWS_JWT"
 UNAUTHORIZED = 401
 # Which service a call is signed for, where IAM lets callers in.
 SIGNED_FOR = {GATEWAY_IAM: "execute-api", URL_IAM: "lambda"}

@@ -9,7 +9,7 @@ from deploy.aws.container_checks import mode
 from deploy.aws.findings import bad, budget, good, in_account, model_file, name, unknown
 from deploy.aws.functions import URL, function_reach, reserved
 from deploy.aws.limits import limit
-from deploy.aws.reach import GATEWAY_JWT, no_audience
+from deploy.aws.reach import GATEWAY_JWT, no_audience, token_findings
 from deploy.aws.session import Aws, AwsSettings, code_of, told
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import stack_name
@@ -29,6 +29,7 @@ def function_findings(
         mode(request, Mode.realtime, "a function answers whoever calls it", "aws-batch"),
         budget(request),
         _reach(request, given),
+        *token_findings(function_reach(request, given), given),
         _size(request),
     ]
     return in_account(

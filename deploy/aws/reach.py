@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from advisor.costs.usage import parse_usage, price_usage
 from deploy.aws.findings import bad, good, unknown
 from deploy.aws.limits import limit
@@ -13,6 +15,7 @@ PRIVATE, GATEWAY_IAM, GATEWAY_JWT, CERTIFICATE, URL_IAM = (
     "private", "gateway-iam", "gateway-jwt", "certificate", "url-iam",
 )  # fmt: skip
 KB_PER_MB = 1024
+JWT_VARIABLE = "ADVISOR_AWS_JWT"  # a token of the issuer, for this machine's own calls
 
 
 def reach_of(request: PlanRequest, given: AwsSettings) -> str:
@@ -117,7 +120,27 @@ def findings(request: PlanRequest, given: AwsSettings) -> list[Finding]:
         return [no_audience(given)]
     if reach == PRIVATE:
         return [good("reach", "only from inside the network")]
-    return [_passes_gateway(request), good("reach", "an HTTP API; every call is authenticated")]
+    return [
+        _passes_gateway(request),
+        good("reach", "an HTTP API; every call is authenticated"),
+        *token_findings(reach, given),
+    ]
+
+
+def token_findings(reach: str, given: AwsSettings) -> list[Finding]:
+    """Where tokens let callers in: has this machine one for the test prediction?"""
+    if reach != GATEWAY_JWT:
+        return []
+    wanted = f"a token of {given.jwt_issuer} for {', '.join(given.jwt_audience)}"
+    if os.environ.get(JWT_VARIABLE, "").strip():
+        return [good("token", f"{JWT_VARIABLE} holds one for the test prediction")]
+    return [
+        unknown(
+            "token",
+            "the test prediction will be refused, and the run end as failed over what it deployed",
+            f"set {JWT_VARIABLE} to {wanted} before apply",
+        )
+    ]
 
 
 def no_audience(given: AwsSettings) -> Finding:
