@@ -17,7 +17,7 @@ from advisor.recommendation import CostLine, PeopleTime, Range
 from advisor.requirements import Mode
 from advisor.rules import Fired
 from advisor.sizing.choose import Sizable, other_ways, size
-from advisor.sizing.functions import Function
+from advisor.sizing.function import Function
 from advisor.sizing.many_sized import ManySized
 from advisor.sizing.offers import NOT_CHEAPER, missing_commitment, terms
 from advisor.sizing.purchase import ON_DEMAND

@@ -8,7 +8,8 @@ from advisor.catalog.schema import Option
 from advisor.prices import PriceBook
 from advisor.requirements import Mode
 from advisor.sizing.fleet import fleet
-from advisor.sizing.functions import Function, functions
+from advisor.sizing.function import Function
+from advisor.sizing.functions import functions
 from advisor.sizing.job import job
 from advisor.sizing.purchase import ON_DEMAND
 from advisor.sizing.sized import EXPECTED, Factors, Sized, Term

@@ -15,14 +15,10 @@ from advisor.catalog.schema import Option
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.fleet import overhead_ms
+from advisor.sizing.function import machine_name, spilled_at_most
 from advisor.sizing.function_kinds import FunctionKind, function_kinds
 from advisor.sizing.function_prices import keeps_ready
-from advisor.sizing.functions import (
-    WHISKER_USD,
-    machine_name,
-    prices_for,
-    spilled_at_most,
-)
+from advisor.sizing.functions import WHISKER_USD, prices_for
 from advisor.sizing.performance import keep_alive_s
 from advisor.sizing.provisioned import weeks_kept_ready, weeks_spilled
 from advisor.sizing.serverless import cold_weeks, mixture_percentile_ms

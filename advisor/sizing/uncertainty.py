@@ -7,7 +7,7 @@ from typing import Any
 from advisor.prices import PriceBook
 from advisor.sizing.candidates import CLOUD_OF_SERVICE
 from advisor.sizing.choose import Sizable
-from advisor.sizing.functions import Function
+from advisor.sizing.function import Function
 from advisor.sizing.performance import cpu_speed, family_of, gpu_speed, serverless_speed
 from advisor.sizing.performance_data import cpu_scores
 from advisor.sizing.sized import Sized

@@ -27,9 +27,10 @@ from advisor.prices import load_book
 from advisor.requirements import Mode, parse
 from advisor.sizing.candidates import candidates
 from advisor.sizing.fleet import Fleet, min_replicas, overhead_ms
+from advisor.sizing.function import Function
 from advisor.sizing.function_kinds import function_kinds
 from advisor.sizing.function_prices import PriceList, keeps_ready
-from advisor.sizing.functions import Function, prices_for
+from advisor.sizing.functions import prices_for
 from advisor.sizing.job import Job
 from advisor.sizing.offers import function_offer, least_on_spot, offered, terms
 from advisor.sizing.performance import keep_alive_s

@@ -9,7 +9,8 @@ import pytest
 from advisor.catalog.loader import option
 from advisor.prices import load_book
 from advisor.requirements import HOURS_IN_MONTH, parse
-from advisor.sizing.functions import Function, functions
+from advisor.sizing.function import Function
+from advisor.sizing.functions import functions
 from advisor.sizing.sized import Sized
 from advisor.workload import resolve
 
