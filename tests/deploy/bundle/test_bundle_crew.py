@@ -14,7 +14,7 @@ import psutil
 import pytest
 from conftest import StartServer
 from model_server.forked import CAN_FORK, DEATHS
-from serving import Server, stop
+from serving import Server
 
 from deploy.artifact import inspect
 from deploy.bundle.pack import Bundle, pack
@@ -130,12 +130,31 @@ def test_workers_end_with_their_server_and_hold_nothing_of_its(
 def test_processes_are_taken_by_themselves_where_threads_wait_for_each_other(
     bundle: Bundle, start_server: StartServer
 ) -> None:
-    """Other work on the machine may hide the waiting; it cannot do so each time."""
-    for _ in range(5):
-        server = start_server(bundle.path, WORKERS="2")
-        ready = next(e for e in server.events() if e["event"] == "ready")
-        if ready["processes"]:
-            break
-        stop(server)
+    server = start_server(bundle.path, WORKERS="2")
+    ready = next(e for e in server.events() if e["event"] == "ready")
     assert ready["processes"]
     assert len(workers(server)) == ready["workers"] == 2
+
+
+def test_models_that_let_go_of_the_lock_have_a_thread_for_each_worker(
+    slow_bundle: Bundle, start_server: StartServer
+) -> None:
+    server = start_server(slow_bundle.path, WORKERS="3")
+    ready = next(e for e in server.events() if e["event"] == "ready")
+    assert (ready["workers"], ready["workers_allowed"], ready["processes"]) == (3, 3, False)
+    assert not workers(server)
+
+
+def test_no_process_where_the_model_has_threads_of_its_own(
+    bundle: Bundle, start_server: StartServer
+) -> None:
+    """A fork would lose them, and wait for them for ever."""
+    server = start_server(bundle.path, WORKERS="2", MODEL_THREADS="2")
+    ready = next(e for e in server.events() if e["event"] == "ready")
+    assert (ready["workers"], ready["processes"], ready["copies"]) == (2, False, 0)
+    assert ask(server).status_code == 200
+    refused = start_server(
+        bundle.path, wait=False, WORKERS="2", MODEL_THREADS="2", WORKER_KIND="processes"
+    )
+    assert refused.process.wait(WAIT_S) == 1
+    assert "MODEL_THREADS at 1; leave it out" in refused.log.read_text()

@@ -1,4 +1,4 @@
-"""Worker processes, for models whose threads wait for each other (see `side_by_side`).
+"""Worker processes, for Python models, whose threads wait for each other.
 
 The parent keeps the connections and the one queue; each process answers one call at a time over a
 pair of sockets, and ends with the parent.

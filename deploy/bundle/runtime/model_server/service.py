@@ -18,12 +18,13 @@ from .loaders import Model, load
 from .locate import Located, locate
 from .payload import Decoder
 from .settings import Settings
-from .side_by_side import FAIR_SHARE, worth
-from .speed import Speed, warm
+from .speed import warm
 from .telemetry import Log, Metrics
 from .values import Batch
 
-# Libraries with threads of their own may not survive a fork, and let go of Python's lock anyway.
+# Their threads hold Python's lock for much of a call and wait for each other: two that hand it to and
+# fro for each of four hundred trees answer less together than one alone. The other libraries let go
+# of it. What has threads of its own does not survive a fork.
 FORKS = frozenset({"joblib", "pickle", "skops"})
 CLIENT_GONE = 499  # nginx's number for a client that left
 
@@ -87,14 +88,16 @@ class Service:
         loaded = time.perf_counter() - started
         example = self._example(decoder, model)
         speed = warm(model, example)
-        forks = CAN_FORK and located.format in FORKS
+        single = CAN_FORK and self.settings.threads == 1
+        forks = single and located.format in FORKS
         self._check_kind(forks)
         allowed, crew = self.settings.workers, None
-        copies = copier is not None and self._copies(example, speed, forks)
+        quick = speed.one_row <= INLINE_SECONDS
+        more = allowed > 1 and self.settings.worker_kind != "threads" and example is not None
+        copies = copier is not None and more and quick and single
         workers = 1 if copies else allowed
-        if not (copies or inline_only or speed.one_row <= INLINE_SECONDS or example is None):
-            workers, processes = self._workers(model, example, speed, forks)
-            crew = Crew(model, workers, self.log, broken) if hire and processes else None
+        if hire and more and forks and not quick:
+            crew = Crew(model, workers, self.log, broken)
         queue = self.settings.queue_size
         if copies and queue is not None:
             queue = -(-queue // allowed)  # each copy has a queue of its own
@@ -168,33 +171,8 @@ class Service:
         if self.settings.worker_kind == "processes" and not forks:
             raise ModelError(
                 "WORKER_KIND is 'processes', which is for scikit-learn and other Python models on "
-                "Linux; leave it out"
+                "Linux, with MODEL_THREADS at 1; leave it out"
             )
-
-    def _copies(self, example: Batch | None, speed: Speed, forks: bool) -> bool:
-        """Whether the model is so quick that each processor gets a whole server.
-
-        What has threads of its own does not survive a fork, so not with those.
-        """
-        settings = self.settings
-        return (
-            CAN_FORK
-            and example is not None
-            and settings.workers > 1
-            and settings.worker_kind != "threads"
-            and speed.one_row <= INLINE_SECONDS
-            and (forks or settings.threads == 1)
-        )
-
-    def _workers(self, model: Model, example: Batch, speed: Speed, forks: bool) -> tuple[int, bool]:
-        """(workers that are worth it, whether they are processes)."""
-        allowed, kind = self.settings.workers, self.settings.worker_kind
-        if allowed == 1 or kind == "threads":
-            return allowed, False
-        if kind == "processes":
-            return allowed, True
-        fewer, gain = worth(model, example, allowed, speed.one_row)
-        return (allowed, True) if forks and gain < FAIR_SHARE * allowed else (fewer, False)
 
     def _example(self, decoder: Decoder, model: Model) -> Batch | None:
         """One row that the model answers; None, and a log line, when there is none."""
