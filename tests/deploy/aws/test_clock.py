@@ -127,7 +127,13 @@ def test_a_trial_whose_hour_passes_asleep_is_not_made_or_goes(
     assert only_the_bootstrap_is_left(emulator)
 
 
-@pytest.mark.parametrize(("by", "said"), [(3 * HOUR, r"3\.0 h ahead"), (-NIGHT, r"9\.0 h behind")])
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (3 * HOUR, r"3\.0 h ahead"),
+        pytest.param(-NIGHT, r"9\.0 h behind", marks=pytest.mark.slow),
+    ],
+)
 def test_a_wrong_clock_is_named_and_nothing_is_lost(
     by: timedelta, said: str, target: SageMakerTarget, emulator: Emulator, onnx_model: Path
 ) -> None:
