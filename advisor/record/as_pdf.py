@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time
 from fpdf import FPDF
 from fpdf.enums import Align, TableBordersLayout, TableCellFillMode, WrapMode, XPos, YPos
 from fpdf.fonts import FontFace
+from fpdf.prefs import ViewerPreferences
 
 from advisor.plain_text import one_line
 from advisor.record import pdf_bars
@@ -64,6 +65,7 @@ class _Paper(FPDF):
         self.set_keywords("decision record, MADR, model deployment")
         self.set_creator("Model Deployment Advisor")
         self.set_lang("en")
+        self.viewer_preferences = ViewerPreferences(display_doc_title=True)  # not the file's name
         self.set_creation_date(self.moment)
 
     def header(self) -> None:

@@ -181,6 +181,7 @@ def test_the_pdf_says_the_same_and_names_itself(fraud, paper) -> None:
     assert reader.metadata.title == f"Fraud 中文: run the model on {answer.ranking[0].name}"
     assert reader.metadata.author == "Ada, Grace"
     assert reader.trailer["/Root"]["/Lang"] == "en"
+    assert reader.trailer["/Root"]["/ViewerPreferences"]["/DisplayDocTitle"].value is True
     text = pdf_text(paper)
     for section in SECTIONS:
         assert section in text
