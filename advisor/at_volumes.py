@@ -119,17 +119,6 @@ class AtVolumes:
             self._winners[volume] = min(ranked)[1] if ranked else None
         return self._winners[volume]
 
-    def lead(self, one: str | None, other: str | None, volume: float) -> float | None:
-        """How much higher the one scores than the other at a volume that was looked at; None where
-        one of them does not fit."""
-        scores = []
-        for option_id in (one, other):
-            spot = self._spots[option_id].get(volume) if option_id else None
-            if option_id is None or spot is None or not spot.fits:
-                return None
-            scores.append(self._score(load_options()[option_id], volume, spot))
-        return scores[0] - scores[1]
-
     def why_not(self, option_id: str, volume: float) -> str | None:
         """Why an option does not fit, in a sentence; None when it does."""
         spot, option = self.of(option_id, volume), load_options()[option_id]

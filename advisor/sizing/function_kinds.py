@@ -42,9 +42,7 @@ class FunctionKind:
     speed: float  # of one vCPU, over the reference
     service_ms: float
     init_s: float  # until a new instance answers
-    most_cold: (
-        float  # the largest share of cold requests that keeps the target; 1 where nobody waits
-    )
+    most_cold: float  # largest share of cold requests that keeps the target; 1 where nobody waits
 
     @property
     def unit_costs(self) -> tuple[float, float, float]:
