@@ -16,8 +16,8 @@ def show(found: Measurement) -> None:
     time = found.service_time_ms
     columns = st.columns(4)
     columns[0].metric(
-        "One request", _ms(found.processor.mean_ms), border=True,
-        help="Processor time of one request here: reading it, the model, writing the answer.",
+        "One request", _ms(found.served_ms), border=True,
+        help="Processor time of one request here: HTTP, reading it, the model, writing the answer.",
     )  # fmt: skip
     span = f"{_ms(time.low)} to {_ms(time.high)}"
     columns[1].metric(
