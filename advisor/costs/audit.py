@@ -11,7 +11,7 @@ from advisor.catalog.schema import Option
 # Modules of `advisor.costs` by the column that they fill, in the order of the table.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "running": ("instances", "fargate_tasks", "lambda_function", "sagemaker_serverless"),
-    "requests": ("lambda_function", "api_gateway", "object_transfer", "queue"),
+    "requests": ("lambda_function", "api_gateway", "object_transfer", "queue", "run_storage"),
     "control plane": ("control_plane",),
     "disk": ("disk",),
     "balancer": ("load_balancer",),
