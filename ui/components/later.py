@@ -21,10 +21,11 @@ from ui.workers import BusyError
 
 _WHO, _STOPPED, _SHAPES = "_who", "_stopped", "_shapes"
 _IDLE_S = 0.4  # who answers on sooner than that looks at the verdict, not at what would change it
-# A new answer rings; a wait looks by itself this often, in case that nothing rings (as in a test).
-_LOOK_S, _LOOK_WITHOUT_BELL_S = 1.0, 0.1
+# A new answer rings and so does a result; where nothing rings (as in a test) a wait looks this often.
+_LOOK_WITHOUT_BELL_S = 0.1
 _LONG_S = 3  # from here on the wait has a clock and a way to stop it
 _TICK_S = 5  # of that clock: each of its texts is sent to the browser
+_AFTER_S = 0.02  # a clock is looked at after its second, not before
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def fill_in(things: list[Later]) -> None:
     texts = {thing.what: thing.places[0] for thing in pending}
     for thing in pending:
         texts[thing.what].markdown(_waiting(thing))
-    rung = doorbell.bell(st.context.headers.get(doorbell.KEY))
-    bell, look_s = (rung, _LOOK_S) if rung else (threading.Event(), _LOOK_WITHOUT_BELL_S)
+    key = st.context.headers.get(doorbell.KEY)
+    bell = doorbell.bell(key) or threading.Event()
     _ring_when_done(pending, bell)
     while pending:
         bell.clear()  # before the looks: what happens after them rings again
@@ -121,7 +122,21 @@ def fill_in(things: list[Later]) -> None:
             for thing in pending:
                 texts[thing.what].markdown(f"{_waiting(thing)} :gray[{int(waited)} s]")
         if pending:
-            bell.wait(look_s if waited >= _IDLE_S else min(look_s, _IDLE_S - waited))
+            rings = doorbell.bell(key) is bell  # no more once the connection was cut and made anew
+            soon = _until_next(time.monotonic() - began)
+            bell.wait(soon if rings else min(soon, _LOOK_WITHOUT_BELL_S))
+
+
+def _until_next(waited: float) -> float:
+    """Seconds until something is to be done that nothing rings for: to begin, to go on with the clock.
+
+    A hundred sessions that wait would otherwise take a good part of the interpreter by looking.
+    """
+    if waited < _IDLE_S:
+        return _IDLE_S - waited
+    if waited < _LONG_S:
+        return _LONG_S - waited + _AFTER_S
+    return _TICK_S - waited % _TICK_S + _AFTER_S
 
 
 def _ring_when_done(things: list[Later], bell: threading.Event) -> None:
