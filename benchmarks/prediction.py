@@ -230,6 +230,7 @@ def served(
             started_at=datetime.now(UTC).isoformat(),
         )  # fmt: skip
         local_process.wait_ready(server, limit_s=120, log=log, tell=lambda _s: None)
+        _before_its_workers(child.pid)
         yield child.pid, server.endpoint, log
     finally:
         child.terminate()
@@ -387,8 +388,18 @@ def _as_urgent(pid: int, *, first: bool = False) -> None:
             pid,
             # Threads that it starts later are as urgent.
             lambda thread: os.sched_setscheduler(
-                thread, os.SCHED_RR, os.sched_param(2 if first else 1)
+                thread, os.SCHED_RR, os.sched_param(3 if first else 1)
             ),
+        )
+
+
+def _before_its_workers(pid: int) -> None:
+    """The server's loop before the worker processes that it has started: among equals in real time
+    nobody is interrupted, and it would wait for a whole call of theirs to hand over the next. An
+    ordinary scheduler lets a process that mostly sleeps go first."""
+    if REAL_TIME in sys.argv and psutil.Process(pid).children():
+        _each_thread(
+            pid, lambda thread: os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(2))
         )
 
 
