@@ -1,6 +1,7 @@
 """Pickles of libraries whose models are served in another form: which library, and how.
 
-The ways are the libraries' own exports, as their documentation gives them (checked 2026-11-23):
+The ways are the libraries' own exports (CatBoost's and Optimum's pages read on 2026-11-23, the others
+as they are commonly given):
 https://catboost.ai/docs/concepts/apply-onnx-ml, https://keras.io/api/models/model_saving_apis/export,
 https://onnxruntime.ai/docs/tutorials/tf-get-started.html, https://docs.pytorch.org/docs/stable/jit.html,
 https://huggingface.co/docs/optimum/exporters/onnx/usage_guides/export_a_model,
