@@ -27,19 +27,33 @@ _SETTINGS = ("_populate_theme_msg", "_populate_config_msg")
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Hand a part of the page to the event loop in one go, when all of it is drawn."""
+    """Hand a part of the page to the event loop in one go, when all of it is drawn.
+
+    A new address does not wait: who goes to another page begins a run there, and that run drops what
+    the one before has not sent yet.
+    """
     context = get_script_run_ctx(suppress_warning=True)
     if context is None:
         yield
         return
     hand_over, held = context._enqueue, list[ForwardMsg]()
-    context._enqueue = held.append
+
+    def hold(message: ForwardMsg) -> None:
+        held.append(message)
+        if message.WhichOneof("type") == "page_info_changed":
+            release()
+
+    def release() -> None:
+        for message in held:
+            hand_over(message)
+        held.clear()
+
+    context._enqueue = hold
     try:
         yield
     finally:
         context._enqueue = hand_over
-        for message in held:
-            hand_over(message)
+        release()
 
 
 def settings_once() -> None:

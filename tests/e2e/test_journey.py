@@ -156,6 +156,7 @@ def test_without_aws_credentials_the_page_says_so_and_keeps_the_answers(
     before = verdict_text(page)
     page.get_by_role("button", name="Plan the deployment").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Deploy to")
+    expect(page).to_have_url(re.compile(r"/deploy\?option=\w.*&to=\w.*&answers=\w"))
     page.locator("input[type=file]").set_input_files(EXAMPLE)
     page.get_by_role("button", name="Make the plan").click()
     expect(page.get_by_role("alert")).to_contain_text("no AWS credentials were found")

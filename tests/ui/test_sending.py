@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from streamlit import config
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.NewSession_pb2 import NewSession
 from streamlit.runtime import app_session
 
@@ -49,25 +50,57 @@ def test_theme_and_settings_are_sent_as_streamlit_would(monkeypatch: pytest.Monk
     assert asked == []  # nothing is read again
 
 
-def test_a_part_is_handed_over_in_one_go_and_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[Any] = []
-    context = SimpleNamespace(_enqueue=sent.append)
+def _drawn(said: str) -> ForwardMsg:
+    message = ForwardMsg()
+    message.delta.new_element.text.body = said
+    return message
+
+
+def _moved(query: str) -> ForwardMsg:
+    message = ForwardMsg()
+    message.page_info_changed.query_string = query
+    return message
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A run of the page: what it says is in `sent`."""
+    sent: list[ForwardMsg] = []
+    context = SimpleNamespace(_enqueue=sent.append, sent=sent)
     monkeypatch.setattr(sending, "get_script_run_ctx", lambda **_: context)
+    return context
+
+
+def test_a_part_is_handed_over_in_one_go_and_in_its_order(run: SimpleNamespace) -> None:
+    first, second, third, fourth = (_drawn(said) for said in ("one", "two", "three", "four"))
     with at_once():
-        context._enqueue(1)
-        context._enqueue(2)
-        assert sent == []
-    context._enqueue(3)
-    assert sent == [1, 2, 3]
+        run._enqueue(first)
+        run._enqueue(second)
+        assert run.sent == []
+    run._enqueue(third)
+    assert run.sent == [first, second, third]
 
     def fails() -> None:
         with at_once():
-            context._enqueue(4)
+            run._enqueue(fourth)
             raise ValueError("a page that fails")
 
     with pytest.raises(ValueError, match="a page that fails"):
         fails()
-    assert sent == [1, 2, 3, 4]  # what was drawn before is shown all the same
+    assert run.sent == [first, second, third, fourth]  # what was drawn before is shown all the same
+
+
+def test_a_new_address_goes_out_before_the_run_it_begins_drops_what_is_left(
+    run: SimpleNamespace,
+) -> None:
+    first, address, last = _drawn("one"), _moved("option=ec2&to=ec2"), _drawn("two")
+    with at_once():
+        run._enqueue(first)
+        run._enqueue(address)
+        assert run.sent == [first, address]
+        run._enqueue(last)
+        assert run.sent == [first, address]
+    assert run.sent == [first, address, last]
 
 
 def _through(messages: list[dict[str, Any]], send: Any, pause_s: float = 0.0) -> None:
