@@ -107,7 +107,7 @@ def read_address() -> None:
     """On the page of scenarios: Back and Forward undo and redo what was done to them."""
     given = _address()
     ours = st.session_state.pop(_PUT, False) or given == st.session_state.get(_WRITTEN)
-    if not ours and state.same_page() and not state.widget_changed():
+    if not ours and state.same_page() and not state.newer_than_address():
         _take(given)
 
 

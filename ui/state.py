@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from advisor.requirements import Requirements
 from advisor.rules import Policy
@@ -77,7 +78,7 @@ def read_address() -> list[str]:
     """
     given = address()
     written = st.session_state.get(_LINK)
-    if st.session_state.pop(_PUT, False) or given == written or widget_changed():
+    if st.session_state.pop(_PUT, False) or given == written or newer_than_address():
         _absorb()  # the newest answers are the session's; the address follows
     elif given or ANSWERS not in st.session_state or same_page():
         link = decode(given)
@@ -167,6 +168,20 @@ def widget_changed() -> bool:
 def _widgets() -> dict[str, Any]:
     # `to_dict` looks once; items() would look everything up again for each of them.
     return {k: v for k, v in st.session_state.to_dict().items() if not k.startswith("_")}
+
+
+def newer_than_address() -> bool:
+    """Whether the answers go before what the browser says is the address: see `widget_changed`.
+
+    Not after Back or Forward: a button that was pressed before counts as used in that run, too.
+    """
+    return widget_changed() and not went_back()
+
+
+def went_back() -> bool:
+    """Whether this run was begun by the browser's Back or Forward."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context is not None and context.is_history_navigation
 
 
 def same_page() -> bool:

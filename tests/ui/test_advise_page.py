@@ -274,6 +274,23 @@ def test_an_address_changed_by_other_means_is_taken_over(open_app: Open) -> None
     assert app.number_input(key="service.p95_ms").value == 90
 
 
+def test_back_undoes_an_answer_after_a_button_was_pressed(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The button was down in the run before and is up again: that is nobody's click."""
+    app = open_app()
+    app.segmented_control(key="form").set_value("Step by step").run()
+    app.number_input(key="model.service_time_ms").set_value(9.0).run()
+    before = dict(app.query_params)
+    app.number_input(key="model.service_time_ms").set_value(12.0).run()
+    app.button(key="step_next").click().run()
+    app.query_params.clear()
+    app.query_params.update(before)
+    monkeypatch.setattr(state, "went_back", lambda: True)
+    app.run()
+    assert app.query_params["model.service_time_ms"] == "9"
+
+
 def test_a_week_of_numbers_comes_with_a_file_and_can_be_left_and_taken_again(
     open_app: Open,
 ) -> None:
