@@ -22,7 +22,7 @@ _LEVELS = {"control": "control", "portability": "portability", "elasticity": "el
 
 def reasons_for(need: Requirements, ranked: Ranked, count: int = 3) -> tuple[Reason, ...]:
     """At most `count` reasons, the strongest first."""
-    out = list(ranked.reasons[:count])
+    out = list(ranked.speaks_for[:count])
     for criterion in _strongest(ranked):
         if len(out) >= count:
             break
@@ -31,13 +31,13 @@ def reasons_for(need: Requirements, ranked: Ranked, count: int = 3) -> tuple[Rea
 
 
 def strongest_against(need: Requirements, ranked: Ranked, answer: Recommendation) -> Reason | None:
-    """The strongest reason against an option: a warning, else where another option does better.
+    """The strongest reason against an option: what its rules say, else where another does better.
 
     Others are the one ranked next and the best of the other kind: nobody weighs an option against
-    one that is far behind. None when there is no warning, and no criterion on which one is better.
+    one that is far behind. None when no rule speaks against it and no criterion on which one is better.
     """
-    if ranked.warnings:
-        return ranked.warnings[0]
+    if ranked.speaks_against:
+        return ranked.speaks_against[0]
     others = [other for other in answer.ranking if other.option != ranked.option]
     rivals = [*others[:1], *[o for o in others[1:] if o.kind != ranked.kind][:1]]
     better = [

@@ -29,14 +29,15 @@ def purchase_choices(
     """The bill of one option (of the winner, unless named) bought in each way that there is.
 
     All other answers stay. A way that the option does not have, or that would not lower the bill,
-    is there with the reason and without a bill of its own. Empty when the option does not fit.
+    is there with the reason and without a bill of its own. Empty when the option does not fit, or
+    when there is nothing to choose: nodes of your own.
     Raises InputError for an unknown option.
     """
     book = book or load_book()
     if option is not None:
         load_option(option)
     name = option or recommend(need, policies=policies, book=book, doubt=False).winner
-    if name is None:
+    if name is None or not load_option(name).purchase:
         return ()
     plain = _bought(need, name, ON_DEMAND, policies, book)
     if plain is None:

@@ -104,6 +104,17 @@ class Ranked(Result):
     deploy_target: str = ""
     deploy_variant: str = ""
 
+    @property
+    def speaks_for(self) -> tuple[Reason, ...]:
+        """The preferences that fired for the option, strongest first."""
+        return tuple(r for r in self.reasons if r.points >= 0)
+
+    @property
+    def speaks_against(self) -> tuple[Reason, ...]:
+        """The preferences that fired against the option, strongest first, then the warnings."""
+        against = sorted((r for r in self.reasons if r.points < 0), key=lambda r: r.points)
+        return (*against, *self.warnings)
+
 
 class PurchaseChoice(Result):
     """One way to buy an option's machines: "on-demand", "1y", "3y" or "spot".

@@ -7,12 +7,22 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from advisor.arguments import reasons_for
 from advisor.catalog.schema import Option
 from advisor.certainty import certainty
 from advisor.prices import shelf
 from advisor.prices.status import PriceStatus, dated
 from advisor.recommendation import PurchaseChoice, Ranked, Recommendation
-from advisor.record import expected_response, money_range, size_of, usd
+from advisor.record import (
+    answer_value,
+    as_clause,
+    expected_response,
+    money_range,
+    quantity,
+    size_of,
+    unit_price,
+    usd,
+)
 from advisor.requirements import Requirements
 
 if TYPE_CHECKING:  # the refresh brings an HTTP client, which only it needs
@@ -25,7 +35,7 @@ def text(need: Requirements, answer: Recommendation) -> str:
     out: list[str] = []
     if answer.ranking:
         out += _verdict(need, answer)
-        out += ["", "Ranked", *(_row(i, r) for i, r in enumerate(answer.ranking, start=1))]
+        out += ["", "Ranked", *_rows(answer.ranking)]
         out += ["", f"Cost lines of {answer.ranking[0].name}", *_lines(answer.ranking[0])]
     else:
         out += ["NOTHING FITS these requirements.", ""]
@@ -46,7 +56,9 @@ def text(need: Requirements, answer: Recommendation) -> str:
     if answer.flips:
         out += ["", "What would change the answer"]
         out += [
-            f"  {f.field}: {f.from_} -> {f.to}: {f.winner or 'nothing fits'}" for f in answer.flips
+            f"  {f.field}: {answer_value(f.from_)} -> {answer_value(f.to)}: "
+            f"{f.winner or 'nothing fits'}"
+            for f in answer.flips
         ]
     if answer.warnings:
         out += ["", *(f"Note: {w}" for w in answer.warnings)]
@@ -184,18 +196,30 @@ def _verdict(need: Requirements, answer: Recommendation) -> list[str]:
         "assumed)",
         f"  {expected_response(need, best)}",
     ]
-    out += [f"  because {r.because}" for r in best.reasons[:4]]
-    out += [f"  but {w.because}" for w in best.warnings[:3]]
+    # A rule's own sentence, else what the ranking says: nothing is chosen without a reason.
+    speaks_for = [r.because for r in best.speaks_for[:4]]
+    speaks_for = speaks_for or [as_clause(r.because) for r in reasons_for(need, best)]
+    out += [f"  because {because}" for because in speaks_for]
+    out += [f"  but {r.because}" for r in best.speaks_against[:4]]
     return out
 
 
-def _row(rank: int, r: Ranked) -> str:
-    response = f"{r.p95_ms:,.0f} ms" if r.p95_ms is not None else f"{r.finish_h or 0:.2g} h"
-    return (
-        f"  {rank:>2}. {r.option:<21} {r.kind:<11} score {r.score:.3f}  "
+def _rows(ranking: Sequence[Ranked]) -> list[str]:
+    money = [
         f"{'>= ' if r.at_least else ''}{usd(r.monthly_usd.expected)} + "
-        f"{usd(r.people_monthly_usd)} people  {response:>9}  {size_of(r)}"
-    )
+        f"{usd(r.people_monthly_usd)} people"
+        for r in ranking
+    ]
+    width = max(map(len, money))
+    return [
+        f"  {rank:>2}. {r.option:<21} {r.kind:<11} score {r.score:.3f}  {said:<{width}}  "
+        f"{_response(r):>9}  {size_of(r)}"
+        for rank, (r, said) in enumerate(zip(ranking, money, strict=True), start=1)
+    ]
+
+
+def _response(r: Ranked) -> str:
+    return f"{r.p95_ms:,.0f} ms" if r.p95_ms is not None else f"{r.finish_h or 0:.2g} h"
 
 
 def _purchase(choice: PurchaseChoice) -> str:
@@ -214,10 +238,13 @@ def _purchase(choice: PurchaseChoice) -> str:
 
 def _lines(r: Ranked) -> list[str]:
     out = []
+    width = max((len(line.name) for line in r.lines), default=0)
     for line in r.lines:
-        price = "unknown" if line.unit_price_usd is None else f"${line.unit_price_usd:.10g}"
+        known = line.unit_price_usd is not None
+        price = unit_price(line.unit_price_usd)
         out.append(
-            f"  {line.name:<28} {line.quantity:>14,.6g} {line.unit:<22} x {price:<14} = "
-            f"{usd(line.usd):>9}  [{dated(line.as_of)}]"
+            f"  {line.name:<{width}} {quantity(line.quantity):>14} {line.unit:<14} x {price:<14} = "
+            f"{usd(line.usd) if known else 'unknown':>9}  "
+            f"[{dated(line.as_of) or line.source.removeprefix('unit price unknown: ')}]"
         )
     return out

@@ -5,8 +5,9 @@ python -m benchmarks.scenarios --quick   without the other readings of what a te
 
 A case is a choice and who would make it. Those of tests/data/expert_cases.yaml (the yardstick) are
 published; further_cases.yaml (to try the advisor on what it was not built around), held_out_cases.yaml
-and fresh_cases.yaml (both written when the scales and rules were final) and blind_cases.yaml (answered
-before the advisor was asked) were made from published guidance and limits, and a few are judgement.
+and fresh_cases.yaml (both written when the scales and rules were final), blind_cases.yaml and
+signed_cases.yaml (answered before the advisor was asked) were made from published guidance and limits,
+and a few are judgement.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from advisor.workload import Workload, resolve
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 FILES = ("expert_cases.yaml", "further_cases.yaml", "held_out_cases.yaml", "fresh_cases.yaml",
-         "blind_cases.yaml")  # fmt: skip
+         "blind_cases.yaml", "signed_cases.yaml")  # fmt: skip
 SPREAD = 0.5
 HOURS = np.linspace(1 - SPREAD, 1 + SPREAD, 11)
 DRAWS = 2000

@@ -66,7 +66,8 @@ class Bill:
         try:
             rate = self.book.rate(sku, region or self.region)
         except UnknownPriceError as error:
-            return [unknown(name, quantity, sku, str(error))]
+            known = self.book.skus.get(sku)
+            return [unknown(name, quantity, known.unit if known else sku, str(error))]
         return [Line(name, quantity, rate.unit, rate.tiers, rate.source, rate.as_of)]
 
     def bought_lines(self, name: str, sku: str, quantity: Amount) -> list[Line]:

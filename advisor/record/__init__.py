@@ -16,9 +16,13 @@ from advisor.record.as_markdown import escape as escape
 from advisor.record.content import Labels as Labels
 from advisor.record.content import RecordText as RecordText
 from advisor.record.content import compose as compose
+from advisor.record.words import answer_value as answer_value
+from advisor.record.words import as_clause as as_clause
 from advisor.record.words import expected_response as expected_response
 from advisor.record.words import money_range as money_range
+from advisor.record.words import quantity as quantity
 from advisor.record.words import size_of as size_of
+from advisor.record.words import unit_price as unit_price
 from advisor.record.words import usd as usd
 from advisor.requirements import Requirements
 

@@ -16,9 +16,10 @@ from pydantic import Field
 from advisor.catalog.loader import load_options
 from advisor.plain_text import one_line
 from advisor.prices.book import PriceBook
-from advisor.recommendation import Ranked, Reason, Recommendation, Result
+from advisor.recommendation import Ranked, Recommendation, Result
 from advisor.record.words import (
     answer_value,
+    as_clause,
     expected_response,
     how_sure,
     money_range,
@@ -141,7 +142,7 @@ def _considered(answer: Recommendation) -> Iterator[str]:
 def _outcome(answer: Recommendation, best: Ranked | None) -> str:
     if best is None:
         return "No option fits the requirements."
-    because = "; ".join(r.because for r in best.reasons if r.points >= 0) or _strongest(best)
+    because = "; ".join(r.because for r in best.speaks_for) or _strongest(best)
     return f"Chosen option: “{best.name}” ({best.kind}), because {because}. {how_sure(answer)}"
 
 
@@ -172,12 +173,11 @@ def _ways_out(answer: Recommendation) -> list[str]:
 
 
 def _good(ranked: Ranked) -> list[str]:
-    return _unique([r.because for r in ranked.reasons if r.points >= 0])
+    return _unique([r.because for r in ranked.speaks_for])
 
 
 def _bad(ranked: Ranked) -> list[str]:
-    against: list[Reason] = [r for r in ranked.reasons if r.points < 0]
-    return _unique([r.because for r in (*against, *ranked.warnings)])
+    return _unique([r.because for r in ranked.speaks_against])
 
 
 def _unique(sentences: list[str]) -> list[str]:
@@ -194,17 +194,9 @@ def _option(ranked: Ranked) -> OptionText:
             f"{money_range(ranked)}, people's time {usd(ranked.people_monthly_usd)} a month, "
             f"score {ranked.score:.2f}."
         ),
-        good=tuple(_unique([*_good(ranked), *map(_as_clause, known.strengths if known else ())])),
-        bad=tuple(_unique([*_bad(ranked), *map(_as_clause, known.weaknesses if known else ())])),
+        good=tuple(_unique([*_good(ranked), *map(as_clause, known.strengths if known else ())])),
+        bad=tuple(_unique([*_bad(ranked), *map(as_clause, known.weaknesses if known else ())])),
     )
-
-
-def _as_clause(sentence: str) -> str:
-    """A sentence of the comparison table as it stands after "because"."""
-    first = sentence.split()[0]
-    named = {word for option in load_options().values() for word in option.name.split()} - {"Your"}
-    keeps = first in named or first[1:2].isupper()
-    return (sentence if keeps else sentence[0].lower() + sentence[1:]).rstrip(".")
 
 
 def _confirmation(need: Requirements, best: Ranked, on: date) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from advisor.catalog.loader import load_options
 from advisor.certainty import certainty
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
@@ -39,7 +40,7 @@ def expected_response(need: Requirements, option: Ranked) -> str:
     service = need.service
     if option.p95_ms is not None and service.p95_ms:
         return (
-            f"p{service.percentile:g} response {option.p95_ms:,.0f} ms of the {service.p95_ms:g} ms "
+            f"p{service.percentile:g} response {option.p95_ms:,.0f} ms of the {service.p95_ms:,g} ms "
             "target"
         )
     return f"done after {option.finish_h or 0:.2g} h of the {service.deadline_h:g} h deadline"
@@ -75,6 +76,14 @@ def answer_value(value: object) -> str:
     return "not given" if value is None else str(getattr(value, "value", value))
 
 
+def as_clause(sentence: str) -> str:
+    """A sentence as it stands after "because"."""
+    first = sentence.split()[0]
+    named = {word for option in load_options().values() for word in option.name.split()} - {"Your"}
+    keeps = first in named or first[1:2].isupper()
+    return (sentence if keeps else sentence[0].lower() + sentence[1:]).rstrip(".")
+
+
 def problem(need: Requirements) -> str:
     """What has to be decided, for whom and under which load: one paragraph."""
     model, traffic, service = need.model, need.traffic, need.service
@@ -84,20 +93,20 @@ def problem(need: Requirements) -> str:
         Mode.batch: "records are scored in batches",
     }[traffic.mode]
     time = (
-        f"{model.service_time_ms:g} ms a request"
+        f"{model.service_time_ms:,g} ms a request"
         if model.service_time_ms is not None
         else f"service time of the class {model.model_class}"
     )
     pattern = traffic.pattern if isinstance(traffic.pattern, str) else "measured hourly"
     target = (
-        f"{service.percentile:g} % of answers within {service.p95_ms:g} ms"
+        f"{service.percentile:g} % of answers within {service.p95_ms:,g} ms"
         if traffic.mode is Mode.realtime
         else f"done within {service.deadline_h:g} h"
     )
     gpu = ", on a GPU" if model.gpu else ""
     return (
-        f"A trained model ({model.format.value}, {model.size_mb:g} MB on disk, "
-        f"{model.memory_mb:g} MB in memory, {time}{gpu}) has to run in production. "
+        f"A trained model ({model.format.value}, {model.size_mb:,g} MB on disk, "
+        f"{model.memory_mb:,g} MB in memory, {time}{gpu}) has to run in production. "
         f"It will see {traffic.requests_per_month:,.0f} requests a month ({pattern}); {what}: "
         f"{target}, {service.availability_percent:g} % available. "
         "Managed or self-hosted, on which service, how big, and at what cost?"

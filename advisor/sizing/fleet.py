@@ -223,15 +223,17 @@ def _size_async(plan: Fleet, factors: Factors) -> Sized:
         max_utilisation=work.need.service.max_utilisation, to_zero=option.flag("scale_to_zero"),
     )  # fmt: skip
     hourly = queued.hourly_replicas
+    to_zero = option.flag("scale_to_zero")
+    sleeps = to_zero and any(use < n for use, n in zip(queued.hourly_use, hourly, strict=True))
     return Sized(
         strategy="fleet",
         **machine_fields(machine),
         model="requests wait in a queue; replicas follow the work and go to zero when idle"
-        if option.flag("scale_to_zero")
+        if to_zero
         else "requests wait in a queue; replicas follow the work",
         service_time_ms=float(machine.busy_ms[0]),
         servers=servers,
-        replicas_min=int(min(hourly)),
+        replicas_min=0 if sleeps else int(min(hourly)),
         replicas_max=int(max(hourly)),
         replica_hours=queued.replica_hours_per_week * MONTH_PER_WEEK,
         hourly_replicas=tuple(hourly),

@@ -121,4 +121,4 @@ def _say(value: Any) -> str:
         return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return str(value)
+    return "not given" if value is None else str(value)

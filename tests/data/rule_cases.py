@@ -171,6 +171,9 @@ CASES = (
     ),
     Case("no-sla", "sagemaker-serverless", "99.5 % rests on running in two zones"),
     Case(
+        "no-sla-queued", "sagemaker-async", "wait in the queue while a lost machine is replaced", ASYNC
+    ),
+    Case(
         "one-machine", "docker-host", "95 to 99 % are seen, and you ask for 99.5 %",
         OWN | {"service.availability_percent": 99.5},
     ),
@@ -264,8 +267,9 @@ CASES = (
     Case("server-skill", "ec2", "nobody runs servers", {"team.devops_skill": "none"}),
     Case("launch-time", "eks", "weeks to production", {"team.weeks_to_launch": 2}),
     Case(
-        "idle-machines", "sagemaker-realtime", "the fewest replicas are 1, day and night",
+        "idle-machines", "sagemaker-realtime", "replicas that run day and night: 2",
         {"traffic.requests_per_month": 10_000},
+        PlanFacts(replicas_min=2, replicas_max=2),
     ),
     Case(
         "residency-by-name", "ec2", "eu-west-2 is called EU but stands in another territory",
@@ -281,7 +285,7 @@ CASES = (
     Case("much-control", "ecs-fargate", "high control", {"control.level": "high"}),
     Case("full-control", "sagemaker-realtime", "full control ends", {"control.level": "full"}),
     Case("cost-control", "ec2", "control over cost", {"priorities.cost": 5}),
-    Case("steady-volume-managed", "sagemaker-realtime", "vCPU-hours of steady work", STEADY),
+    Case("steady-volume-managed", "sagemaker-realtime", "hours of pure computing a month", STEADY),
     Case("steady-volume-own", "ecs-ec2", "keep machines of your own busy", STEADY),
     Case("skill-managed", "sagemaker-realtime", "is basic", {"team.devops_skill": "basic"}),
     Case("skill-none", "ec2", "knowledge that is not there", {"team.devops_skill": "none"}),

@@ -10,8 +10,8 @@ from benchmarks.scenarios import Case, cases, held
 
 EXPERTS, FURTHER = cases("expert_cases.yaml"), cases("further_cases.yaml")
 HELD_OUT, FRESH = cases("held_out_cases.yaml"), cases("fresh_cases.yaml")
-BLIND = cases("blind_cases.yaml")
-EVERY = (*EXPERTS, *FURTHER, *HELD_OUT, *FRESH, *BLIND)
+BLIND, SIGNED = cases("blind_cases.yaml"), cases("signed_cases.yaml")
+EVERY = (*EXPERTS, *FURTHER, *HELD_OUT, *FRESH, *BLIND, *SIGNED)
 MAY_DIFFER = 2
 
 
@@ -42,8 +42,8 @@ def test_the_answer_is_the_experts_or_has_its_reason(
 
 @pytest.mark.parametrize(
     "every",
-    [EXPERTS, FURTHER, HELD_OUT, FRESH, BLIND],
-    ids=["experts", "further", "held out", "fresh", "blind"],
+    [EXPERTS, FURTHER, HELD_OUT, FRESH, BLIND, SIGNED],
+    ids=["experts", "further", "held out", "fresh", "blind", "signed"],
 )
 def test_few_may_differ(every: tuple[Case, ...]) -> None:
     assert sum(bool(case.differs) for case in every) <= MAY_DIFFER
