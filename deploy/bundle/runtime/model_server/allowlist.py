@@ -124,6 +124,9 @@ EXACT: dict[tuple[str, str], Use] = {
     ("sklearn.neighbors._kd_tree", "newObj"): Use.CALL,
     ("sklearn.neighbors._ball_tree", "newObj"): Use.CALL,
     ("sklearn.tree._tree", "Tree"): Use.CALL,
+    # how ColumnTransformer was told its columns, and the kinds of numbers that it picks by
+    ("sklearn.compose._column_transformer", "make_column_selector"): Use.CLASS,
+    **{("numpy", n): Use.VALUE for n in _words("number integer floating generic inexact")},
     # pandas: column labels and small frames inside a pipeline
     ("pandas.core.frame", "DataFrame"): Use.CLASS,
     ("pandas.core.series", "Series"): Use.CLASS,

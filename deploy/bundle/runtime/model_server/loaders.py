@@ -70,14 +70,25 @@ def _xgboost(path: Path, signature: Signature, threads: int) -> Model:
 
     from . import boosters
 
-    boosters.check_xgboost(path.read_bytes())
+    learner = boosters.check_xgboost(path.read_bytes())["learner"]
     booster = xgboost.Booster({"nthread": threads})
     # The library picks its parser by the file's ending; bytes name the form themselves.
     booster.load_model(bytearray(path.read_bytes()))
     booster.set_param({"nthread": threads})
 
+    trees = _rounds(booster.attributes())
+
     def predict(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(booster.inplace_predict(rows, validate_features=False))
+        return np.asarray(
+            booster.inplace_predict(rows, iteration_range=trees, validate_features=False)
+        )
+
+    def predict_linear(rows: np.ndarray) -> np.ndarray:
+        matrix = xgboost.DMatrix(rows, nthread=threads)
+        return np.asarray(booster.predict(matrix, validate_features=False))
+
+    if learner["gradient_booster"].get("name") == "gblinear":  # it has no trees to ask in place
+        return BoosterModel(predict_linear, signature)
 
     return BoosterModel(predict, signature)
 
@@ -134,6 +145,15 @@ class BoosterModel:
         if method == "predict":
             return Output(labels)
         return Output(labels, probabilities, self._keys)
+
+
+def _rounds(attributes: dict[str, str | None]) -> tuple[int, int]:
+    """The rounds that predict: what XGBClassifier and its kin saved after stopping early answers
+    with the best one, as they do; a Booster answers with all (0, 0), as it does."""
+    best = attributes.get("best_iteration")
+    if "scikit_learn" not in attributes or best is None or not best.isdigit():
+        return 0, 0
+    return 0, int(best) + 1
 
 
 def _is_zip(path: Path) -> bool:

@@ -44,6 +44,7 @@ class OnnxModel:
         self._inputs = [i.name for i in self._session.get_inputs()]
         self._outputs = [o.name for o in self._session.get_outputs()]
         self._label, self._scores = _roles(self._session.get_outputs(), signature)
+        self._shares = _columns_of_classes(self._session.get_outputs(), signature)
         self._run: Any = self._session.run
         classes = signature.classes
         self._classes = np.asarray(classes) if classes else None
@@ -65,6 +66,8 @@ class OnnxModel:
             (values,) = self._run([self._label], feed)
             return Output(values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1
                           else values)  # fmt: skip
+        if self._shares:
+            return self._by_column(feed, method)
         wanted = [self._scores] if method == "predict_proba" else [self._label, self._scores]
         if method == "predict":
             wanted = [self._label]
@@ -77,6 +80,14 @@ class OnnxModel:
         if method == "predict_proba":
             return Output(None, scores)
         return Output(labels, scores, keys)
+
+    def _by_column(self, feed: dict[str, Any], method: Method) -> Output:
+        """skl2onnx's zipmap="columns": an output for each class."""
+        if method == "predict":
+            return Output(self._run([self._label], feed)[0])
+        label, *shares = self._run([self._label, *self._shares], feed)
+        scores = np.column_stack(shares)
+        return Output(None if method == "predict_proba" else label, scores, self._keys)
 
     def _row_by_row(self, batch: Batch, method: Method) -> Output:
         """The model was exported for a fixed number of rows; only one at a time can be served."""
@@ -103,6 +114,15 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
 
     own = [v for v in vars(state).values() if isinstance(v, type) and issubclass(v, Exception)]
     return (*own, RuntimeError, ValueError)
+
+
+def _columns_of_classes(outputs: list[Any], signature: Signature) -> list[str]:
+    """The outputs that hold one class each, or none where one output holds them all."""
+    shares = outputs[1:]
+    flat = all(len(o.shape) == 1 and o.type.startswith("tensor") for o in shares)
+    if len(shares) < 2 or not flat or len(shares) != len(signature.classes or ()):
+        return []
+    return [o.name for o in shares]
 
 
 def _roles(outputs: list[Any], signature: Signature) -> tuple[str, str | None]:

@@ -52,17 +52,47 @@ def csv_rows(lines: list[list[str]], signature: Signature) -> list[Any]:
     names, body = (lines[0], lines[1:]) if header else (None, lines)
     if signature.input_dtype == "str" and signature.n_features is None:
         return [line[0] for line in body]
+    if signature.takes_records:
+        return [_record(lines[0], line, i) for i, line in enumerate(lines[1:])]
+    if len(signature.input_shape or ()) == 1:  # a value a row, no list of one
+        return [_cell(line[0], i, 0, signature) for i, line in enumerate(body)]
     rows: list[Any] = []
+    example = signature.example if isinstance(signature.example, list) else []
+    if signature.input_dtype == "object" and any(isinstance(v, str) for v in example):
+        # "75001" may be a category: what is a text in the example stays one.
+        kept = {j for j, v in enumerate(example) if isinstance(v, str)}
+    else:
+        kept = set()
     texts = {n for n, d in signature.columns or [] if d in ("str", "object", "any")}
     order = signature.feature_names or []
     for i, line in enumerate(body):
         keys = names or order
         cells = [
-            cell if (j < len(keys) and keys[j] in texts) else _cell(cell, i, j, signature)
+            cell
+            if j in kept or (j < len(keys) and keys[j] in texts)
+            else _cell(cell, i, j, signature)
             for j, cell in enumerate(line)
         ]
         rows.append(dict(zip(names, cells, strict=False)) if names else cells)
     return rows
+
+
+def _record(names: list[str], line: list[str], row: int) -> dict[str, Any]:
+    """Numbers where they can be read as such, else texts; an empty cell is no feature."""
+    if len(line) != len(names):
+        raise RequestError(
+            422,
+            "features",
+            f"CSV row {row} has {len(line)} cells; its first line names {len(names)}",
+        )
+    record: dict[str, Any] = {}
+    for name, cell in zip(names, line, strict=True):
+        try:
+            record[name] = float(cell)
+        except ValueError:
+            if cell:
+                record[name] = cell
+    return record
 
 
 def _no_json(body: bytes, broken: orjson.JSONDecodeError) -> str | None:
@@ -83,6 +113,8 @@ def _cell(cell: str, row: int, column: int, signature: Signature) -> Any:
     try:
         return float(text)
     except ValueError:
+        if text.lower() in ("true", "false"):  # as pandas writes them
+            return text.lower() == "true"
         if signature.input_dtype in ("object", "str"):
             return cell
         raise RequestError(

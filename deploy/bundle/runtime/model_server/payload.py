@@ -148,16 +148,36 @@ class Decoder:
             array = found
         elif dtype.kind == "f":
             array = found.astype(dtype)
-        elif found.dtype.kind == "f" and (found % 1 != 0).any():
-            raise RequestError(
-                422, "type", f"the model takes whole numbers ({dtype}) and a value has a fraction"
-            )
         else:
-            array = found.astype(dtype)
+            array = self._whole(found, dtype)
         # A finite sum means finite values; an infinite one may still be rounding up.
         if dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
             self._check_finite(array)
         return array
+
+    def _whole(
+        self, found: np.ndarray, dtype: np.dtype[Any], column: int | None = None
+    ) -> np.ndarray:
+        """Whole numbers as the model holds them; a cast alone would wrap 300 to 44 unsaid."""
+        with np.errstate(invalid="ignore"):
+            array = found.astype(dtype)
+        if not (wrong := array != found).any():
+            return array
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        value = found[at].item()
+        if column is None and len(at) == 2:
+            column = at[1]
+        where = f"position {at[1:]}" if column is None else self._feature(column)
+        if value % 1 != 0:
+            raise RequestError(
+                422, "type", f"row {at[0]}, {where} is {value:g}; the model takes whole numbers "
+                f"({dtype})",
+            )  # fmt: skip
+        least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        raise RequestError(
+            422, "range", f"row {at[0]}, {where} is {value:.20g}; the model takes {least} to {most} "
+            f"({dtype})",
+        )  # fmt: skip
 
     def _array_slowly(self, rows: list[Any]) -> np.ndarray:
         if self._rank is not None and self._rank != 2:
@@ -277,11 +297,18 @@ class Decoder:
             found = np.empty(len(values), dtype=object)
             found[:] = values
             return found
-        numbers = np.array([self._number(i, j, v) for i, v in enumerate(values)])
+        plain = [self._number(i, j, v) for i, v in enumerate(values)]
+        kind = np.dtype(dtype)
+        if kind.kind != "f":
+            # Of the values themselves: as fractions whole numbers are exact up to 2**53 alone.
+            return self._whole(np.array(plain if None in values else values), kind, j)
+        numbers = np.array(plain).astype(kind)
         if np.isinf(numbers).any():
             row = int(np.argwhere(np.isinf(numbers))[0][0])
-            raise RequestError(422, "not_finite", f"row {row}, {name!r} is infinite")
-        return numbers.astype(dtype)
+            raise RequestError(
+                422, "not_finite", f"row {row}, {name!r} is infinite or too large for {dtype}"
+            )
+        return numbers
 
     def _items(self, rows: list[Any]) -> Batch:
         if self.signature.input_dtype == "str" and self.signature.n_features is None:
@@ -295,6 +322,12 @@ class Decoder:
                 for i, r in enumerate(rows)
             ]
             return Batch("array", np.array(records, dtype=object), len(rows))
+        if self.signature.takes_records:
+            for i, row in enumerate(rows):
+                if not isinstance(row, dict):
+                    raise RequestError(
+                        422, "type", f"row {i} is {_named(row)}; it is an object of feature names"
+                    )
         return Batch("items", rows, len(rows))
 
     def _feature(self, column: int) -> str:

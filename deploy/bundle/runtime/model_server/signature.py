@@ -29,6 +29,15 @@ class Signature:
         return cls(**{k: v for k, v in (found or {}).items() if k in known})
 
     @property
+    def takes_records(self) -> bool:
+        """Each row is an object whose names are the features, whichever they are."""
+        return (
+            self.input_dtype == "object"
+            and self.n_features is None
+            and isinstance(self.example, dict)
+        )
+
+    @property
     def fixed_batch(self) -> bool:
         """The model takes exactly one row (or a fixed number) at a time."""
         return bool(self.input_shape) and self.input_shape[0] is not None  # type: ignore[index]

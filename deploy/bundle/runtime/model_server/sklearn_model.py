@@ -41,6 +41,8 @@ class SklearnModel:
         _use_one_thread(estimator)
         self._before, self._final = _split(estimator)
         self._classes = _class_list(estimator) if hasattr(estimator, "predict_proba") else None
+        # Several outputs at once, or mixtures: asked for alone, for there is no one label beside.
+        self._has_shares = self._classes is None and hasattr(estimator, "predict_proba")
         self._keys = [str(c) for c in self._classes.tolist()] if self._classes is not None else None
         kind = type(self._final).__name__
         self._direct = forests.direct(self._final) or boosted.direct(self._final)
@@ -53,6 +55,8 @@ class SklearnModel:
             rows = self._before.transform(rows)
         if self._classes is None:
             if method == "predict_proba":
+                if self._has_shares:
+                    return Output(None, _each_row(self._final.predict_proba(rows)))
                 raise RequestError(
                     422, "no_probabilities", "this model gives no probabilities; leave out "
                     'parameters.method or use "predict"',
@@ -84,6 +88,18 @@ class SklearnModel:
         import pandas as pd
 
         return pd.DataFrame(batch.data)
+
+
+def _each_row(found: Any) -> np.ndarray:
+    """Probabilities by row; scikit-learn gives a list with an array for each of several outputs."""
+    if not isinstance(found, list):
+        return np.asarray(found)
+    if len({part.shape for part in found}) == 1:
+        return np.stack(found, axis=1)
+    rows = np.empty(len(found[0]), dtype=object)
+    for i in range(len(rows)):
+        rows[i] = [part[i].tolist() for part in found]
+    return rows
 
 
 def _decided(probabilities: np.ndarray, classes: np.ndarray) -> bool:

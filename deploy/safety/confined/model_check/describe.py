@@ -29,9 +29,14 @@ def sklearn_signature(model: Any) -> dict[str, Any]:
     except NotFittedError as unfitted:
         raise ModelError(f"the model was saved before it was trained: {unfitted}") from unfitted
     except TypeError as foreign:
-        raise ModelError(
-            f"the file holds a {type(model).__name__} and no model; save the fitted estimator"
-        ) from foreign
+        name = type(model).__name__
+        way = (
+            "save it in the library's own form: booster.save_model('model.json') for XGBoost, "
+            "'model.txt' for LightGBM"
+            if name == "Booster"
+            else "save the fitted estimator"
+        )
+        raise ModelError(f"the file holds a {name} and no model; {way}") from foreign
     steps = [model, *_chain(model)]
     first = type(steps[-1]).__name__
     found: dict[str, Any] = {
@@ -47,13 +52,19 @@ def sklearn_signature(model: Any) -> dict[str, Any]:
         found["n_features"] = int(model.n_features_in_)
     if found.get("n_features") is None:
         found["input_dtype"] = "str" if first in TEXT_STEPS else "object"
-        found["example"] = "an example text" if first in TEXT_STEPS else {"a": 1}
+        if first in TEXT_STEPS:
+            found["example"] = "an example text"
+        elif first in RECORD_STEPS and getattr(steps[-1], "input_type", "dict") == "dict":
+            found["example"] = {"a": 1}
         return found | _classes(model)
     transformer = next((s for s in steps if type(s).__name__ == "ColumnTransformer"), None)
     if transformer is not None and names is not None:
         columns, example = _columns(transformer, found["feature_names"])
         found |= {"needs_frame": True, "columns": columns, "example": example}
         found["allows_missing"] = True  # each column's own steps decide
+    elif transformer is not None and (placed := _placed(transformer, found["n_features"])):
+        found |= {"input_dtype": "object", "input_shape": [None, found["n_features"]]}
+        found["example"] = placed
     elif first in ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder"):
         found |= _encoded(steps[-1], names is not None, found)
     else:
@@ -142,7 +153,8 @@ def _chain(model: Any) -> list[Any]:
     while True:
         steps = getattr(model, "steps", None)
         inner = getattr(model, "best_estimator_", None)
-        model = steps[0][1] if steps else inner
+        union = getattr(model, "transformer_list", None)
+        model = steps[0][1] if steps else union[0][1] if union else inner
         if model is None or isinstance(model, str):
             return found
         found.append(model)
@@ -193,6 +205,14 @@ def _columns(transformer: Any, names: list[str]) -> tuple[list[tuple[str, str]],
                 kinds[name] = ("float64", float(value))
     columns = [(n, kinds.get(n, ("any", 0))[0]) for n in names]
     return columns, {n: kinds.get(n, ("any", 0))[1] for n in names}
+
+
+def _placed(transformer: Any, width: int) -> list[Any] | None:
+    """A row for columns picked by place, where some take texts; None where all take numbers."""
+    places = [str(i) for i in range(width)]
+    columns, example = _columns(transformer, places)
+    texts = any(kind == "str" for _, kind in columns)
+    return [example[place] for place in places] if texts else None
 
 
 def _listed(picked: Any) -> list[Any]:

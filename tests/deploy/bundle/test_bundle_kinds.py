@@ -1,0 +1,259 @@
+"""Models of many kinds: looked at, loaded and asked as a client would, beside their frameworks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import orjson
+import pytest
+from model_check import look
+from model_server import loaders
+from model_server.errors import RequestError
+from model_server.payload import Decoder
+from model_server.signature import Signature
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(120, 4))
+SIDES = np.where(X[:, 0] > 0.3, "up", np.where(X[:, 1] > 0, "down", "level"))
+TWO = np.c_[X[:, 0] > 0, SIDES == "up"].astype(int)
+THREES = np.c_[X[:, 0] > 0, np.searchsorted(["down", "level", "up"], SIDES)]
+ROWS = X[:4].tolist()
+
+
+class Served:
+    """A model file as the server takes it up, without HTTP."""
+
+    def __init__(self, path: Path) -> None:
+        found = look.run({"path": str(path), "name": path.name})
+        assert "signature" in found, found.get("message")
+        self.signature = Signature.of(found["signature"])
+        self.model = loaders.load(found["format"], path, self.signature)
+        self.decoder = Decoder(self.signature)
+
+    def ask(self, body: Any, kind: str = "application/json") -> list[Any]:
+        raw = body.encode() if isinstance(body, str) else orjson.dumps(body)
+        asked = self.decoder.decode(raw, kind)
+        return self.model.predict(asked.batch, asked.method).as_json()
+
+    def refused(self, body: Any, kind: str = "application/json") -> str:
+        with pytest.raises(RequestError) as wrong:
+            self.ask(body, kind)
+        assert wrong.value.status == 422
+        return wrong.value.message
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Callable[[Any], Served]:
+    def one(model: Any) -> Served:
+        joblib.dump(model, tmp_path / "model.joblib")
+        return Served(tmp_path / "model.joblib")
+
+    return one
+
+
+def shares(rows: Any) -> dict[str, Any]:
+    return {"instances": rows, "parameters": {"method": "predict_proba"}}
+
+
+def test_several_outputs_tell_their_probabilities_by_row(served: Callable[[Any], Served]) -> None:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multioutput import MultiOutputClassifier
+
+    alike = MultiOutputClassifier(LogisticRegression()).fit(X, TWO)
+    got = served(alike).ask(shares(ROWS))
+    first, second = alike.predict_proba(X[:4])
+    assert np.allclose([row[0] for row in got], first)
+    assert np.allclose([row[1] for row in got], second)
+
+    uneven = RandomForestClassifier(5, random_state=0).fit(X, THREES)
+    server = served(uneven)
+    assert server.ask(ROWS) == uneven.predict(X[:4]).tolist()
+    got = server.ask(shares(ROWS))
+    two, three = uneven.predict_proba(X[:4])
+    assert [row[0] for row in got] == two.tolist()
+    assert [row[1] for row in got] == three.tolist()
+
+
+def test_a_mixture_tells_its_probabilities_when_asked(served: Callable[[Any], Served]) -> None:
+    from sklearn.mixture import GaussianMixture
+
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    server = served(mixture)
+    assert server.ask(ROWS) == mixture.predict(X[:4]).tolist()
+    assert np.allclose(server.ask(shares(ROWS)), mixture.predict_proba(X[:4]))
+
+
+def test_what_takes_single_precision_alone_gets_it(served: Callable[[Any], Served]) -> None:
+    from sklearn.cluster import KMeans
+
+    single = X.astype(np.float32)
+    means = KMeans(3, random_state=0, n_init=1).fit(single)
+    assert served(means).ask(ROWS) == means.predict(single[:4]).tolist()
+
+
+def test_columns_picked_by_kind_and_by_place(served: Callable[[Any], Served]) -> None:
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer, make_column_selector
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    frame = pd.DataFrame({"age": X[:, 0], "zip": np.where(X[:, 1] > 0, "75001", "07000")})
+    frame["open"] = X[:, 2] > 0
+    kinds = ColumnTransformer(
+        [
+            ("n", StandardScaler(), make_column_selector(dtype_include=np.number)),
+            ("t", OneHotEncoder(handle_unknown="ignore"), make_column_selector("zip")),
+        ],
+        remainder="passthrough",
+    )
+    named = make_pipeline(kinds, Ridge()).fit(frame, X[:, 3])
+    expected = named.predict(frame[:4])
+    server = served(named)
+    records = frame[:4].to_dict("records")
+    assert np.allclose(server.ask({"instances": records}), expected)
+    assert np.allclose(server.ask(frame[:4].to_csv(index=False), "text/csv"), expected)
+
+    places = ColumnTransformer([("n", StandardScaler(), [0]), ("t", OneHotEncoder(), [1])])
+    table = frame[["age", "zip"]].to_numpy(dtype=object)
+    placed = make_pipeline(places, Ridge()).fit(table, X[:, 3])
+    expected = placed.predict(table[:4])
+    server = served(placed)
+    assert np.allclose(server.ask(table[:4].tolist()), expected)
+    lines = frame[["age", "zip"]][:4].to_csv(index=False, header=False)
+    assert np.allclose(server.ask(lines, "text/csv"), expected)  # "75001" stays a text
+
+
+def test_texts_through_a_union_and_records(served: Callable[[Any], Served]) -> None:
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+
+    texts = ["good day", "bad day", "good", "bad"] * 5
+    union = make_union(TfidfVectorizer(), CountVectorizer(analyzer="char"))
+    words = make_pipeline(union, LogisticRegression()).fit(texts, [1, 0, 1, 0] * 5)
+    assert [r["label"] for r in served(words).ask(texts[:2])] == [1, 0]
+
+    records = [{"city": "Rome", "n": 1.0}, {"city": "Oslo", "n": 2.0}]
+    known = make_pipeline(DictVectorizer(), LogisticRegression()).fit(records * 5, [0, 1] * 5)
+    server = served(known)
+    assert [r["label"] for r in server.ask(records)] == [0, 1]
+    assert [r["label"] for r in server.ask("city,n\nRome,1\nOslo,2\n", "text/csv")] == [0, 1]
+    assert "an object of feature names" in server.refused([["Rome", 1]])
+    assert "3 cells; its first line names 2" in server.refused("city,n\nRome,1,2\n", "text/csv")
+
+
+def test_xgboost_answers_with_the_rounds_that_it_was_kept_for(tmp_path: Path) -> None:
+    import xgboost
+
+    noise = RNG.integers(0, 2, 120)
+    early = xgboost.XGBClassifier(n_estimators=30, early_stopping_rounds=3, learning_rate=1.0)
+    early.fit(X[:80], noise[:80], eval_set=[(X[80:], noise[80:])], verbose=False)
+    assert early.best_iteration < early.get_booster().num_boosted_rounds() - 1
+    early.save_model(tmp_path / "early.json")
+    got = Served(tmp_path / "early.json").ask(shares(ROWS))
+    assert np.allclose(got, early.predict_proba(X[:4]), atol=1e-6)
+
+    plain = early.get_booster()
+    plain.set_attr(scikit_learn=None)  # a Booster of one's own predicts with all of its trees
+    plain.save_model(tmp_path / "plain.json")
+    got = [row[1] for row in Served(tmp_path / "plain.json").ask(shares(ROWS))]
+    assert np.allclose(got, plain.predict(xgboost.DMatrix(X[:4])), atol=1e-6)
+
+    line = xgboost.train({"booster": "gblinear"}, xgboost.DMatrix(X, X[:, 0]), 3)
+    line.save_model(tmp_path / "line.json")
+    got = Served(tmp_path / "line.json").ask(ROWS)
+    assert np.allclose(got, line.predict(xgboost.DMatrix(X[:4])), atol=1e-6)
+
+
+def test_a_booster_in_a_pickle_is_told_how_to_be_saved(tmp_path: Path) -> None:
+    import xgboost
+
+    booster = xgboost.train({}, xgboost.DMatrix(X, X[:, 0]), 1)
+    joblib.dump(booster, tmp_path / "model.joblib")
+    found = look.run({"path": str(tmp_path / "model.joblib"), "name": "model.joblib"})
+    assert "booster.save_model('model.json')" in found["message"]
+
+
+def onnx(path: Path, inputs: dict[str, tuple[int, list[Any]]], nodes: list[Any]) -> Path:
+    """A graph with the output y of any shape."""
+    from onnx import TensorProto, helper, save
+
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info(n, kind, shape) for n, (kind, shape) in inputs.items()],
+        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, None)],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "said"),
+    [
+        ("UINT8", [[0, 255]], None),
+        ("UINT8", [[0, 256]], "row 0, feature 1 is 256; the model takes 0 to 255 (uint8)"),
+        ("UINT8", [[-1, 0]], "is -1; the model takes 0 to 255"),
+        ("INT32", [[1, 2], [3, 2**31]], "row 1, feature 1 is 2147483648; the model takes"),
+        ("INT64", [[2**63 - 1, -(2**63)]], None),
+        ("INT64", [[2**63, 0]], "is 9223372036854775808; the model takes"),
+        ("INT64", [[1e300, 0]], "the model takes -9223372036854775808 to"),
+        ("INT64", [[1.5, 0]], "is 1.5; the model takes whole numbers (int64)"),
+        ("BOOL", [[True, 0]], None),
+        ("BOOL", [[2, 0]], "is 2; the model takes 0 to 1 (bool)"),
+    ],
+)
+def test_whole_numbers_are_taken_as_sent_or_not_at_all(
+    tmp_path: Path, kind: str, rows: Any, said: str | None
+) -> None:
+    from onnx import TensorProto, helper
+
+    code = getattr(TensorProto, kind)
+    node = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.DOUBLE)
+    server = Served(onnx(tmp_path / "m.onnx", {"x": (code, [None, 2])}, [node]))
+    if said is None:
+        assert server.ask(rows) == [[float(v) for v in row] for row in rows]
+    else:
+        assert said in server.refused(rows)
+
+
+def test_whole_numbers_in_columns_are_exact(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Mod", ["id", "by"], ["rest"]),
+        helper.make_node("Cast", ["rest"], ["y"], to=TensorProto.DOUBLE),
+    ]
+    inputs = {"id": (TensorProto.INT64, [None, 1]), "by": (TensorProto.INT64, [None, 1])}
+    server = Served(onnx(tmp_path / "m.onnx", inputs, nodes))
+    assert server.ask([{"id": 2**53 + 1, "by": 10}]) == [float((2**53 + 1) % 10)]
+    assert "'id'" in server.refused([{"id": 1.5, "by": 10}])
+    assert "row 1, feature 0 ('id') is 9.2" in server.refused(
+        [{"id": 1, "by": 2}, {"id": 2**63 * 1.0, "by": 1}]
+    ).replace("9223372036854775808", "9.2")
+    assert "null" in server.refused([{"id": None, "by": 10}])
+
+
+def test_an_output_for_each_class(tmp_path: Path) -> None:
+    from skl2onnx import to_onnx
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression().fit(X, SIDES)
+    single = X.astype(np.float32)
+    for form in ("columns", False, True):
+        made = to_onnx(model, single[:1], options={id(model): {"zipmap": form}})
+        (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+        server = Served(tmp_path / "m.onnx")
+        wanted = model.predict_proba(single[:4])
+        assert np.allclose(server.ask(shares(ROWS)), wanted, atol=1e-5)
+        answer = server.ask(ROWS)
+        assert [row["label"] for row in answer] == model.predict(single[:4]).tolist()
+        got = [[row["probabilities"][c] for c in model.classes_] for row in answer]
+        assert np.allclose(got, wanted, atol=1e-5)
