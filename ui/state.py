@@ -29,6 +29,7 @@ _LINK = "_link_written"
 _PUT = "_answers_put"
 _SEEN = "_form_widgets"
 _PAGE, _CAME_FROM = "_page", "_came_from"
+_ARRIVED, _OVER_BARE = "_came_without_answers", "_link_over_bare"
 _WIDGETS = "_widgets_before"
 _NOT_OURS = ("embed", "embed_options")
 BESIDE = "_link_beside"  # parameters of the address that stand beside the answers
@@ -78,7 +79,10 @@ def read_address() -> list[str]:
     """
     given = address()
     written = st.session_state.get(_LINK)
-    if st.session_state.pop(_PUT, False) or given == written or newer_than_address():
+    if not given and not same_page():
+        st.session_state[_ARRIVED] = True
+    put = st.session_state.pop(_PUT, False)
+    if put or given == written or newer_than_address() or _back_on_arrival(given):
         _absorb()  # the newest answers are the session's; the address follows
     elif given or ANSWERS not in st.session_state or same_page():
         link = decode(given)
@@ -104,6 +108,8 @@ def write_address() -> None:
     if bare and same(held, starting_answers()):
         link = {}
     beside: dict[str, str] = st.session_state.get(BESIDE, {})
+    if st.session_state.pop(_ARRIVED, False):
+        st.session_state[_OVER_BARE] = link
     if {**link, **beside} != _all_of_address():
         st.query_params.from_dict({**link, **beside})
     st.session_state[_LINK] = link
@@ -182,6 +188,18 @@ def went_back() -> bool:
     """Whether this run was begun by the browser's Back or Forward."""
     context = get_script_run_ctx(suppress_warning=True)
     return context is not None and context.is_history_navigation
+
+
+def _back_on_arrival(given: dict[str, str]) -> bool:
+    """Whether Back led to the address without answers that a link from another page led to.
+
+    The browser keeps that one too, below the one with the answers that was then written over it; the
+    answers on the page are the ones that belong to it.
+    """
+    if given or not went_back():
+        return False
+    left = st.session_state.get(_LINK)
+    return bool(left) and left == st.session_state.pop(_OVER_BARE, None)  # once: then it is gone
 
 
 def same_page() -> bool:

@@ -73,6 +73,7 @@ def test_back_undoes_an_answer(app: str, page: Page) -> None:
     settle(page)
     page.go_back()
     expect(latency_box(page)).to_have_value("250")
+    settle(page)
     page.go_forward()
     expect(latency_box(page)).to_have_value("300")
 
@@ -85,6 +86,13 @@ def test_answers_survive_a_look_at_another_page(app: str, page: Page) -> None:
     page.get_by_role("link", name="Advise").click()
     expect(latency_box(page)).to_have_value("275")
     page.wait_for_url(re.compile("service.p95_ms=275"))
+    settle(page)
+    page.go_back()  # the browser kept the address that the link led to, without answers
+    page.wait_for_url(re.compile("service.p95_ms=275"))
+    expect(latency_box(page)).to_have_value("275")
+    settle(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="Prices", level=1)).to_be_visible()
 
 
 def test_a_link_written_by_hand_says_what_was_dropped(app: str, page: Page) -> None:

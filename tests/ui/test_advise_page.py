@@ -291,6 +291,25 @@ def test_back_undoes_an_answer_after_a_button_was_pressed(
     assert app.query_params["model.service_time_ms"] == "9"
 
 
+def test_back_to_where_a_link_from_another_page_led_keeps_the_answers(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app()
+    app.number_input(key="service.p95_ms").set_value(90.0).run()
+    app.query_params.clear()
+    app.switch_page("views/method.py").run()
+    app.switch_page("views/advise.py").run()
+    assert app.query_params["service.p95_ms"] == "90"
+    monkeypatch.setattr(state, "went_back", lambda: True)
+    app.query_params.clear()  # the entry that the link made, before the answers were written
+    app.run()
+    assert app.number_input(key="service.p95_ms").value == 90
+    assert app.query_params["service.p95_ms"] == "90"
+    app.query_params.clear()  # further back: the page as it was first opened
+    app.run()
+    assert app.number_input(key="service.p95_ms").value == 100
+
+
 def test_a_week_of_numbers_comes_with_a_file_and_can_be_left_and_taken_again(
     open_app: Open,
 ) -> None:
