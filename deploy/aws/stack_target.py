@@ -33,6 +33,7 @@ from deploy.aws.findings import prices as age_of_prices
 from deploy.aws.images import Images
 from deploy.aws.leftovers import LISTED_BY_NAME, left_behind
 from deploy.aws.planned import PROVEN_BY, PROVEN_ON, Prepared, planned, tag_of
+from deploy.aws.regional import regional_findings
 from deploy.aws.rollback import plan_back
 from deploy.aws.rollout import Rollout
 from deploy.aws.session import Aws, AwsSettings
@@ -125,7 +126,7 @@ class StackTarget(Target):
         self._check_variant(request.ranked.deploy_variant)
         aws = self._aws(request.ranked.region)
         stacks = Stacks(aws)
-        found = self.findings(request, aws, stacks)
+        found = [*self.findings(request, aws, stacks), *regional_findings(request, aws.settings)]
         if any(finding.check == "credentials" and finding.ok for finding in found):
             found = [*found, *bucket_findings(aws, stacks)]
         builder = builder_of(request, aws.settings)

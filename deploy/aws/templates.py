@@ -27,7 +27,8 @@ class Template:
     """One template: its text as sent, and its content with !Ref and !Sub in the long form.
 
     A template may name parts (`Metadata: ModelDeploymentAdvisor: Parts`): files beside it whose
-    sections are added to its own, so that what several stacks share is written once.
+    sections are added to its own, so that what several stacks share is written once; and what a
+    part's resource waits for in this template (`After`, logical ids by logical id).
     """
 
     name: str
@@ -143,7 +144,8 @@ def _loaded(name: str, files: frozenset[tuple[str, int, int]]) -> Template:
     """Parsed once for the files as they are: that takes a good part of a second."""
     text = _read(name)
     content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    parts = content["Metadata"]["ModelDeploymentAdvisor"].pop("Parts", [])
+    own = content["Metadata"]["ModelDeploymentAdvisor"]
+    parts, after = own.pop("Parts", []), own.pop("After", {})
     if not parts:
         return Template(name, text)
     for part in parts:
@@ -155,6 +157,8 @@ def _loaded(name: str, files: frozenset[tuple[str, int, int]]) -> Template:
             if twice:
                 raise DeployError(f"{name} and {part} both have {section} {', '.join(twice)}")
             content[section] |= added[section]
+    for logical_id, waits_for in after.items():
+        content["Resources"][logical_id].setdefault("DependsOn", []).extend(waits_for)
     return Template(name, _compact(content), _grants(content))
 
 

@@ -149,6 +149,9 @@ def test_y_a_new_version_keeps_the_image_of_the_one_before(
         actions = {(r.action, r.kind.rpartition("::")[2]) for r in plan.resources}
         assert {("replace", "TaskDefinition"), ("update", "Service")} <= actions
         target.apply(plan, Log())
+        # As many tasks as scaling has arrived at go on: no count is said that would reset them.
+        service = account.state()["properties"]["AWS::ECS::Service mda-fraud"]
+        assert ("DesiredCount" in service) is (plan.parameters["stack"]["Scales"] == "false")
         assert target.predict(plan, ROW, JSON).body["predictions"] == [factor]
         (kept,) = account.state()["repositories"].values()
         assert len(kept) == 2
@@ -238,6 +241,12 @@ def test_what_a_public_door_needs_is_asked_for(
     assert "whatever they were made" in said(jwt_issuer="https://login.example.org")
     certificate = "arn:aws:acm:us-east-1:123456789012:certificate/1"
     assert "without the name it is for" in said(certificate_arn=certificate)
+    topic, elsewhere = "arn:aws:sns:us-east-1:123456789012:alarms", ("us-east-1", "eu-west-1")
+    given = {"certificate_arn": certificate, "domain": "a.example.org", "alarm_topic_arn": topic}
+    assert "another region" not in said(**given)
+    for name in ("certificate_arn", "alarm_topic_arn"):  # which AWS would refuse after minutes
+        moved = given[name].replace(*elsewhere)
+        assert f"{moved} lies in eu-west-1" in said(**given | {name: moved})
     assert "more than the 10 MB" in said(need(traffic={"request_mb": 11}))
     assert "an HTTP API waits 30 s" in said(
         need(service={"max_processing_s": 31, "p95_ms": 20_000})

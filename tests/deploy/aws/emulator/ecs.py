@@ -29,6 +29,7 @@ from ministack.services import alb, apigateway, cloudwatch_logs, ec2, iam
 CLUSTER = "AWS::ECS::Cluster"
 TASK = "AWS::ECS::TaskDefinition"
 SERVICE = "AWS::ECS::Service"
+PROVIDERS = "AWS::ECS::ClusterCapacityProviderAssociations"
 COMPUTE = "AWS::Batch::ComputeEnvironment"
 QUEUE = "AWS::Batch::JobQueue"
 JOB = "AWS::Batch::JobDefinition"
@@ -36,8 +37,7 @@ LINK = "AWS::ApiGatewayV2::VpcLink"
 GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 # MiniStack knows these, but runs no container without a Docker engine.
 OWN = {
-    CLUSTER, TASK, SERVICE, "AWS::ECS::CapacityProvider",
-    "AWS::ECS::ClusterCapacityProviderAssociations",
+    CLUSTER, TASK, SERVICE, "AWS::ECS::CapacityProvider", PROVIDERS,
 }  # fmt: skip
 PULLS = {"AWS::ECR::Repository"}
 
@@ -83,6 +83,9 @@ class EcsWorld:
         task = self.task_of(given["TaskDefinition"])
         if self.get(CLUSTER, given["Cluster"]) is None:  # type: ignore[attr-defined]
             raise ValueError(f"Cluster not found: {given['Cluster']}")
+        for wanted in given.get("CapacityProviderStrategy", []):
+            if wanted["CapacityProvider"] not in self._providers(given["Cluster"]):
+                raise ValueError("The specified capacity provider was not found.")
         for balancer in given["LoadBalancers"]:
             group = balancer["TargetGroupArn"]
             if group not in alb._tgs:
@@ -111,6 +114,32 @@ class EcsWorld:
                 f"({why_not})"
             )
         service.container, service.image = container, task.image
+        # A count that is not said is 1 at first, and later the one that there is.
+        service.count = int(given.get("DesiredCount", service.count or 1))
+
+    def providers_are_free(self, associations: Any) -> None:
+        """Refused as ECS does while a service of the cluster uses one of them."""
+        given = associations.properties
+        for service in self.all(SERVICE):  # type: ignore[attr-defined]
+            used = [
+                s["CapacityProvider"]
+                for s in service.properties.get("CapacityProviderStrategy", [])
+            ]
+            if service.properties["Cluster"] == given["Cluster"] and set(used) & set(
+                given["CapacityProviders"]
+            ):
+                raise ValueError("The specified capacity provider is in use and cannot be removed.")
+
+    def _providers(self, cluster: str) -> set[str]:
+        """What a cluster's services may run on."""
+        made = self.get(CLUSTER, cluster)  # type: ignore[attr-defined]
+        added = [a for a in self.all(PROVIDERS) if a.properties["Cluster"] == cluster]  # type: ignore[attr-defined]
+        return {
+            name
+            for holder in (made, *added)
+            if holder is not None
+            for name in holder.properties.get("CapacityProviders", [])
+        }
 
     def start_machines(self, name: str, given: dict[str, Any]) -> Container | None:
         """What a machine's own start-up script runs; None for machines behind no balancer."""
@@ -355,8 +384,8 @@ class EcsCalls(BatchCalls):
         alive = service.container is not None and service.container.process.poll() is None
         return {
             "serviceName": service.name, "serviceArn": service.arn, "status": "ACTIVE",
-            "runningCount": properties["DesiredCount"] if alive else 0,
-            "desiredCount": properties["DesiredCount"],
+            "runningCount": service.count if alive else 0,
+            "desiredCount": service.count,
             "taskDefinition": properties["TaskDefinition"],
             **({"launchType": properties["LaunchType"]} if "LaunchType" in properties else {}),
             "capacityProviderStrategy": [

@@ -16,7 +16,7 @@ from botocore.model import ServiceModel
 from clusters import CLUSTER as KUBERNETES
 from clusters import NODES, ClusterWorld
 from containers import Container, Images, healthy, stop
-from ecs import JOB, OWN, SERVICE, TASK, EcsWorld, open_gateways
+from ecs import JOB, OWN, PROVIDERS, SERVICE, TASK, EcsWorld, open_gateways
 from faults import FAULTS
 from functions import ALIAS, FUNCTION, FunctionWorld
 from ministack.core.responses import (
@@ -68,6 +68,7 @@ class Resource:
     changed_at: float = field(default_factory=time.time)
     container: Container | None = None
     image: tuple[str, str] = ("", "")  # as specified, as resolved
+    count: int = 0  # of a service's tasks
 
 
 class World(EcsWorld, FunctionWorld, ClusterWorld):
@@ -221,8 +222,9 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
             schema.check_parts(schema.checked(_without_system_tags(old)), given)
             resource = self._by_reference(schema, physical)
             changed = Resource(
-                resource.type, resource.name, resource.arn, given, resource.created_at
-            )
+                resource.type, resource.name, resource.arn, given, resource.created_at,
+                count=resource.count,
+            )  # fmt: skip
             if _but_tags(schema, given) == _but_tags(schema, resource.properties):
                 changed.container, changed.image = resource.container, resource.image
             else:
@@ -235,6 +237,8 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
         def delete(physical: str, properties: dict[str, Any]) -> None:
             _strike("delete", schema.type)
             resource = self._by_reference(schema, physical)
+            if schema.type == PROVIDERS:
+                self.providers_are_free(resource)
             if resource.container:
                 stop(resource.container)
             del self.made[f"{schema.type}|{resource.name}"]

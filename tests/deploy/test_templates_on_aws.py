@@ -1,0 +1,185 @@
+"""What an account of AWS itself would refuse, undo or never tell, though every schema is kept."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from email import message_from_string
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from template_views import decided
+
+from deploy.aws.templates import load
+from deploy.bundle import dockerfile
+
+BALANCED = ["ecs-fargate.yaml", "ecs-ec2.yaml", "ec2.yaml", "eks.yaml"]
+OPERATORS = ("SageMakerOperatorPolicy", "ContainerOperatorPolicy", "FunctionOperatorPolicy")
+PLACE = "eu-central-1:123456789012"
+BUILD_LOG = "/aws/codebuild/model-deployment-advisor"
+JOB = "0d0d8e1c-5f3c-4a52-9b0e-3f3e6a6f2a11"
+# What the product calls, with an ARN of the kind that the Service Authorization Reference names for
+# the action (read 2026-11-23), as an account would make it for a deployment called fraud.
+CALLS = [
+    ("cloudformation:CreateChangeSet", f"cloudformation:{PLACE}:stack/mda-fraud/1"),
+    ("cloudformation:DetectStackDrift", f"cloudformation:{PLACE}:stack/mda-fraud/1"),
+    # Asked for besides, on the same stack, and with the caller's rights to read.
+    ("cloudformation:DetectStackResourceDrift", f"cloudformation:{PLACE}:stack/mda-fraud/1"),
+    ("cloudformation:BatchDescribeTypeConfigurations", "*"),
+    ("logs:GetLogEvents", f"logs:{PLACE}:log-group:{BUILD_LOG}:log-stream:1"),
+    ("logs:GetLogEvents", f"logs:{PLACE}:log-group:/mda/fraud:log-stream:mda/model/1"),
+    ("logs:DescribeLogStreams", f"logs:{PLACE}:log-group:/aws/sagemaker/TransformJobs"),
+    ("logs:DeleteLogStream", f"logs:{PLACE}:log-group:/aws/sagemaker/TransformJobs:log-stream:mda-1"),
+    ("batch:SubmitJob", f"batch:{PLACE}:job-queue/mda-fraud"),
+    ("batch:SubmitJob", f"batch:{PLACE}:job-definition/mda-fraud:3"),
+    ("batch:TerminateJob", f"batch:{PLACE}:job/{JOB}"),
+    ("batch:DeregisterJobDefinition", f"batch:{PLACE}:job-definition/mda-fraud:3"),
+    ("ecs:RunTask", f"ecs:{PLACE}:task-definition/mda-fraud:3"),
+    ("ecs:StopTask", f"ecs:{PLACE}:task/mda-fraud/1"),
+    ("ecs:DescribeTasks", f"ecs:{PLACE}:task/mda-fraud/1"),
+    ("ecs:ListTasks", f"ecs:{PLACE}:container-instance/mda-fraud/1"),
+    ("ecs:DescribeServices", f"ecs:{PLACE}:service/mda-fraud/mda-fraud"),
+    ("ssm:SendCommand", f"ec2:{PLACE}:instance/i-1"),
+    ("ssm:SendCommand", "ssm:eu-central-1::document/AWS-RunShellScript"),
+    ("eks:DescribeNodegroup", f"eks:{PLACE}:nodegroup/mda-fraud/1/2"),
+    ("ec2:DeleteNetworkInterface", f"ec2:{PLACE}:network-interface/eni-1"),
+    ("lambda:ListVersionsByFunction", f"lambda:{PLACE}:function:mda-fraud"),
+    ("codedeploy:GetApplication", f"codedeploy:{PLACE}:application:mda-fraud"),
+    ("sagemaker:StopTransformJob", f"sagemaker:{PLACE}:transform-job/mda-fraud-1"),
+    ("sagemaker:InvokeEndpointAsync", f"sagemaker:{PLACE}:endpoint/mda-fraud"),
+    ("scheduler:CreateSchedule", f"scheduler:{PLACE}:schedule/Expiries/mda-fraud"),
+    ("execute-api:Invoke", f"execute-api:{PLACE}:a1b2c3/$default/POST/invocations"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("action", "resource"), CALLS)
+def test_an_operator_may_call_it_on_the_resource_that_iam_looks_at(
+    action: str, resource: str
+) -> None:
+    wanted = resource if resource == "*" else f"arn:aws:{resource}"
+    assert any(
+        action in listed(statement["Action"]) and fnmatchcase(wanted, arn(pattern))
+        for statement in of_operators()
+        for pattern in listed(statement["Resource"])
+    )
+
+
+def test_somebody_elses_cards_stay() -> None:
+    (statement,) = [s for s in of_operators() if "ec2:DeleteNetworkInterface" in s["Action"]]
+    assert statement["Condition"] == {
+        "StringLike": {"aws:ResourceTag/cluster.k8s.amazonaws.com/name": "mda-*"}
+    }
+
+
+def test_a_service_on_machines_comes_after_their_capacity_and_goes_before_it() -> None:
+    """ECS takes no provider from a cluster while a service uses it, and gives a service no other."""
+    service = load("ecs-ec2.yaml").content["Resources"]["Service"]
+    assert "CapacityOfCluster" in service["DependsOn"]
+    assert {"Listener", "ModelIngress"} <= set(service["DependsOn"])
+    assert "CapacityOfCluster" not in load("ecs-fargate.yaml").text
+
+
+@pytest.mark.parametrize("name", ["ecs-fargate.yaml", "ecs-ec2.yaml"])
+@pytest.mark.parametrize(
+    ("scales", "former", "said"),
+    [("true", "", True), ("true", "0123456789ab", False), ("false", "0123456789ab", True)],
+)
+def test_a_new_version_leaves_the_number_of_tasks_to_scaling(
+    name: str, scales: str, former: str, said: bool
+) -> None:
+    """CloudFormation sets the count that a template says, at every change of the service."""
+    view = decided(load(name), {"Scales": scales, "FormerImageTag": former})
+    assert ("DesiredCount" in view["Resources"]["Service"]["Properties"]) is said
+
+
+@pytest.mark.parametrize("name", BALANCED)
+def test_requests_that_find_no_server_ring_too(name: str) -> None:
+    """With no healthy target the balancer answers itself: no metric of the targets counts that."""
+    alarm = load(name).content["Resources"]["ServerErrorAlarm"]["Properties"]
+    metrics = {m["Id"]: m for m in alarm["Metrics"]}
+    refused = metrics["refused"]["MetricStat"]["Metric"]
+    assert refused["MetricName"] == "HTTPCode_ELB_5XX_Count"
+    assert [d["Name"] for d in refused["Dimensions"]] == ["LoadBalancer"]  # there is no other
+    expression = metrics["share"]["Expression"]
+    assert share(expression, requests=200, errors=1, refused=0) == pytest.approx(0.005)
+    assert share(expression, requests=0, errors=0, refused=7) == 1
+    assert share(expression, requests=0, errors=0, refused=0) == 0
+    assert share(expression, requests=97, errors=1, refused=3) == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("name", ["ecs-ec2.yaml", "batch.yaml", "ec2.yaml"])
+def test_a_machine_joins_the_cluster_of_its_own_deployment_only(name: str) -> None:
+    role = load(name).content["Resources"]["MachineRole"]["Properties"]
+    (joins,) = [
+        [arn(r, "fraud") for r in statement["Resource"]]
+        for statement in role["Policies"][0]["PolicyDocument"]["Statement"]
+        if "ecs:RegisterContainerInstance" in listed(statement["Action"])
+    ]
+    own = ["mda-fraud", f"AWSBatch-mda-fraud-{JOB}", f"mda-fraud_Batch_{JOB}"]
+    for cluster in own:
+        assert allows(joins, f"arn:aws:ecs:{PLACE}:cluster/{cluster}"), cluster
+        assert allows(joins, f"arn:aws:ecs:{PLACE}:container-instance/{cluster}/1"), cluster
+    for cluster in ["mda-fraud-eu", "mda-frauds", "prod-mda-fraud", "mda-fraud-eu_Batch_1"]:
+        assert not allows(joins, f"arn:aws:ecs:{PLACE}:cluster/{cluster}"), cluster
+        assert not allows(joins, f"arn:aws:ecs:{PLACE}:container-instance/{cluster}/1"), cluster
+
+
+def test_a_job_does_not_reach_the_credentials_of_its_machine() -> None:
+    """Batch runs jobs in the machine's own network: the limit of one hop stops nobody there."""
+    resources = load("batch.yaml").content["Resources"]
+    data = resources["MachineTemplate"]["Properties"]["LaunchTemplateData"]
+    archive = message_from_string(data["UserData"]["Fn::Base64"])
+    assert archive.get_content_type() == "multipart/mixed"  # Batch adds a part of its own
+    (part,) = archive.get_payload()
+    assert part.get_content_type() == "text/x-shellscript"
+    script = part.get_payload()
+    assert script.startswith("#!/bin/bash\n")
+    (rule,) = re.findall(r"^iptables (.*)$", script.replace("\\\n", ""), re.MULTILINE)
+    assert "--destination 169.254.169.254 --match owner ! --uid-owner 0 --jump REJECT" in rule
+    assert rule.endswith("|| systemctl mask ecs")  # no rule, no agent, no jobs
+    job = resources["Job"]["Properties"]["ContainerProperties"]
+    assert job["Privileged"] is False
+    user = job["User"]
+    assert user != "0"
+    assert f"USER {user}\\n" in inspect.getsource(dockerfile.text)
+
+
+def of_operators() -> Iterator[dict[str, Any]]:
+    resources = load("bootstrap.yaml").content["Resources"]
+    for name in OPERATORS:
+        for item in resources[name]["Properties"]["PolicyDocument"]["Statement"]:
+            yield item["Fn::If"][1] if "Fn::If" in item else item
+
+
+def arn(pattern: Any, deployment: str = "") -> str:
+    """A policy's resource as a pattern of ARNs, in one account; what is only known there as `*`."""
+    if pattern == {"Fn::GetAtt": ["BuildLogs", "Arn"]}:
+        return f"arn:aws:logs:{PLACE}:log-group:{BUILD_LOG}:*"
+    if not isinstance(pattern, str) and "Fn::Sub" not in pattern:
+        return "arn:of:something:else"
+    text = pattern if isinstance(pattern, str) else pattern["Fn::Sub"]
+    region, account = PLACE.split(":")
+    for name, value in {
+        "AWS::Partition": "aws", "AWS::Region": region, "AWS::AccountId": account,
+        "DeploymentName": deployment, "Expiries": "Expiries",
+    }.items():  # fmt: skip
+        text = text.replace(f"${{{name}}}", value)
+    return text
+
+
+def allows(patterns: list[str], resource: str) -> bool:
+    return any(fnmatchcase(resource, pattern) for pattern in patterns)
+
+
+def share(expression: str, **counts: int) -> float:
+    """The alarm's expression, worked out as CloudWatch does for one minute."""
+    text = re.sub(r"FILL\((\w+), 0\)", r"\1", expression)
+    condition, value, otherwise = text.removeprefix("IF(").removesuffix(")").rsplit(",", 2)
+    chosen = value if eval(condition, {}, counts) else otherwise
+    return float(eval(chosen, {}, counts))
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
