@@ -58,6 +58,8 @@ class Signature(BaseModel):
     input_dtype: str | None = None  # numpy name: "float32", "int64", "str" ...
     input_shape: list[int | None] | None = None  # of a batch; None where any size fits
     columns: list[tuple[str, str]] | None = None  # (name, dtype) where each feature is an input
+    # (name, dtype, shape of a batch) where the model takes several tensors at once
+    tensors: list[tuple[str, str, list[int | None] | None]] | None = None
     needs_frame: bool = False  # the pipeline picks columns by name
     allows_missing: bool = False  # null is taken as a missing value
     classes: list[str | int | float | bool] | None = None

@@ -257,3 +257,143 @@ def test_an_output_for_each_class(tmp_path: Path) -> None:
         assert [row["label"] for row in answer] == model.predict(single[:4]).tolist()
         got = [[row["probabilities"][c] for c in model.classes_] for row in answer]
         assert np.allclose(got, wanted, atol=1e-5)
+
+
+IDS = [[1, 2, 0], [4, 5, 6]]
+MASK = [[1, 1, 0], [1, 1, 1]]
+
+
+def masked(path: Path) -> Path:
+    """The sum of ids where the mask is 1: two tensors of any length, as a language model has."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Mul", ["ids", "mask"], ["kept"]),
+        helper.make_node("Cast", ["kept"], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("Constant", [], ["axis"], value_ints=[1]),
+        helper.make_node("ReduceSum", ["wide", "axis"], ["y"], keepdims=0),
+    ]
+    sides = {name: (TensorProto.INT64, ["rows", "length"]) for name in ("ids", "mask")}
+    return onnx(path, sides, nodes)
+
+
+def test_several_tensors_by_name_in_order_and_by_the_v2_protocol(tmp_path: Path) -> None:
+    from model_server import kserve
+
+    server = Served(masked(tmp_path / "m.onnx"))
+    rows = [{"ids": i, "mask": m} for i, m in zip(IDS, MASK, strict=True)]
+    assert server.ask({"instances": rows}) == [3.0, 15.0]
+    assert server.ask([[i, m] for i, m in zip(IDS, MASK, strict=True)]) == [3.0, 15.0]
+    assert server.ask(rows[0]) == [3.0]
+    told = kserve.metadata(server.signature, "m", "onnx")["inputs"]
+    assert [t["shape"] for t in told] == [[-1, -1], [-1, -1]]
+    tensors = [
+        {"name": name, "datatype": "INT64", "shape": [2, 3], "data": data}
+        for name, data in (("ids", IDS), ("mask", MASK))
+    ]
+    asked, _ = kserve.decode(orjson.dumps({"inputs": tensors}), server.decoder)
+    assert server.model.predict(asked.batch, "default").as_json() == [3.0, 15.0]
+    assert server.ask([server.signature.example]) == [0.0]
+
+    assert "lacks 1 feature(s): 'mask'" in server.refused([{"ids": [1]}])
+    assert "ids: row 0, feature 0 is a text" in server.refused([{"ids": ["a"], "mask": [1]}])
+    assert "mask: row 0, feature 1 is 0.5" in server.refused([{"ids": [1, 2], "mask": [1, 0.5]}])
+    assert "pad them" in server.refused([rows[0], {"ids": [1], "mask": [1]}])
+    assert "no form in CSV" in server.refused("1,2\n", "text/csv")
+
+
+def test_rows_of_other_lengths_do_not_share_a_call(tmp_path: Path) -> None:
+    from model_server.calls import stackable
+
+    decoder = Served(masked(tmp_path / "m.onnx")).decoder
+    short, long = (decoder.batch([{"ids": [1] * n, "mask": [1] * n}]) for n in (2, 3))
+    assert stackable(short, short)
+    assert not stackable(short, long)
+
+
+def test_what_the_model_itself_refuses_is_the_client_s(tmp_path: Path) -> None:
+    from model_server.calls import as_request_error
+
+    server = Served(masked(tmp_path / "m.onnx"))
+    asked = server.decoder.batch([{"ids": [1, 2], "mask": [1, 1, 1]}])
+    with pytest.raises(Exception) as wrong:
+        server.model.predict(asked, "default")
+    assert type(wrong.value).__name__ == "Fail"
+    assert as_request_error(wrong.value).status == 422
+
+
+def test_columns_without_a_dimension_of_their_own(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("Add", ["a", "b"], ["y"])
+    inputs = {name: (TensorProto.DOUBLE, [None]) for name in ("a", "b")}
+    server = Served(onnx(tmp_path / "m.onnx", inputs, [node]))
+    assert server.ask([{"a": 1, "b": 2}, {"a": 3, "b": 4}]) == [3.0, 7.0]
+
+
+def test_answers_that_are_not_by_row_are_not_handed_out(tmp_path: Path) -> None:
+    from model_server.errors import ModelError
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("ReduceSum", ["x"], ["y"], keepdims=1)
+    server = Served(onnx(tmp_path / "m.onnx", {"x": (TensorProto.DOUBLE, [None, 2])}, [node]))
+    with pytest.raises(ModelError, match="not with an answer a row"):
+        server.ask([[1, 2], [3, 4]])
+
+
+@pytest.mark.torch
+def test_torch_programs_of_other_inputs_than_one_of_floats(tmp_path: Path) -> None:
+    import torch
+
+    class Two(torch.nn.Module):
+        def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+            return first.sum(1) - second.sum(1)
+
+    class Words(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(10, 3)
+
+        def forward(self, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"mean": self.table(ids).mean(1), "all": self.table(ids)}
+
+    class Wide(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = torch.nn.Linear(2, 1).double()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.line(x)
+
+    pair, ids = torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([[1, 2], [3, 4]])
+    rows = [{"first": [1, 2], "second": [0.5, 0]}, {"first": [3, 5], "second": [1, 1]}]
+    free = {0: torch.export.Dim("rows", min=1, max=64)}
+    torch.jit.trace(Two(), (pair, pair.clone())).save(tmp_path / "two.pt")
+    exported = torch.export.export(Two(), (pair, pair.clone()), dynamic_shapes=(free, free))
+    torch.export.save(exported, tmp_path / "two.pt2")
+    for name in ("two.pt", "two.pt2"):
+        assert Served(tmp_path / name).ask(rows) == [2.5, 6.0]
+
+    words = Words()
+    torch.jit.trace(words, (ids,), strict=False).save(tmp_path / "words.pt")
+    server = Served(tmp_path / "words.pt")
+    wanted = words(ids)["mean"].tolist()
+    assert np.allclose(server.ask(ids.tolist()), wanted)
+    assert "index out of range" in server.refused([[99, 1]])
+
+    wide = Wide()
+    torch.jit.trace(wide, (pair.double(),)).save(tmp_path / "wide.pt")
+    server = Served(tmp_path / "wide.pt")
+    assert np.allclose(server.ask(pair.tolist()), wide(pair.double()).reshape(-1).tolist())
+    assert "shapes" in server.refused([[1, 2, 3]])
+
+    flat = torch.jit.script(torch.nn.Flatten())  # says nothing of shapes: pictures pass
+    flat.save(tmp_path / "flat.pt")
+    picture = [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    assert Served(tmp_path / "flat.pt").ask({"instances": [picture]}) == [
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    ]
+
+    fixed = torch.export.export(Two(), (pair[:1], pair[1:]))
+    torch.export.save(fixed, tmp_path / "fixed.pt2")
+    assert Served(tmp_path / "fixed.pt2").ask(rows) == [2.5, 6.0]

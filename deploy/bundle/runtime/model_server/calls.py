@@ -38,6 +38,8 @@ def answer(model: Model, batches: list[Batch], method: Method) -> list[Answer]:
 
 
 def stackable(first: Batch, other: Batch) -> bool:
+    if first.kind == "columns":  # of several tensors, whose rows may differ in shape
+        return all(c.shape[1:] == other.data[n].shape[1:] for n, c in first.data.items())
     if first.kind != "array":
         return True
     return bool(first.data.shape[1:] == other.data.shape[1:])
@@ -48,7 +50,9 @@ def as_request_error(error: BaseException) -> RequestError:
         return error
     text = str(error).strip().splitlines()[0][:300] if str(error).strip() else ""
     # ValueError and its like are what libraries raise for rows they cannot use.
-    if isinstance(error, (ValueError, TypeError, KeyError, IndexError)):
+    # ONNX Runtime's words for it, of no common class.
+    own = type(error).__name__ in ("InvalidArgument", "Fail")
+    if own or isinstance(error, (ValueError, TypeError, KeyError, IndexError)):
         return RequestError(422, "model_input", f"the model cannot use these rows: {text}")
     return RequestError(500, "model", f"the model failed ({type(error).__name__}): {text}")
 

@@ -64,7 +64,11 @@ def page(service: Service) -> bytes:
         signature = located.signature
         example = {"instances": [signature.example]} if signature.example is not None else example
         facts.append(("Model", f"{located.path.name} ({located.format}, {signature.task})"))
-        if signature.n_features:
+        if signature.tensors:
+            facts.append(("Takes", "an object of tensors: " + ", ".join(
+                f"{n} ({d}, {'x'.join('any' if s is None else str(s) for s in (shape or [None])[1:])})"
+                for n, d, shape in signature.tensors)))  # fmt: skip
+        elif signature.n_features:
             facts.append(("Takes", f"{signature.n_features} features a row"))
         elif signature.input_shape:
             sides = ["any" if n is None else str(n) for n in signature.input_shape[1:]]

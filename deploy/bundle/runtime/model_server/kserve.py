@@ -32,8 +32,9 @@ def decode(body: bytes, decoder: Decoder) -> tuple[Request, str | None]:
             400, "inputs", 'the body needs "inputs": [{"name", "shape", "datatype", "data"}]'
         )
     tensors = [_tensor(i, tensor) for i, tensor in enumerate(inputs)]
-    single = len(tensors) == 1 and not decoder.signature.columns
-    rows = tensors[0][1] if single else _records(tensors)
+    several = decoder.signature.tensors
+    single = len(tensors) == 1 and not decoder.signature.columns and not several
+    rows = tensors[0][1] if single else _records(tensors, unwrap=not several)
     method = Decoder.method(found.get("parameters"))
     return Request(decoder.batch(rows), method), found.get("id")
 
@@ -58,6 +59,12 @@ def metadata(signature: Signature, model_name: str, platform: str) -> dict[str, 
             {"name": n, "datatype": V2_TYPES.get(d, "BYTES"), "shape": [-1, 1]}
             for n, d in signature.columns
         ]
+    elif signature.tensors:
+        inputs = [
+            {"name": n, "datatype": V2_TYPES.get(d, "BYTES"),
+             "shape": [-1 if side is None else side for side in shape or [None]]}
+            for n, d, shape in signature.tensors
+        ]  # fmt: skip
     else:
         shape = signature.input_shape or [None]
         inputs = [
@@ -102,13 +109,13 @@ def _nested(flat: list[Any], shape: list[int]) -> list[Any]:
     return flat
 
 
-def _records(tensors: list[tuple[str, list[Any]]]) -> list[Any]:
-    """Several inputs are columns: one record a row."""
+def _records(tensors: list[tuple[str, list[Any]]], *, unwrap: bool) -> list[Any]:
+    """One record a row; `unwrap`: the inputs are columns, of one value a row."""
     counts = {len(rows) for _, rows in tensors}
     if len(counts) != 1:
         raise RequestError(422, "shape", f"the inputs have unequal numbers of rows: {counts}")
     columns = {
-        name: [v[0] if isinstance(v, list) and len(v) == 1 else v for v in rows]
+        name: [v[0] if unwrap and isinstance(v, list) and len(v) == 1 else v for v in rows]
         for name, rows in tensors
     }
     return [{n: column[i] for n, column in columns.items()} for i in range(counts.pop())]

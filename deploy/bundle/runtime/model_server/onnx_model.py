@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ModelError, RequestError
+from .exported import by_row, row_by_row
 from .signature import Signature
 from .values import Batch, Method, Output
 
@@ -21,7 +22,7 @@ DTYPES = {
 
 
 class OnnxModel:
-    """A session with one input tensor, or one input for each column."""
+    """A session with one input tensor or several, or one input for each column."""
 
     def __init__(self, path: Path, signature: Signature, threads: int) -> None:
         import onnxruntime as ort
@@ -31,7 +32,7 @@ class OnnxModel:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it raises is told; its own lines are no JSON
         # A model may not name files beside itself; from bytes there is no folder to name.
         try:
             self._session = ort.InferenceSession(
@@ -42,6 +43,12 @@ class OnnxModel:
                 f"ONNX Runtime {ort.__version__} cannot load the model: {str(error)[:300]}"
             ) from error
         self._inputs = [i.name for i in self._session.get_inputs()]
+        self._batch_rows = signature.batch_rows
+        self._as_sent = signature.tensors is not None
+        # A column of a table is a tensor of one value a row, with or without a dimension of it.
+        self._shapes: dict[str, tuple[int, ...]] = {
+            i.name: (-1,) if len(i.shape) == 1 else (-1, 1) for i in self._session.get_inputs()
+        }
         self._outputs = [o.name for o in self._session.get_outputs()]
         self._label, self._scores = _roles(self._session.get_outputs(), signature)
         self._shares = _columns_of_classes(self._session.get_outputs(), signature)
@@ -51,10 +58,13 @@ class OnnxModel:
         self._keys = [str(c) for c in classes] if classes else None
 
     def predict(self, batch: Batch, method: Method) -> Output:
-        if self.signature.fixed_batch and batch.rows != self.signature.input_shape[0]:  # type: ignore[index]
-            return self._row_by_row(batch, method)
+        size = self._batch_rows
+        if size is not None and batch.rows != size:
+            return row_by_row(self.predict, size, batch, method)
         if batch.kind == "columns":
-            feed = {name: column.reshape(-1, 1) for name, column in batch.data.items()}
+            feed = batch.data
+            if not self._as_sent:
+                feed = {n: c.reshape(self._shapes[n]) for n, c in feed.items()}
         else:
             feed = {self._inputs[0]: batch.data}
         if self._scores is None:
@@ -64,8 +74,7 @@ class OnnxModel:
                     'parameters.method or use "predict"',
                 )  # fmt: skip
             (values,) = self._run([self._label], feed)
-            return Output(values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1
-                          else values)  # fmt: skip
+            return Output(by_row(values, batch.rows))
         if self._shares:
             return self._by_column(feed, method)
         wanted = [self._scores] if method == "predict_proba" else [self._label, self._scores]
@@ -88,24 +97,6 @@ class OnnxModel:
         label, *shares = self._run([self._label, *self._shares], feed)
         scores = np.column_stack(shares)
         return Output(None if method == "predict_proba" else label, scores, self._keys)
-
-    def _row_by_row(self, batch: Batch, method: Method) -> Output:
-        """The model was exported for a fixed number of rows; only one at a time can be served."""
-        size = self.signature.input_shape[0]  # type: ignore[index]
-        if size != 1:
-            raise RequestError(
-                422, "fixed_batch",
-                f"the model was exported for exactly {size} rows a request and got {batch.rows}; "
-                "send that many, or export it with a free first dimension",
-            )  # fmt: skip
-        parts = [self.predict(batch.part(i, i + 1), method) for i in range(batch.rows)]
-        values = None if parts[0].values is None else np.concatenate([p.values for p in parts])
-        scores = (
-            None
-            if parts[0].probabilities is None
-            else np.concatenate([p.probabilities for p in parts])
-        )
-        return Output(values, scores, parts[0].keys)
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:

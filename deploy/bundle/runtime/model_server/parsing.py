@@ -14,6 +14,11 @@ from .signature import Signature
 
 def csv_body(body: bytes, signature: Signature) -> list[Any]:
     """The rows of a CSV body. Raises RequestError 400 when it is no CSV, 422 for a bad cell."""
+    if signature.tensors:
+        raise RequestError(
+            422, "csv", f"the model takes {len(signature.tensors)} tensors, which have no form in "
+            "CSV; send JSON",
+        )  # fmt: skip
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as broken:

@@ -44,8 +44,11 @@ class Decoder:
         self._row_shape = tuple(shape[1:]) if shape and len(shape) > 1 else None
         self._rank = len(shape) if shape else None
         self._exact = self._row_shape if self._row_shape and None not in self._row_shape else None
+        # What says nothing of its shape (TorchScript) takes rows of any.
+        self._any_shape = shape is None and signature.n_features is None
         self._names = signature.feature_names
         self._index = {n: i for i, n in enumerate(self._names)} if self._names else {}
+        self._tensors = {n: _of_tensor(kind, s) for n, kind, s in signature.tensors or []}
 
     def decode(self, body: bytes, content_type: str) -> Request:
         """Raises RequestError: 400 for what cannot be read, 415 for other content types, 422 for
@@ -82,6 +85,8 @@ class Decoder:
             raise RequestError(422, "no_rows", "the list of instances is empty; send at least one")
         if self.signature.needs_frame or self.signature.columns:
             return self._columns(rows)
+        if self._tensors:
+            return self._several(rows)
         if self._dtype is None:
             return self._items(rows)
         if isinstance(rows[0], dict):
@@ -110,7 +115,7 @@ class Decoder:
 
     def _is_single(self, found: list[Any]) -> bool:
         """One row without a list around it, told by how deep it is nested."""
-        if not found or isinstance(found[0], dict):
+        if not found or isinstance(found[0], dict) or self._tensors:
             return False
         if self._dtype is None and not (self.signature.needs_frame or self.signature.columns):
             return self.signature.n_features is not None and not isinstance(found[0], list)
@@ -139,7 +144,7 @@ class Decoder:
             found = np.array(rows)
         except (ValueError, TypeError, OverflowError):
             found = None
-        if found is None or found.dtype.kind not in "fiub" or found.ndim != (self._rank or 2):
+        if found is None or found.dtype.kind not in "fiub" or self._is_bent(found.ndim):
             found = self._array_slowly(rows)
         if found.shape[1:] != self._exact:
             self._check_shape(found)
@@ -154,6 +159,9 @@ class Decoder:
         if dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
             self._check_finite(array)
         return array
+
+    def _is_bent(self, ndim: int) -> bool:
+        return ndim < 2 if self._any_shape else ndim != (self._rank or 2)
 
     def _whole(
         self, found: np.ndarray, dtype: np.dtype[Any], column: int | None = None
@@ -186,6 +194,11 @@ class Decoder:
                 f"each instance is {'a value' if self._rank == 1 else 'nested lists of numbers'} "
                 f"of shape {self._shape_text()}; the rows sent do not have that shape",
             )  # fmt: skip
+        if self._any_shape and _is_nested(rows[0]):
+            raise RequestError(
+                422, "shape", "the instances are nested lists of numbers of unequal shapes; send "
+                "rows of one shape",
+            )  # fmt: skip
         plain = []
         for i, row in enumerate(rows):
             if not isinstance(row, (list, tuple)):
@@ -193,6 +206,11 @@ class Decoder:
                     422, "shape", f"row {i} is {_named(row)}; it is a list of numbers"
                 )
             self._check_width(i, len(row))
+            if len(row) != len(rows[0]):
+                raise RequestError(
+                    422, "shape", f"row {i} has {len(row)} values and row 0 has {len(rows[0])}; "
+                    "rows of one request are equally long: pad them, or send them apart",
+                )  # fmt: skip
             plain.append([self._number(i, j, value) for j, value in enumerate(row)])
         return np.array(plain, dtype=np.float64)
 
@@ -277,6 +295,21 @@ class Decoder:
         }
         return Batch("columns", data, len(rows))
 
+    def _several(self, rows: list[Any]) -> Batch:
+        """One array for each tensor: records by the tensors' names, or lists in their order."""
+        records = [
+            self._ordered(i, row) if isinstance(row, dict) else self._listed(i, row)
+            for i, row in enumerate(rows)
+        ]
+        data = {}
+        for j, (name, decoder) in enumerate(self._tensors.items()):
+            try:
+                values = decoder.batch([record[j] for record in records]).data
+            except RequestError as wrong:
+                raise RequestError(wrong.status, wrong.code, f"{name}: {wrong.message}") from wrong
+            data[name] = np.array(values, dtype=object) if isinstance(values, list) else values
+        return Batch("columns", data, len(rows))
+
     def _listed(self, i: int, row: Any) -> list[Any]:
         if not isinstance(row, list):
             raise RequestError(422, "shape", f"row {i} is {_named(row)}; it is a list or an object")
@@ -338,6 +371,16 @@ class Decoder:
         return (
             "x".join("any" if n is None else str(n) for n in self._row_shape or ()) or "one value"
         )
+
+
+def _is_nested(row: Any) -> bool:
+    return isinstance(row, list) and any(isinstance(value, list) for value in row)
+
+
+def _of_tensor(dtype: str, shape: list[int | None] | None) -> Decoder:
+    """Reads one of several tensors."""
+    width = shape[1] if shape and len(shape) == 2 else None
+    return Decoder(Signature(input_dtype=dtype, input_shape=shape, n_features=width))
 
 
 def _is_numeric(signature: Signature) -> bool:

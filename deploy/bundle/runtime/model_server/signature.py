@@ -17,6 +17,7 @@ class Signature:
     input_dtype: str | None = None
     input_shape: list[int | None] | None = None
     columns: list[tuple[str, str]] | None = None
+    tensors: list[tuple[str, str, list[int | None] | None]] | None = None
     needs_frame: bool = False
     allows_missing: bool = False
     classes: list[Any] | None = None
@@ -40,4 +41,10 @@ class Signature:
     @property
     def fixed_batch(self) -> bool:
         """The model takes exactly one row (or a fixed number) at a time."""
-        return bool(self.input_shape) and self.input_shape[0] is not None  # type: ignore[index]
+        return self.batch_rows is not None
+
+    @property
+    def batch_rows(self) -> int | None:
+        """How many rows the model was exported for; None where it takes any number."""
+        shape = self.tensors[0][2] if self.tensors else self.input_shape
+        return shape[0] if shape else None

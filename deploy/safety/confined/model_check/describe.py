@@ -147,6 +147,16 @@ def lightgbm_signature(text: str) -> dict[str, Any]:
     }
 
 
+def torch_signature(path: Path) -> dict[str, Any]:
+    """The signature of a TorchScript or torch.export program."""
+    from model_server.torch_model import inputs_of
+
+    taken = inputs_of(path)
+    if not taken:
+        raise ModelError("the PyTorch program takes no input")
+    return {"task": "other", **_tensors(taken)}
+
+
 def _chain(model: Any) -> list[Any]:
     """The first step, and the first step of that, as far as it goes."""
     found: list[Any] = []
@@ -261,8 +271,21 @@ def _onnx_inputs(inputs: list[Any], onnx: Any) -> dict[str, Any]:
         described.append((value.name, dtype, shape))
     if not described:
         raise ModelError("the ONNX model takes no input")
-    if len(described) == 1:
-        name, dtype, shape = described[0]
+    one_value = all(len(s) == 1 or (len(s) == 2 and s[1] == 1) for _, _, s in described)
+    if len(described) == 1 or not one_value:
+        return _tensors([(name, dtype, shape or None) for name, dtype, shape in described])
+    return {
+        "n_features": len(described),
+        "feature_names": [name for name, _, _ in described],
+        "columns": [(name, dtype) for name, dtype, _ in described],
+        "example": {name: "" if dtype == "str" else 0 for name, dtype, _ in described},
+    }
+
+
+def _tensors(taken: list[tuple[str, str, list[int | None] | None]]) -> dict[str, Any]:
+    """The signature of one tensor, or of several with names."""
+    if len(taken) == 1:
+        name, dtype, shape = taken[0]
         found: dict[str, Any] = {"input_name": name, "input_dtype": dtype}
         if shape:
             found["input_shape"] = shape
@@ -270,18 +293,14 @@ def _onnx_inputs(inputs: list[Any], onnx: Any) -> dict[str, Any]:
                 found["n_features"] = shape[1]
             found["example"] = _zeros(shape[1:], dtype)
         return found
-    if any(len(shape) > 2 or (len(shape) == 2 and shape[1] not in (1, None))
-           for _, _, shape in described):  # fmt: skip
-        raise ModelError(
-            f"the ONNX model takes {len(described)} tensors at once; only one tensor, or one "
-            "column for each feature, is served: export it with a single input"
-        )
-    return {
-        "n_features": len(described),
-        "feature_names": [name for name, _, _ in described],
-        "columns": [(name, dtype) for name, dtype, _ in described],
-        "example": {name: "" if dtype == "str" else 0 for name, dtype, _ in described},
+    found = {
+        "n_features": len(taken),
+        "feature_names": [name for name, _, _ in taken],
+        "tensors": taken,
     }
+    if all(shape for _, _, shape in taken):
+        found["example"] = {name: _zeros((shape or [])[1:], dtype) for name, dtype, shape in taken}
+    return found
 
 
 def _type_word(code: int, onnx: Any) -> str:

@@ -213,14 +213,14 @@ def _torch(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
             "torch.jit.trace(model, example).save(...) or torch.export.save(...)"
         )
     _need("torch")
-    loaders.load("torch", path, Signature(input_dtype="float32"))
+    signature = describe.torch_signature(path)
     kind = "TorchScript" if scripted else "torch.export"
     findings.append(
         f"{kind} is a program of PyTorch's own operators without Python code; it loads confined."
     )
     return {
         "verdict": "allow-listed",
-        "signature": {"task": "other", "input_dtype": "float32"},
+        "signature": signature,
         "libraries": _versions({"torch", "numpy"}),
     }
 
