@@ -37,7 +37,7 @@ class ManyPlans:
             name: getattr(sized, name)
             for name in (
                 "p95_ms", "replicas_min", "replicas_max", "memory_mb", "vcpu", "utilisation",
-                "cold_start_share", "finish_h", "replica_hours",
+                "cold_start_share", "finish_h", "replica_hours", "gpu_cards",
             )
         }  # fmt: skip
         return PlanFacts(

@@ -79,6 +79,7 @@ PLAN: Mapping[str, FieldType] = {
     "cold_start_percent": "number",
     "finish_h": "number",
     "replica_hours": "number",
+    "gpu_cards": "number",
     "infeasible": "flag",
     "infeasible_because": "text",
     "purchase": "text",
@@ -103,6 +104,7 @@ class PlanFacts:
     cold_start_share: float = 0.0
     finish_h: float | None = None
     replica_hours: float = 0.0
+    gpu_cards: int = 1  # that one copy of the model takes
     infeasible_because: str = ""
     purchase: Term = "on-demand"
     purchase_note: str = ""  # why it is not bought as was asked
@@ -139,6 +141,7 @@ class PlanFacts:
             cold_start_share=sized.cold_start_share,
             finish_h=sized.finish_h,
             replica_hours=sized.replica_hours,
+            gpu_cards=sized.gpu_cards,
             infeasible_because=sized.infeasible or "",
             purchase=sized.bought.term if sized.bought else "on-demand",
             purchase_note=purchase_note,

@@ -58,7 +58,7 @@ _PLAN_START: Mapping[str, tuple[Any, ...]] = {
     "total_monthly_usd": (600.0, 2e7), "replicas_min": (1, 2), "replicas_max": (3, 500),
     "memory_mb": (4096.0, 2e6), "vcpu": (2.0, 256.0), "utilisation": (0.4, 0.69, 0.9),
     "cold_start_share": (0.0, 0.02, 0.5), "finish_h": (None, 2.0, 1000.0),
-    "replica_hours": (1460.0,), "machine": ("m5.large",),
+    "replica_hours": (1460.0,), "machine": ("m5.large",), "gpu_cards": (1, 4),
     "infeasible_because": ("", "no machine keeps the target"),
 }  # fmt: skip
 

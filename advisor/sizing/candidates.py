@@ -13,6 +13,7 @@ from advisor.catalog.schema import Option
 from advisor.errors import UnknownPriceError
 from advisor.memo import Same, memo_of
 from advisor.prices import MachineTable, PriceBook
+from advisor.sizing.gpu_split import cards_of_a_copy
 from advisor.sizing.many_models import Resident, many, resident
 from advisor.sizing.performance import cpu_speed, cpu_speeds, gpu_speeds, serverless_speed
 from advisor.workload import SHARED_MEMORY_FORMATS, Workload
@@ -32,7 +33,8 @@ class Candidates:
     """Machines that hold the model, one element each.
 
     `alone_ms` and `busy_ms` are the service time of one request with the machine otherwise idle
-    and with all its vCPUs busy; `servers` is how many requests one machine serves at once.
+    and with all its vCPUs busy; `servers` is how many requests one machine serves at once. `cards`
+    is 1 without a GPU too.
     """
 
     name: Names
@@ -45,6 +47,7 @@ class Candidates:
     alone_ms: Array
     busy_ms: Array
     servers: NDArray[np.int64]
+    cards: NDArray[np.int64]  # GPUs that one copy of the model takes
     rejected: str = ""  # why none is left, when none is left
     # What these were taken from, and where they stand in it: figures of the whole serve a part.
     whole: Candidates | None = field(default=None, repr=False)
@@ -165,6 +168,7 @@ class _Listed(NamedTuple):
     alone: Array  # speed at one request, over the reference
     busy: Array
     servers: NDArray[np.int64]
+    cards: NDArray[np.int64]
 
 
 def _timed(work: Workload, listed: _Listed) -> Candidates:
@@ -172,7 +176,7 @@ def _timed(work: Workload, listed: _Listed) -> Candidates:
     return Candidates(
         listed.names, table.arch, table.vcpu, table.memory_gib, table.usd_per_hour,
         table.source, table.as_of, service_ms_on(work, listed.alone),
-        service_ms_on(work, listed.busy), listed.servers,
+        service_ms_on(work, listed.busy), listed.servers, listed.cards,
     )  # fmt: skip
 
 
@@ -201,18 +205,17 @@ def _listed(option: Option, work: Workload, table: MachineTable) -> _Listed:
     table = table.select(rows)
     if need.model.gpu:
         speed, usable = gpu_speeds(table.gpu_name)
-        fits = speed > 0
-        needed_gb = resident(option, work).gpu_memory_gb
-        if needed_gb is not None:
-            fits &= usable >= needed_gb
-        table, rows = table.select(fits), rows[fits]
+        cards = cards_of_a_copy(work, resident(option, work), usable)
+        fits = (speed > 0) & (cards >= 1) & (cards <= table.gpu_count)
+        table, rows, cards = table.select(fits), rows[fits], cards[fits]
         alone = busy = speed[fits]
-        servers = np.maximum(1, table.gpu_count).astype(np.int64)
+        servers = (table.gpu_count // cards).astype(np.int64)
     else:
         threads = need.model.threads_per_request
         alone, busy = (speed * threads for speed in cpu_speeds(cloud, table.family))
         servers = (table.vcpu // threads).astype(np.int64)
-    return _Listed(table, rows, table.name.astype(object), alone, busy, servers)
+        cards = np.ones(len(rows), dtype=np.int64)
+    return _Listed(table, rows, table.name.astype(object), alone, busy, servers, cards)
 
 
 @lru_cache(maxsize=32)
@@ -256,8 +259,9 @@ def _fargate(option: Option, work: Workload, region: str, book: PriceBook) -> Ca
     busy = service_ms_on(work, busy_, cores)
     servers = np.maximum(1, vcpu // threads).astype(np.int64)
     everything = Candidates(
-        name, arch_, vcpu, memory_gib, usd_, source, as_of, alone, busy, servers
-    )
+        name, arch_, vcpu, memory_gib, usd_, source, as_of, alone, busy, servers,
+        np.ones(len(name), dtype=np.int64),
+    )  # fmt: skip
     return _holding(option, work, everything)
 
 
@@ -280,6 +284,7 @@ def _own_node(option: Option, work: Workload) -> Candidates:
         service_ms_on(work, np.array([1.0 if work.need.model.gpu else speed.busy]),
                       1 if work.need.model.gpu else threads),
         np.array([1 if work.need.model.gpu else place.node_vcpu // threads], dtype=np.int64),
+        np.array([1], dtype=np.int64),
     )  # fmt: skip
     return _holding(option, work, node)
 
@@ -322,7 +327,7 @@ def _why_none(
     need = work.need
     if len(every) == 0 and need.model.gpu:
         room = f" with {held.gpu_memory_gb:g} GB" if held.gpu_memory_gb else ""
-        return f"no machine with a GPU{room} is known for {option.name} in this region"
+        return f"no machine with GPUs{room} is known for {option.name} in this region"
     if len(every) == 0:
         return f"no machine is known for {option.name} in this region under these answers"
     threads = need.model.threads_per_request

@@ -266,6 +266,7 @@ def machine_fields(machine: Candidates) -> dict[str, Any]:
         "arch": str(machine.arch[0]),
         "vcpu": float(machine.vcpu[0]),
         "memory_mb": float(machine.memory_gib[0]) * 1024,
+        "gpu_cards": int(machine.cards[0]),
         **price_fields(machine),
     }
 

@@ -62,6 +62,7 @@ class ManySized:
     billed_seconds: Array
     ready_seconds: Array
     ready_work_seconds: Array
+    gpu_cards: Whole
     imputed_usd: float | Array = 0.0  # of functions, in the ranking alone
     warm_up_calls: float = 0.0  # plans with such calls are made one by one
     machine: str = ""  # names of lines are for people, who see one volume
@@ -131,6 +132,7 @@ def _fleets(option: Option, volumes: Volumes, region: str, book: PriceBook) -> I
             cold_start_share=np.full(len(at), held.miss_share),
             p95_ms=response_ms + overhead, finish_h=None, requests=nothing, gb_seconds=nothing,
             billed_seconds=nothing, ready_seconds=nothing, ready_work_seconds=nothing,
+            gpu_cards=np.full(len(at), int(one.cards[0])),
         )  # fmt: skip
         alike.setdefault((plans.arch, plans.usd_per_hour is None), []).append(plans)
     yield from (_merged(group) for group in alike.values())
@@ -177,6 +179,7 @@ def _functions(chosen: Chosen) -> ManySized:
         requests=chosen.requests, gb_seconds=chosen.billed_s * chosen.memory_mb / 1024,
         billed_seconds=chosen.billed_s, ready_seconds=ready_s,
         ready_work_seconds=chosen.ready_work_s, imputed_usd=chosen.imputed_usd,
+        gpu_cards=np.ones(count, dtype=np.int64),
     )  # fmt: skip
 
 

@@ -99,10 +99,21 @@ class Card(Row):
         return self
 
 
+class Split(Row):
+    """A model over several cards of one machine."""
+
+    formats: tuple[str, ...]  # of models whose layers may lie on several cards
+    usable_share: Annotated[float, Field(gt=0, le=1)]  # of each card's memory
+    confidence: Confidence
+    source: str
+    rationale: str
+
+
 class GpuCards(Row):
     reference: str
     sources: Mapping[str, str]
     checked: date
+    split: Split
     cards: tuple[Card, ...]
 
 

@@ -71,6 +71,7 @@ class Sized:
     bought: Bought | None = None  # None: on demand
     infeasible: str | None = None
     notes: tuple[str, ...] = ()
+    gpu_cards: int = 1  # that one copy of the model takes; 1 without a GPU too
     hourly_use: tuple[float, ...] = ()  # replica-hours in each hour, where not whole replicas
 
 

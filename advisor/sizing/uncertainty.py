@@ -31,7 +31,9 @@ def time_spread(
     if work.need.model.gpu:
         card = gpu_speed(_gpu_of(book.machine_kinds(platform), sized.machine))
         off = spreads[card.confidence] if card.confidence != "measured" else 1.0
-        return card.relative / card.fastest / off, card.relative / card.slowest * off
+        # Cut across cards instead of laid on one after the other, it may be that many times as fast.
+        shortest = card.relative / card.fastest / off / sized.gpu_cards
+        return shortest, card.relative / card.slowest * off
     reference = cpu_scores().reference
     family = family_of(cloud, sized.machine)
     if (cloud, family) == (reference["cloud"], reference["family"]):

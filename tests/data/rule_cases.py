@@ -171,6 +171,11 @@ CASES = (
     ),
     Case("no-sla", "sagemaker-serverless", "99.5 % rests on running in two zones"),
     Case(
+        "gpu-split", "ec2", "its layers lie on 2 of them",
+        GPU | {"model.gpu_memory_gb": 150, "service.p95_ms": 20_000},
+        PlanFacts(gpu_cards=2, machine="g7e.12xlarge"),
+    ),
+    Case(
         "no-sla-queued", "sagemaker-async", "wait in the queue while a lost machine is replaced", ASYNC
     ),
     Case(
