@@ -52,7 +52,7 @@ _BY_VOLUME = frozenset(
 _FOLLOWS = {"skill_rank": "team.devops_skill", "level_rank": "control.level",
             "peak_to_mean": "traffic.pattern"}  # fmt: skip
 _RATIOS = {"utilisation": 1.0, "cold_start_share": 1.0}  # never above
-_WHOLE_PLAN = frozenset({"replicas_min", "replicas_max"})
+_WHOLE_PLAN = frozenset({"replicas_min", "replicas_max", "gpu_cards"})
 _PLAN_START: Mapping[str, tuple[Any, ...]] = {
     "p95_ms": (120.0, None), "min_p95_ms": (60.0, None), "monthly_usd": (150.0, 1e7, None),
     "total_monthly_usd": (600.0, 2e7), "replicas_min": (1, 2), "replicas_max": (3, 500),
@@ -98,12 +98,14 @@ def around(rule: Rule) -> Iterator[Probe]:
     plan = plan_figures(rule, options)
     axes: list[Sequence[tuple[str, Any]]] = [[(p, v) for v in vs] for p, vs in need.items()]
     axes += [[(f"plan.{n}", v) for v in vs] for n, vs in plan.items()]
+    # What the rule does not name is as usual, and in every other probe nothing runs in between.
+    usual = itertools.cycle((plain_plan(), replace(plain_plan(), replicas_min=0)))
     for place in _places(options):
         for combination in _combinations(axes):
             chosen = dict(combination)
             given = {p: v for p, v in chosen.items() if not p.startswith("plan.")}
             facts = {p.removeprefix("plan."): v for p, v in chosen.items() if p.startswith("plan.")}
-            made = probe({**place, **given}, replace(plain_plan(), **facts))
+            made = probe({**place, **given}, replace(next(usual), **facts))
             if made is not None:
                 yield made
 
