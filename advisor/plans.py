@@ -98,6 +98,10 @@ class Ways:
         best = min(found, key=lambda priced: priced.ranked_usd)
         if why_not and best.sized.bought is None:
             return best._replace(purchase_note=f"{why_not}: priced on demand")
+        asked = self.work.need.placement.commitment
+        if best.sized.bought and best.sized.bought.term == "1y" != asked:
+            why_not = why_not or "no 3-year rate is lower"
+            return best._replace(purchase_note=f"{why_not}: priced with a commitment of one year")
         return best
 
     @property

@@ -77,11 +77,11 @@ def _choice(term: Term, plain: Ranked, with_it: Ranked | None) -> PurchaseChoice
             choice=term, purchase=plain.purchase, monthly_usd=plain_usd,
             at_least=plain.at_least, saving_percent=0.0,
         )  # fmt: skip
-    if with_it is None or with_it.purchase == ON_DEMAND:
+    if with_it is None or not _is_bought(with_it, term):
         notes = [w.because for w in with_it.warnings if w.rule == NOTE_RULE] if with_it else []
         return PurchaseChoice(
             choice=term, purchase=None, monthly_usd=None, at_least=plain.at_least,
-            because=notes[0].removesuffix(": priced on demand")
+            because=notes[0].rpartition(": priced ")[0]
             if notes
             else f"{plain.name} cannot be bought this way",
         )  # fmt: skip
@@ -97,6 +97,13 @@ def _choice(term: Term, plain: Ranked, with_it: Ranked | None) -> PurchaseChoice
         at_least=with_it.at_least,
         saving_percent=(1 - usd / plain_usd) * 100 if plain_usd else 0.0,
         break_even_months=months,
+    )
+
+
+def _is_bought(ranked: Ranked, term: Term) -> bool:
+    """Bought as asked; a year stands in for three where no rate for three is known."""
+    return ranked.purchase != ON_DEMAND and (
+        term not in LABELS or ranked.purchase.startswith(LABELS[term])
     )
 
 

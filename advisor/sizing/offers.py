@@ -40,11 +40,14 @@ _KEPT: Final[weakref.WeakKeyDictionary[PriceBook, dict[tuple[Any, ...], Found]]]
 
 
 def terms(option: Option, need: Requirements) -> tuple[Term, ...]:
-    """The ways to buy that are allowed and that the option may use; on demand always is one."""
+    """The ways to buy that are allowed and that the option may use; on demand always is one.
+
+    Who would commit for three years would for one, where no rate for three is known.
+    """
     place = need.placement
     out: list[Term] = [ON_DEMAND]
     if place.commitment is not Asked.none and option.programmes("commitment"):
-        out.append("1y" if place.commitment is Asked.one_year else "3y")
+        out += ["1y"] if place.commitment is Asked.one_year else ["3y", "1y"]
     if place.spot and option.programmes("spot"):
         out.append("spot")
     return tuple(out)

@@ -243,3 +243,34 @@ def test_one_larger_machine_is_taken_where_two_need_a_load_balancer() -> None:
     got = plan(need({"requests_per_month": 667_161_601.0, "pattern": "steady"}), "ec2")
     assert got.machine == "c7a.xlarge"
     assert "Load balancer" not in {x.name for x in got.lines}
+
+
+LARGE = {
+    "model": {"format": "torch", "size_mb": 450, "memory_mb": 2500, "service_time_ms": 20,
+              "gpu": True, "gpu_memory_gb": 40},
+    "traffic": {"mode": "realtime", "requests_per_month": 100_000_000},
+    "service": {"p95_ms": 500, "availability_percent": 99.9},
+}  # fmt: skip
+
+
+def test_who_would_commit_for_three_years_commits_for_one_where_no_rate_for_three_is_known() -> (
+    None
+):
+    one, three = (
+        plan(parse({**LARGE, "placement": {"commitment": term}}), "ecs-ec2")
+        for term in ("1y", "3y")
+    )
+    assert three.purchase.startswith("1-year")
+    assert three.monthly_usd.expected == pytest.approx(one.monthly_usd.expected)
+    (said,) = [w.because for w in three.warnings if w.rule == "purchase-not-as-asked"]
+    assert "no 3-year rate" in said
+    assert said.endswith("priced with a commitment of one year")
+    assert "purchase-not-as-asked" not in [w.rule for w in one.warnings]
+
+
+def test_a_year_in_place_of_three_is_no_choice_of_its_own() -> None:
+    choices = {c.choice: c for c in purchase_choices(parse(LARGE), "ecs-ec2")}
+    assert choices["1y"].monthly_usd is not None
+    assert choices["3y"].monthly_usd is None
+    assert "no 3-year rate" in choices["3y"].because
+    assert "priced" not in choices["3y"].because
