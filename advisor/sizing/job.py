@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from advisor.catalog.schema import Option
 from advisor.prices import PriceBook
-from advisor.requirements import HOURS_IN_MONTH, Mode
+from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing.batch import BatchPlan, batch_plan
 from advisor.sizing.candidates import Candidates, candidates
 from advisor.sizing.fleet import infeasible, machine_fields, slowed
@@ -51,7 +51,8 @@ def job(
     # Machines that are as fast and as wide have the same plan.
     kinds = list(zip(machines.busy_ms.tolist(), machines.servers.tolist(), strict=True))
     first = {kind: i for i, kind in enumerate(kinds)}
-    planned = {kind: _plan(option, work, machines, i, EXPECTED) for kind, i in first.items()}
+    load = _run_loads(work)
+    planned = {kind: _plan(option, work, machines, i, EXPECTED, load) for kind, i in first.items()}
     plans = [planned[kind] for kind in kinds]
     fits = np.array([p is not None for p in plans])
     if not fits.any():
@@ -89,7 +90,7 @@ def _paid_hours(hours: Array, machines: Array, share: Array) -> Array:
 
 def _size(plan: Job, factors: Factors) -> Sized:
     option, work, machine = plan.option, plan.work, slowed(plan.machine, factors)
-    run = _plan(option, work, machine, 0, factors)
+    run = _plan(option, work, machine, 0, factors, _run_loads(work))
     if run is None:
         return infeasible(_too_late(option, work))
     runs = _runs(work)
@@ -111,24 +112,61 @@ def _size(plan: Job, factors: Factors) -> Sized:
 
 
 def _plan(
-    option: Option, work: Workload, machines: Candidates, index: int, factors: Factors
+    option: Option,
+    work: Workload,
+    machines: Candidates,
+    index: int,
+    factors: Factors,
+    loads: tuple[Array, Array],
 ) -> BatchPlan | None:
+    """Machines and end of the run with most records, and the machine-hours of a mean run: a quieter
+    one starts as many machines less, and none where there is nothing to do."""
     records = work.need.traffic.requests_per_month * factors.volume / _runs(work)
-    return batch_plan(
-        records,
-        float(machines.busy_ms[index]),
-        int(machines.servers[index]),
-        startup_s=cold_start(option.id).cold_s.expected + work.need.model.load_time_s,
+    service_ms, workers = float(machines.busy_ms[index]), int(machines.servers[index])
+    startup_s = cold_start(option.id).cold_s.expected + work.need.model.load_time_s
+    load, share = loads
+    most = batch_plan(
+        records * float(load[-1]), service_ms, workers, startup_s=startup_s,
         deadline_h=work.need.service.deadline_h,
         max_machines=int(min(option.number("max_replicas"), 1e6)),
-    )
+    )  # fmt: skip
+    if most is None or len(load) == 1:
+        return most
+    waiting = records * load
+    started = np.ceil(most.machines * load / load[-1] - 1e-9)
+    busy_s = np.ceil(np.maximum(waiting, 1.0) / workers) * service_ms / 1000
+    hours = np.minimum(waiting, 1.0) * (started * startup_s + busy_s) / 3600
+    return replace(most, machine_hours_per_run=float(hours @ share))
+
+
+def _run_loads(work: Workload) -> tuple[Array, Array]:
+    """(records of a run over those of a mean one, rising; the share of runs with so many).
+
+    A night's run has all records of its day. What is queued is collected for `_collected_h`, and
+    more is waiting after a busy time than after a quiet one.
+    """
+    if work.need.traffic.mode is Mode.batch:
+        return np.ones(1), np.ones(1)
+    whole, rest = divmod(min(_collected_h(work), float(HOURS_IN_WEEK)), 1.0)
+    rates = np.concatenate([work.rates, work.rates])
+    until = np.concatenate([[0.0], np.cumsum(rates)])
+    first = np.arange(HOURS_IN_WEEK)
+    last = first + int(whole)
+    waiting = until[last] - until[first] + rest * rates[np.minimum(last, len(rates) - 1)]
+    load, count = np.unique(np.round(waiting / waiting.mean(), 9), return_counts=True)
+    return load, count / HOURS_IN_WEEK
+
+
+def _collected_h(work: Workload) -> float:
+    """Hours for which queued requests are collected into a run, well within the deadline."""
+    return max(work.need.service.deadline_h / 2, 0.5)
 
 
 def _runs(work: Workload) -> float:
     """A batch runs nightly; queued requests are collected into runs well within the deadline."""
     if work.need.traffic.mode is Mode.batch:
         return RUNS_PER_MONTH
-    per_deadline = HOURS_IN_MONTH / max(work.need.service.deadline_h / 2, 0.5)
+    per_deadline = HOURS_IN_MONTH / _collected_h(work)
     return float(min(per_deadline, max(work.need.traffic.requests_per_month, 1.0)))
 
 
