@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,8 +66,13 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def server(home: Path, port: int | None = None) -> Iterator[str]:
-    """The app as a user starts it, with its own home; the address it answers on."""
+def server(
+    home: Path, port: int | None = None, *, more: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The app as a user starts it, with its own home; the address it answers on.
+
+    `more`: environment on top of that, say the way into an emulated account.
+    """
     port = port or free_port()
     log = home / "server.log"
     with log.open("ab") as out:
@@ -77,7 +82,7 @@ def server(home: Path, port: int | None = None) -> Iterator[str]:
                 "run", "streamlit_app.py", "--server.port", str(port),
             ],
             cwd=ROOT,
-            env=_environment(home),
+            env=_environment(home) | dict(more or {}),
             stdout=out,
             stderr=out,
         )  # fmt: skip

@@ -109,6 +109,19 @@ def test_a_refresh_keeps_the_progress_and_a_second_viewer_sees_it(
     expect(other.locator("[data-testid=stExpander]")).to_have_count(steps)
     context.close()
 
+    page.get_by_role("link", name="All deployments").click()
+    run = page.get_by_role("link", name="Progress and result")
+    there = page.get_by_test_id("stMain").get_by_role("link", name="All deployments")
+    run.first.click()  # a link from that page to itself: the address has to follow
+    page.wait_for_url(re.compile(r"/deployments\?run="))
+    page.get_by_text("Move it to another target").click()
+    expect(page.get_by_role("button", name="Say what would change")).to_be_visible()
+    there.click()
+    page.wait_for_url(re.compile("/deployments$"))
+    expect(run.first).to_be_visible()
+    page.go_back()
+    expect(there).to_be_visible()
+
     process, port = server_process(home, "refreshed")
     page.get_by_text("Yes, remove refreshed").click()
     page.get_by_role("button", name="Destroy").click()

@@ -8,7 +8,7 @@ import streamlit as st
 
 from deploy import runs
 from deploy.run_models import Deployment
-from ui import catalog, nav
+from ui import catalog, nav, state
 from ui import format as fmt
 from ui.components import in_account, run_page
 from ui.components.launch import LOCAL
@@ -23,6 +23,7 @@ _COLORS: dict[str, Literal["green", "blue", "red", "gray"]] = {
 
 
 def show() -> None:
+    _say_address()
     run_id = st.query_params.get("run")
     if run_id or run_page.NEXT_RUN in st.session_state:
         run_page.show(run_id or "")
@@ -40,6 +41,16 @@ def show() -> None:
             for deployment in gone:
                 _line(deployment)
     in_account.show(run_page.NEXT_RUN)
+
+
+def _say_address() -> None:
+    """Let the browser's address follow a link from this page to itself.
+
+    Streamlit shows what such a link leads to and leaves the address as it was: the next click then
+    led back, and a refresh too. The same address said again does nothing.
+    """
+    if state.same_page() and not state.went_back():
+        st.query_params.from_dict(st.query_params.to_dict())
 
 
 def _nothing_yet() -> None:
