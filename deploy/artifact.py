@@ -60,6 +60,8 @@ class Signature(BaseModel):
     columns: list[tuple[str, str]] | None = None  # (name, dtype) where each feature is an input
     # (name, dtype, shape of a batch) where the model takes several tensors at once
     tensors: list[tuple[str, str, list[int | None] | None]] | None = None
+    # the values of each feature that was a pandas category, in the order of the model's codes
+    categories: dict[str, list[str | int | float | bool]] | None = None
     needs_frame: bool = False  # the pipeline picks columns by name
     allows_missing: bool = False  # null is taken as a missing value
     classes: list[str | int | float | bool] | None = None

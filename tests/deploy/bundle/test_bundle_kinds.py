@@ -397,3 +397,108 @@ def test_torch_programs_of_other_inputs_than_one_of_floats(tmp_path: Path) -> No
     fixed = torch.export.export(Two(), (pair[:1], pair[1:]))
     torch.export.save(fixed, tmp_path / "fixed.pt2")
     assert Served(tmp_path / "fixed.pt2").ask(rows) == [2.5, 6.0]
+
+
+def towns() -> Any:
+    import pandas as pd
+
+    frame = pd.DataFrame({"age": np.round(X[:, 0] * 10), "code": np.where(X[:, 1] > 0, 10, 20)})
+    frame["town"] = np.where(X[:, 2] > 0.5, "Rome", np.where(X[:, 2] < -0.5, "Oslo", "Bonn"))
+    return frame.astype({"code": "category", "town": "category"})
+
+
+def records(frame: Any) -> list[dict[str, Any]]:
+    rows = frame.astype({"code": int, "town": str}).to_dict("records")
+    return [{str(k): v for k, v in row.items()} for row in rows]
+
+
+AIM = 3 * X[:, 0] + np.where(X[:, 1] > 0, 5, 0) + np.where(X[:, 2] > 0.5, 20, 0)
+FEW = {"n_estimators": 5, "min_child_samples": 2, "min_data_per_group": 1, "verbose": -1}
+
+
+def test_lightgbm_s_categories_are_taken_by_their_values(
+    served: Callable[[Any], Served], tmp_path: Path
+) -> None:
+    import lightgbm
+
+    frame = towns()
+    model = lightgbm.LGBMRegressor(**FEW).fit(frame, AIM)
+    model.booster_.save_model(tmp_path / "model.txt")
+    wanted = model.predict(frame[:9])
+    lines = frame[:9].to_csv(index=False)
+    for server in (served(model), Served(tmp_path / "model.txt")):
+        assert np.allclose(server.ask({"instances": records(frame[:9])}), wanted)
+        assert np.allclose(server.ask(lines, "text/csv"), wanted)
+        assert len(server.ask([server.signature.example])) == 1
+        other = frame[:1].astype({"town": object}).assign(town="Bern").astype({"town": "category"})
+        assert np.allclose(server.ask(records(other)), model.predict(other))  # as missing
+        assert "'town' is a number" in server.refused([{"age": 1, "code": 10, "town": 3}])
+    with_codes = model.booster_.predict(np.array([[frame["age"][0], 1.0, 1.0]]))
+    assert wanted.size  # a value is not a code: 10 is the first of "code", whose code is 0
+    assert not np.allclose(with_codes, wanted[0]) or frame["code"][0] == 20
+
+
+def test_xgboost_s_categories_are_taken_by_their_values(tmp_path: Path) -> None:
+    import xgboost
+
+    frame = towns()[["age", "town"]]
+    model = xgboost.XGBRegressor(n_estimators=5, enable_categorical=True).fit(frame, AIM)
+    rows = [{"age": a, "town": t} for a, t in zip(frame["age"], frame["town"], strict=True)][:9]
+    for name in ("model.json", "model.ubj"):
+        model.save_model(tmp_path / name)
+        server = Served(tmp_path / name)
+        assert np.allclose(server.ask(rows), model.predict(frame[:9]), rtol=1e-5)
+        assert "never saw; it knows" in server.refused([{"age": 1, "town": "Bern"}])
+
+
+def test_histogram_boosting_with_categories(served: Callable[[Any], Served]) -> None:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    frame = towns()[["age", "town"]]
+    model = HistGradientBoostingRegressor(max_iter=5, categorical_features="from_dtype")
+    model.fit(frame, AIM)
+    rows = [{"age": a, "town": t} for a, t in zip(frame["age"], frame["town"], strict=True)][:9]
+    assert np.allclose(served(model).ask(rows), model.predict(frame[:9]))
+
+
+class Calls:
+    """Pickled as a call of `function` with `args`, then filled with `state`."""
+
+    def __init__(self, function: Any, args: tuple[Any, ...], state: Any = None) -> None:
+        self.told = (function, args) if state is None else (function, args, state)
+
+    def __reduce__(self) -> Any:
+        return self.told
+
+
+def _partials() -> dict[str, Any]:
+    import copyreg
+    import functools
+
+    from sklearn.metrics import accuracy_score
+    from sklearn.utils.validation import check_array
+
+    of = functools.partial
+    return {
+        "another function": Calls(of, (accuracy_score,)),
+        "arguments of its own": Calls(of, (check_array, "x")),
+        "another function, filled in": Calls(of, (check_array,), (accuracy_score, (), {}, None)),
+        "settings of its own": Calls(of, (check_array,), (check_array, (), {"estimator": 1}, None)),
+        "attributes": Calls(of, (check_array,), (check_array, (), {}, {"func": len})),
+        "made as an instance": Calls(copyreg._reconstructor, (of, of, accuracy_score)),
+        "made without a call": b"\x80\x02cfunctools\npartial\ncsklearn.metrics\naccuracy_score\n"
+        b"\x85\x81.",
+    }
+
+
+@pytest.mark.parametrize("name", list(_partials()))
+def test_no_other_partial_is_made(name: str, tmp_path: Path) -> None:
+    import pickle
+
+    from model_server import safe_pickle
+    from model_server.errors import ModelError
+
+    made = _partials()[name]
+    (tmp_path / "m.pkl").write_bytes(made if isinstance(made, bytes) else pickle.dumps(made, 4))
+    with pytest.raises(ModelError):
+        safe_pickle.load(tmp_path / "m.pkl")

@@ -19,7 +19,7 @@ import types
 from enum import Enum
 from typing import Any
 
-from . import accepted
+from . import accepted, rebuild
 
 
 class Use(Enum):
@@ -124,6 +124,9 @@ EXACT: dict[tuple[str, str], Use] = {
     ("sklearn.neighbors._kd_tree", "newObj"): Use.CALL,
     ("sklearn.neighbors._ball_tree", "newObj"): Use.CALL,
     ("sklearn.tree._tree", "Tree"): Use.CALL,
+    # HistGradientBoosting checks its numbers by a partial of check_array; `rebuild` makes no other
+    ("functools", "partial"): Use.CALL,
+    ("sklearn.utils.validation", "check_array"): Use.VALUE,
     # how ColumnTransformer was told its columns, and the kinds of numbers that it picks by
     ("sklearn.compose._column_transformer", "make_column_selector"): Use.CLASS,
     **{("numpy", n): Use.VALUE for n in _words("number integer floating generic inexact")},
@@ -277,6 +280,8 @@ def resolve(module: str, name: str) -> tuple[Any, Use]:
         return found, Use.CLASS if isinstance(found, type) else Use.VALUE
     if (module, name) == ("numpy", "memmap"):
         name = "ndarray"
+    if (module, name) == ("functools", "partial"):
+        return rebuild.partial_check, use  # a function: of the class itself any could be made
     found = getattr(importlib.import_module(module), name)
     _check_home(module, name, found)
     if (module, name) in EXACT:

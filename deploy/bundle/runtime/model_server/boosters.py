@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
+from itertools import pairwise
 from typing import Any
 
 from .errors import ModelError, RefusedModelError
@@ -69,6 +70,48 @@ def check_lightgbm(text: str) -> dict[str, str]:
         fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         _check_leaves(number, fields, last)
     return header
+
+
+def lightgbm_categories(text: str, header: dict[str, str]) -> dict[str, list[Any]] | None:
+    """The values of each feature that was a pandas category, in the order of its codes; None where
+    there is none, or the file does not tell which feature is which."""
+    line = next((x for x in text.rsplit("\n", 5) if x.startswith("pandas_categorical:")), "")
+    try:
+        lists = json.loads(line.partition(":")[2] or "null")
+    except ValueError as broken:
+        raise ModelError(f"the LightGBM model's categories are damaged: {broken}") from broken
+    infos = header.get("feature_infos", "").split()
+    names = header.get("feature_names", "").split()
+    coded = [n for n, info in zip(names, infos, strict=False) if info[:1] not in ("[", "n")]
+    if not isinstance(lists, list) or not lists or len(lists) != len(coded):
+        return None
+    if not all(isinstance(values, list) and _are_plain(values) for values in lists):
+        return None
+    return dict(zip(coded, lists, strict=True))
+
+
+def xgboost_categories(learner: dict[str, Any], names: list[str]) -> dict[str, list[Any]] | None:
+    """As `lightgbm_categories`, of what XGBoost keeps since 3.1; texts alone."""
+    model = learner["gradient_booster"].get("model") or {}
+    kept = model.get("cats") if isinstance(model, dict) else None
+    if not isinstance(kept, dict) or not kept.get("enc"):
+        return None
+    if len(kept["enc"]) != len(names):
+        return None
+    found: dict[str, list[Any]] = {}
+    for name, one in zip(names, kept["enc"], strict=True):
+        if not isinstance(one, dict) or "offsets" not in one:
+            return None  # categories of numbers: asked by their codes, as XGBoost keeps them
+        raw = bytes(int(n) & 0xFF for n in one["values"])
+        if not raw.isascii():
+            return None  # XGBoost counts letters and writes bytes, so where each ends is not told
+        if at := [int(n) for n in one["offsets"]]:
+            found[name] = [raw[start:end].decode() for start, end in pairwise(at)]
+    return found or None
+
+
+def _are_plain(values: list[Any]) -> bool:
+    return all(isinstance(v, (str, int, float, bool)) for v in values)
 
 
 def _check_tree(number: int, tree: Any, n_features: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import ModelError
+from .errors import ModelError, RequestError
 from .signature import Signature
 from .values import Batch, Method, Output
 
@@ -90,7 +90,7 @@ def _xgboost(path: Path, signature: Signature, threads: int) -> Model:
     if learner["gradient_booster"].get("name") == "gblinear":  # it has no trees to ask in place
         return BoosterModel(predict_linear, signature)
 
-    return BoosterModel(predict, signature)
+    return BoosterModel(predict, signature, strict=True)
 
 
 def _lightgbm(path: Path, signature: Signature, threads: int) -> Model:
@@ -128,14 +128,27 @@ _LOADERS: dict[str, Callable[[Path, Signature, int], Model]] = {
 class BoosterModel:
     """An XGBoost or LightGBM model in its own file: numbers in, margins or probabilities out."""
 
-    def __init__(self, predict: Callable[[np.ndarray], np.ndarray], signature: Signature) -> None:
+    def __init__(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        signature: Signature,
+        *,
+        strict: bool = False,
+    ) -> None:
+        """`strict`: a category that training never saw is refused and not a missing value."""
         self.signature = signature
+        self._strict = strict
         self._predict = predict
         self._classes = np.asarray(signature.classes) if signature.classes else None
         self._keys = [str(c) for c in signature.classes] if signature.classes else None
+        self._codes = {
+            name: {value: float(code) for code, value in enumerate(values)}
+            for name, values in (signature.categories or {}).items()
+        }
 
     def predict(self, batch: Batch, method: Method) -> Output:
-        raw = np.asarray(self._predict(batch.data))
+        rows = self._coded(batch) if batch.kind == "columns" else batch.data
+        raw = np.asarray(self._predict(rows))
         if self._classes is None or not self.signature.has_probabilities:
             return Output(raw if self._classes is None else raw.astype(np.int64))
         probabilities = raw if raw.ndim == 2 else np.column_stack([1.0 - raw, raw])
@@ -145,6 +158,23 @@ class BoosterModel:
         if method == "predict":
             return Output(labels)
         return Output(labels, probabilities, self._keys)
+
+    def _coded(self, batch: Batch) -> np.ndarray:
+        """Categories as the codes that the library gave them; others as it takes them of a table:
+        XGBoost not at all, LightGBM as missing."""
+        parts = []
+        for name, column in batch.data.items():
+            codes = self._codes.get(name)
+            if codes is not None:
+                for i, value in enumerate(column if self._strict else ()):
+                    if value is not None and value not in codes:
+                        raise RequestError(
+                            422, "category", f"row {i}, {name!r} is {str(value)[:40]!r}, which the "
+                            f"model never saw; it knows {str(list(codes))[1:-1][:200]}",
+                        )  # fmt: skip
+                column = [codes.get(value, np.nan) for value in column]
+            parts.append(np.asarray(column, dtype=np.float64))
+        return np.column_stack(parts)
 
 
 def _rounds(attributes: dict[str, str | None]) -> tuple[int, int]:

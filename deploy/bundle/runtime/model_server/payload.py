@@ -326,7 +326,9 @@ class Decoder:
                         422, "type", f"row {i}, {name!r} is {_named(value)}; it is a text"
                     )
             return np.array(values, dtype=object)
-        if dtype == "any":
+        if dtype == "category" and any(isinstance(v, (list, dict)) for v in values):
+            raise RequestError(422, "type", f"{name!r} holds a list or an object; it is a value")
+        if dtype in ("any", "category"):
             found = np.empty(len(values), dtype=object)
             found[:] = values
             return found

@@ -6,6 +6,7 @@ bytes; numpy believes some of that. Here every claim is recomputed or checked fi
 
 from __future__ import annotations
 
+import functools
 import math
 import types
 from collections import OrderedDict, defaultdict
@@ -15,6 +16,7 @@ from typing import IO, Any
 from .errors import ModelError, RefusedModelError
 
 CHUNK = 1 << 24
+CHECK_SETTINGS = frozenset({"dtype", "ensure_all_finite", "force_all_finite"})
 LOSSES = "sklearn._loss._loss"
 
 
@@ -229,6 +231,28 @@ def _tree(n_features: Any, n_classes: Any, n_outputs: Any) -> Any:
     if counts.ndim != 1 or len(counts) != int(n_outputs) or not 0 < int(n_features) < 2**31:
         raise RefusedModelError("the file holds a decision tree whose sizes contradict each other")
     return Tree(int(n_features), counts, int(n_outputs))
+
+
+def partial_check(func: Any = None, *rest: Any) -> Any:
+    """The one partial that a model needs: scikit-learn's check of an array."""
+    from sklearn.utils.validation import check_array
+
+    if func is not check_array or rest:
+        raise RefusedModelError(
+            "the file refers to functools.partial, which wraps any function", ["functools.partial"]
+        )
+    return functools.partial(check_array)
+
+
+def fill_partial(made: functools.partial[Any], state: Any) -> None:
+    """Its settings, as a copy that the file cannot reach afterwards."""
+    fits = isinstance(state, tuple) and len(state) == 4 and state[0] is made.func
+    if not fits or state[1] != () or state[3] or set(state[2]) - CHECK_SETTINGS:
+        raise RefusedModelError(
+            "the file fills a functools.partial otherwise than scikit-learn does",
+            ["functools.partial"],
+        )
+    made.keywords.update(state[2])
 
 
 def old_loss(cls: Any, _checksum: Any = None, state: Any = None) -> Any:

@@ -11,6 +11,7 @@ names the file uses. `load` builds the model.
 
 from __future__ import annotations
 
+import functools
 import lzma
 import pickle
 import zlib
@@ -130,6 +131,9 @@ class Walker(pickle._Unpickler):
         elif rebuild.is_dtype(instance):
             self.stack.pop()
             rebuild.fill_dtype(instance, state)
+        elif isinstance(instance, functools.partial):
+            self.stack.pop()
+            rebuild.fill_partial(instance, state)
         elif isinstance(instance, StandIn):
             self.stack.pop()
         else:

@@ -18,6 +18,7 @@ class Signature:
     input_shape: list[int | None] | None = None
     columns: list[tuple[str, str]] | None = None
     tensors: list[tuple[str, str, list[int | None] | None]] | None = None
+    categories: dict[str, list[Any]] | None = None
     needs_frame: bool = False
     allows_missing: bool = False
     classes: list[Any] | None = None

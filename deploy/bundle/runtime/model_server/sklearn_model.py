@@ -87,7 +87,10 @@ class SklearnModel:
             return batch.data
         import pandas as pd
 
-        return pd.DataFrame(batch.data)
+        frame = pd.DataFrame(batch.data)
+        for name, values in (self.signature.categories or {}).items():
+            frame[name] = pd.Categorical(frame[name], categories=values)
+        return frame
 
 
 def _each_row(found: Any) -> np.ndarray:

@@ -50,6 +50,10 @@ def run(payload: dict[str, Any]) -> dict[str, Any]:
             "only models of numbers in columns are converted; this one takes texts or records: "
             "export it yourself, or serve it as it is"
         )
+    if signature.categories:
+        raise ModelError(
+            "the model takes categories, for which there is no conversion here: serve it as it is"
+        )
     if payload["format"] in PICKLED:
         found = loaders.load_object(payload["format"], path)
         model: loaders.Model = SklearnModel(found, signature)

@@ -58,7 +58,11 @@ def sklearn_signature(model: Any) -> dict[str, Any]:
             found["example"] = {"a": 1}
         return found | _classes(model)
     transformer = next((s for s in steps if type(s).__name__ == "ColumnTransformer"), None)
-    if transformer is not None and names is not None:
+    transformer = transformer or getattr(steps[-1], "_preprocessor", None)  # HistGradientBoosting's
+    known = _lightgbm_categories(model)
+    if known and names is not None:
+        found |= _with_categories(found["feature_names"], known) | {"needs_frame": True}
+    elif transformer is not None and names is not None:
         columns, example = _columns(transformer, found["feature_names"])
         found |= {"needs_frame": True, "columns": columns, "example": example}
         found["allows_missing"] = True  # each column's own steps decide
@@ -112,6 +116,7 @@ def xgboost_signature(data: bytes) -> dict[str, Any]:
     objective = str(learner.get("objective", {}).get("name", ""))
     n_classes = max(int(params.get("num_class", 0)), 2)
     classifier = objective.startswith(("binary:", "multi:")) and objective != "binary:logitraw"
+    known = boosters.xgboost_categories(learner, names) if len(names) == width else None
     return {
         "task": "classifier" if classifier else "regressor",
         "n_features": width,
@@ -122,6 +127,7 @@ def xgboost_signature(data: bytes) -> dict[str, Any]:
         "classes": list(range(n_classes)) if classifier else None,
         "has_probabilities": classifier and objective not in ("binary:hinge", "multi:softmax"),
         "example": [0.0] * width,
+        **(_with_categories(names, known) if known else {}),
     }
 
 
@@ -133,6 +139,7 @@ def lightgbm_signature(text: str) -> dict[str, Any]:
     objective = header.get("objective", "").split(" ")[0]
     n_classes = max(int(header.get("num_class", 1)), 2)
     classifier = objective in ("binary", "multiclass", "multiclassova")
+    known = boosters.lightgbm_categories(text, header) if len(names) == width else None
     own = len(names) == width and names != [f"Column_{i}" for i in range(width)]
     return {
         "task": "classifier" if classifier else "regressor",
@@ -144,6 +151,7 @@ def lightgbm_signature(text: str) -> dict[str, Any]:
         "classes": list(range(n_classes)) if classifier else None,
         "has_probabilities": classifier,
         "example": [0.0] * width,
+        **(_with_categories(names, known) if known else {}),
     }
 
 
@@ -225,12 +233,43 @@ def _placed(transformer: Any, width: int) -> list[Any] | None:
     return [example[place] for place in places] if texts else None
 
 
+def _with_categories(names: list[str], known: dict[str, list[Any]]) -> dict[str, Any]:
+    """Columns of which some hold categories."""
+    columns: list[tuple[str, str]] = []
+    example: dict[str, Any] = {}
+    for name in names:
+        values = known.get(name)
+        if values is None:
+            columns.append((name, "float64"))
+            example[name] = 0.0
+            continue
+        texts = all(isinstance(v, str) for v in values)
+        columns.append((name, "str" if texts else "category"))
+        example[name] = values[0] if values else None
+    return {
+        "columns": columns, "categories": known, "example": example, "allows_missing": True,
+        "input_dtype": None, "input_shape": None,
+    }  # fmt: skip
+
+
+def _lightgbm_categories(model: Any) -> dict[str, list[Any]] | None:
+    """Those of LightGBM's scikit-learn interface, which answers a table by its categories."""
+    booster = getattr(model, "_Booster", None)
+    if not type(model).__module__.startswith("lightgbm.") or booster is None:
+        return None
+    text = booster.model_to_string()
+    return boosters.lightgbm_categories(text, boosters.check_lightgbm(text))
+
+
 def _listed(picked: Any) -> list[Any]:
     if isinstance(picked, (str, int)):
         return [picked]
     if isinstance(picked, slice):
         return []
-    return list(picked)
+    found = list(picked)
+    if found and type(found[0]).__name__ in ("bool", "bool_"):  # a mask
+        return [i for i, taken in enumerate(found) if taken]
+    return found
 
 
 def _column_name(picked: Any, names: list[str]) -> str:
