@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import httpx
 import pytest
 from model_server.telemetry import FLUSH_LINES, Log
+from serving import Server, free_port, stop, wait_ready
+
+from deploy.bundle.pack import Bundle
 
 
 class Loop:
@@ -63,3 +71,43 @@ def test_events_are_written_at_once_after_what_waits(
     lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert [line["event"] for line in lines] == ["request", "stopped"]
     assert lines[1]["at"] >= lines[0]["at"]
+
+
+def test_a_full_disk_loses_lines_and_says_so_once_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log, loop = Log(), Loop()
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        log.event("ready")
+        ask(log, loop, FLUSH_LINES)
+        assert log.lost == 1 + FLUSH_LINES
+    log.event("closed")
+    monkeypatch.setattr("sys.stdout", None)
+    log.event("none")
+    with (tmp_path / "log").open("w") as room:
+        monkeypatch.setattr("sys.stdout", room)
+        log.event("again")
+        log.event("and again")
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["log lines lost", "again", "and again"]
+    assert lines[0]["count"] == 1 + FLUSH_LINES + 2
+
+
+def test_a_server_serves_and_ends_without_room_for_its_log(bundles: dict[str, Bundle]) -> None:
+    port = free_port()
+    settings = {"PATH": os.environ["PATH"], "HOST": "127.0.0.1", "PORT": str(port)}
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "model_server", "serve"],
+            cwd=bundles["onnx"].path, env=settings, stdout=full, stderr=full,
+        )  # fmt: skip
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+    server = Server(process, client, Path("/dev/null"), port)
+    try:
+        wait_ready(server)
+        for _ in range(3):
+            assert client.post("/predict", json=[[0.0] * 30]).status_code == 200
+    finally:
+        ended = stop(server)
+    assert ended == 0

@@ -177,6 +177,7 @@ class Log:
         self.shared = (
             False  # others write to the same pipe: no more at once than stays in one piece
         )
+        self.lost = 0  # lines that could not be written since the last that could
         self._waiting: list[bytes] = []
         self._timer: Any = None
         self._second, self._text = -1, ""
@@ -209,13 +210,22 @@ class Log:
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
+        if self.lost:
+            told = {"at": self._now(), "level": "warning", "event": "log lines lost"}
+            if _out(_line(told | {"count": self.lost})):
+                self.lost = 0
         piece = b""
         for line in waiting if self.shared else ():
             if piece and len(piece) + len(line) > select.PIPE_BUF:
-                _out(piece)
+                self._put(piece)
                 piece = b""
             piece += line
-        _out(piece if self.shared else b"".join(waiting))
+        self._put(piece if self.shared else b"".join(waiting))
+
+    def _put(self, text: bytes) -> None:
+        """Predictions go on where the log cannot: a full disk, a reader that is gone."""
+        if not _out(text):
+            self.lost += text.count(b"\n")
 
     def _now(self) -> str:
         """The time as text, made once a second."""
@@ -226,9 +236,23 @@ class Log:
         return self._text
 
 
-def _out(text: bytes) -> None:
-    sys.stdout.buffer.write(text)
-    sys.stdout.buffer.flush()
+def _out(text: bytes) -> bool:
+    """Whether all of it was written. Nothing is kept in a buffer, whose flush at the end would
+    fail again."""
+    if sys.stdout is None:  # the server was started without one
+        return False
+    stream = sys.stdout.buffer
+    raw, rest = getattr(stream, "raw", stream), memoryview(text)
+    try:
+        while rest:
+            written = raw.write(rest)
+            if written is None:  # a pipe that does not wait and is full
+                return False
+            rest = rest[written:]
+        stream.flush()
+    except (OSError, ValueError):  # ValueError: it was closed
+        return False
+    return True
 
 
 def _line(fields: dict[str, Any]) -> bytes:
