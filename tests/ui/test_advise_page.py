@@ -478,6 +478,18 @@ def test_the_cost_tab_shows_what_a_commitment_would_save(open_app: Open) -> None
     assert all(unpriced["How"].str.len() > 0)
 
 
+def test_nodes_of_ones_own_are_not_asked_to_commit(open_app: Open) -> None:
+    data = presets()["fraud-detection"].requirements.model_dump(mode="json")
+    data["placement"] = {"clouds": ["kubernetes"], "node_hourly_usd": 0.3}
+    app = open_app(encode(flatten(parse(data))))
+    app.session_state["behind"] = "Cost"
+    app.run()
+    assert not app.exception
+    assert app.table
+    assert not [t for t in app.table if "Bought" in t.value.columns]
+    assert not any("Would you commit" in m.value for m in app.markdown)
+
+
 def test_the_winner_stands_against_what_runs_today(open_app: Open) -> None:
     base = presets()["fraud-detection"].requirements.model_dump(mode="json")
     base["today"] = {"option": "eks", "monthly_usd": 5000}

@@ -60,9 +60,12 @@ def cost(need: Requirements, answer: Recommendation) -> None:
 
 def _purchase(need: Requirements, shown: Ranked) -> None:
     """The same option on demand, with a commitment for a year or three, and on spot machines."""
+    choices = advice.purchase(need, shown.option, state.policies())
+    if not choices:  # nodes of your own
+        return
     st.markdown("**Would you commit for 1 or 3 years, or run on spot?**")
     st.table(
-        tables.purchase(advice.purchase(need, shown.option, state.policies())).map(_cell),
+        tables.purchase(choices).map(_cell),
         border="horizontal",
         hide_index=True,
         alt=f"Ways to buy {shown.name}",
