@@ -75,6 +75,20 @@ def machine_findings(request: PlanRequest, aws: Aws) -> list[Finding]:
     return [_offered(machine.name, aws), quota("ec2", quota_name(machine.name), vcpu, "vCPU", aws)]
 
 
+def zones_with(machine: str, aws: Aws) -> set[str]:
+    """Names of the region's zones that offer the machine. Raises DeployError."""
+    with told(f"look where {machine} is offered"):
+        pages = aws.client("ec2").get_paginator("describe_instance_type_offerings")
+        return {
+            offering["Location"]
+            for page in pages.paginate(
+                LocationType="availability-zone",
+                Filters=[{"Name": "instance-type", "Values": [machine]}],
+            )
+            for offering in page["InstanceTypeOfferings"]
+        }
+
+
 def quota_name(machine: str) -> str:
     """What Service Quotas calls the vCPUs of the machine's family."""
     family = machine.partition(".")[0].lower()
@@ -86,16 +100,7 @@ def quota_name(machine: str) -> str:
 
 def _offered(machine: str, aws: Aws) -> Finding:
     try:
-        with told(f"look where {machine} is offered"):
-            pages = aws.client("ec2").get_paginator("describe_instance_type_offerings")
-            zones = {
-                offering["Location"]
-                for page in pages.paginate(
-                    LocationType="availability-zone",
-                    Filters=[{"Name": "instance-type", "Values": [machine]}],
-                )
-                for offering in page["InstanceTypeOfferings"]
-            }
+        zones = zones_with(machine, aws)
     except DeployError as error:
         return unknown("machine", f"where {machine} is offered could not be read: {error}")
     if not zones:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from advisor.errors import InputError, PreflightError
 from deploy import expiry
+from deploy.aws import zones
 from deploy.aws.bootstrap import Bootstrap, BootstrapStack
 from deploy.aws.images import Images
 from deploy.aws.planned import PROVEN_ON, tag_of, writes
@@ -53,6 +54,7 @@ def plan_back(
     parameters = {k: v for k, v in former.parameters["stack"].items() if k in known} | {
         "FormerImageTag": stack.image_tag,
         "ExpiresOn": expiry.tag(stack.expires_at),
+        **(zones.kept(stack) if "ZoneA" in known else {}),
     }
     renewal = None if boot.is_current() else boot.prepare(str(stack.parameters.get("Owner", "")))
     tag, name = tag_of(former), f"back-{uuid.uuid4().hex[:12]}"

@@ -41,6 +41,7 @@ from deploy.aws.stack_models import Stack
 from deploy.aws.stack_seen import Seen, former_image, gone, state_of
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import Wanted, in_account, stack_name
+from deploy.aws.zones import zones_of
 from deploy.bundle.pack import image_tag, pack
 from deploy.requests import PlanRequest, check_name
 from deploy.target import (
@@ -153,6 +154,11 @@ class StackTarget(Target):
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
             packed = pack(request.artifact, Path(scratch) / "bundle", variant=bundle)
         wanted = self._completed(request, packed.hash, stacks)
+        if "ZoneA" in wanted.template.content["Parameters"]:
+            stands = stacks.find(stack_name(request.name))
+            zones, unread = zones_of(wanted.parameters, stands, aws)
+            wanted.parameters.update(zones)
+            findings += unread
         name = f"plan-{uuid.uuid4().hex[:12]}"
         boot = BootstrapStack(stacks)
         there = boot.found()
