@@ -161,7 +161,9 @@ def planned(option: Option, rates: Array) -> Array:
     minutes, so the hour before already runs what the next one needs; what does not scale is planned
     for the busiest hour."""
     if option.scaling == "autoscaled":
-        return np.maximum(rates, np.roll(rates, -1, axis=-1))
+        # Not np.roll, which takes four times as long for a week.
+        following = np.concatenate((rates[..., 1:], rates[..., :1]), axis=-1)
+        return np.maximum(rates, following)
     return np.broadcast_to(rates.max(axis=-1, keepdims=True), rates.shape)
 
 
