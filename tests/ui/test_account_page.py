@@ -78,7 +78,7 @@ def test_nothing_is_asked_until_somebody_asks(open_app: Open, asked: list[bool])
 
 def test_what_was_changed_by_hand_is_said(open_app: Open, asked: list[bool]) -> None:
     app = open_app(page="deployments")
-    app.toggle(key="account_drift").set_value(True).run()
+    app.toggle(key="account_drift").set_value(True)  # and the click before it is drawn
     look(app)
     assert asked == [True]
     assert "fraud differs from its template: AWS::Logs::LogGroup" in text(app)

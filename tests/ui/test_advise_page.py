@@ -250,6 +250,15 @@ def test_own_hours_are_taken_and_given_back(open_app: Open) -> None:
     assert "team.assumptions" not in app.query_params
 
 
+def test_own_hours_typed_just_before_the_click_are_taken(open_app: Open) -> None:
+    app = look_at(open_app(), "team")
+    app.selectbox(key="hours_option").set_value("ecs-fargate").run()
+    app.number_input(key="hours_monthly").set_value(2.0).run()
+    app.number_input(key="hours_setup").set_value(5.0)
+    next(b for b in app.button if b.label == "Use these hours").click().run()
+    assert app.query_params["team.assumptions"] == "ecs-fargate:2:5"
+
+
 def test_an_address_that_lags_behind_does_not_undo_an_answer(open_app: Open) -> None:
     """The browser reports the address it had when the click came, not the one being sent to it."""
     app = open_app()

@@ -95,3 +95,18 @@ def test_where_nothing_fits_is_a_sentence(
     assert "does not fit: too large" in said(app)
     assert not [b for b in app.button if b.key == "move_go fraud"]
     assert begun == []
+
+
+def test_what_is_chosen_just_before_a_click_counts(
+    open_app: Open, begun: list[tuple[object, ...]]
+) -> None:
+    """Both arrive before a run has drawn the choice: so does a click that interrupts that run."""
+    app = open_app({"run": "r1"}, page="deployments")
+    app.toggle(key="move_open fraud").set_value(True).run()
+    app.selectbox(key="move_to fraud").set_value("ecs-fargate")
+    app.button(key="move_plan fraud").click().run()
+    assert any("to ecs-fargate" in line for line in said(app).splitlines())
+    app.text_input(key="move_typed fraud").set_value("fraud").run()
+    app.checkbox(key="move_keep fraud").set_value(True)
+    app.button(key="move_go fraud").click().run()
+    assert begun == [("fraud", "fraud-2", b"[]", True)]

@@ -30,7 +30,7 @@ def show(next_run: str) -> None:
         region = st.selectbox(
             "Region", account.regions(), key=_REGION, accept_new_options=True, width=240
         )
-        drift = st.toggle(
+        st.toggle(
             "Look for changes by hand",
             key=_DRIFT,
             help="CloudFormation compares each stack with its template, which takes up to minutes.",
@@ -42,7 +42,6 @@ def show(next_run: str) -> None:
             icon=":material/cloud_sync:",
             disabled=refused is not None or not region,
             on_click=_look,
-            args=(region, drift),
         )
     if refused:
         st.markdown(f":orange[{fmt.escape(refused)}]")
@@ -119,7 +118,12 @@ def _take_down(names: list[str], region: str, next_run: str) -> None:
         )
 
 
-def _look(region: str, drift: bool) -> None:
+def _look() -> None:
+    # Asked now: the click may come before a run has drawn what was chosen just before it.
+    region: str = st.session_state.get(_REGION) or ""
+    drift = bool(st.session_state.get(_DRIFT))
+    if not region:
+        return
     try:
         guard.require()
     except AdvisorError as error:

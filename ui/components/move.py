@@ -38,7 +38,7 @@ def show(deployment: Deployment, *, next_run: str) -> None:
                 key=f"move_plan {name}",
                 disabled=refused is not None,
                 on_click=_plan,
-                args=(deployment, to),
+                args=(deployment,),
             )
         if _ERROR in st.session_state:
             said, where = st.session_state[_ERROR]
@@ -55,7 +55,7 @@ def _confirm(
     name = deployment.name
     lines = moving.in_words(deployment.plan, planned)
     st.markdown("\n".join(f"- {fmt.escape(line)}" for line in lines))
-    keep = st.checkbox("Leave the old one standing (it bills)", key=f"move_keep {name}")
+    st.checkbox("Leave the old one standing (it bills)", key=f"move_keep {name}")
     typed = st.text_input(
         f"Type {name} to move it", key=f"move_typed {name}", disabled=refused, width=240
     )
@@ -67,7 +67,7 @@ def _confirm(
             icon=":material/move_up:",
             disabled=refused or typed != name,
             on_click=_go,
-            args=(name, planned, sample, keep, next_run),
+            args=(name, planned, sample, next_run),
         )
         st.button("Discard this plan", key=f"move_discard {name}", on_click=_discard)
 
@@ -84,7 +84,9 @@ def _is_deployed(option: str) -> bool:
     return True
 
 
-def _plan(deployment: Deployment, to: str) -> None:
+def _plan(deployment: Deployment) -> None:
+    # Asked now: the click may come before a run has drawn what was chosen just before it.
+    to: str = st.session_state[f"move_to {deployment.name}"]
     _discard()
     try:
         guard.require()
@@ -97,7 +99,8 @@ def _plan(deployment: Deployment, to: str) -> None:
     st.session_state[_PLANNED] = (planned, sample, deployment.name, to)
 
 
-def _go(name: str, planned: Plan, sample: bytes, keep: bool, next_run: str) -> None:
+def _go(name: str, planned: Plan, sample: bytes, next_run: str) -> None:
+    keep = bool(st.session_state.get(f"move_keep {name}"))
     try:
         guard.require()
         st.session_state[next_run] = runs.start_move(name, planned, sample, keep_old=keep)

@@ -199,12 +199,19 @@ def _hours(question: Question, answer: Any, choices: Choices) -> None:
     setup = right.number_input(
         "Hours to set up", 0.0, 10_000.0, value=None, step=1.0, format="%g", key="hours_setup"
     )
-    given = {"monthly_hours": monthly, "setup_hours": setup}
     st.button(
         "Use these hours",
         disabled=monthly is None and setup is None,
-        on_click=partial(_set_hours, question.path, chosen, given),
+        on_click=partial(_use_hours, question.path),
     )
+
+
+def _use_hours(path: str) -> None:
+    # Asked now: the click may come before a run has drawn what was typed just before it.
+    chosen = st.session_state.get("hours_option")
+    monthly, setup = (st.session_state.get(key) for key in ("hours_monthly", "hours_setup"))
+    if chosen is not None and (monthly, setup) != (None, None):
+        _set_hours(path, chosen, {"monthly_hours": monthly, "setup_hours": setup})
 
 
 def _set_hours(path: str, option: str, hours: dict[str, Any] | None) -> None:
