@@ -502,3 +502,18 @@ def test_no_other_partial_is_made(name: str, tmp_path: Path) -> None:
     (tmp_path / "m.pkl").write_bytes(made if isinstance(made, bytes) else pickle.dumps(made, 4))
     with pytest.raises(ModelError):
         safe_pickle.load(tmp_path / "m.pkl")
+
+
+def test_an_early_stopped_xgboost_is_converted_with_its_best_rounds(tmp_path: Path) -> None:
+    import xgboost
+    from model_check import convert
+
+    noise = RNG.integers(0, 2, 120)
+    early = xgboost.XGBClassifier(n_estimators=30, early_stopping_rounds=3, learning_rate=1.0)
+    early.fit(X[:80], noise[:80], eval_set=[(X[80:], noise[80:])], verbose=False)
+    early.save_model(tmp_path / "early.json")
+    signature = Served(tmp_path / "early.json").signature
+    data, _ = convert._booster("xgboost", tmp_path / "early.json", signature)
+    (tmp_path / "early.onnx").write_bytes(data)
+    got = Served(tmp_path / "early.onnx").ask(shares(ROWS))
+    assert np.allclose(got, early.predict_proba(X[:4]), atol=1e-5)

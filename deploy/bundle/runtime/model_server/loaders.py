@@ -76,7 +76,7 @@ def _xgboost(path: Path, signature: Signature, threads: int) -> Model:
     booster.load_model(bytearray(path.read_bytes()))
     booster.set_param({"nthread": threads})
 
-    trees = _rounds(booster.attributes())
+    trees = rounds_of(booster.attributes())
 
     def predict(rows: np.ndarray) -> np.ndarray:
         return np.asarray(
@@ -177,7 +177,7 @@ class BoosterModel:
         return np.column_stack(parts)
 
 
-def _rounds(attributes: dict[str, str | None]) -> tuple[int, int]:
+def rounds_of(attributes: dict[str, str | None]) -> tuple[int, int]:
     """The rounds that predict: what XGBClassifier and its kin saved after stopping early answers
     with the best one, as they do; a Booster answers with all (0, 0), as it does."""
     best = attributes.get("best_iteration")

@@ -122,6 +122,8 @@ def _booster(format_: str, path: Path, signature: Signature) -> tuple[bytes, ran
 
             booster = xgboost.Booster()
             booster.load_model(bytearray(path.read_bytes()))
+            _, stop = loaders.rounds_of(booster.attributes())
+            booster = booster[:stop] if stop else booster
             booster.feature_names = None  # the converter wants f0, f1, ...
             made = convert_xgboost(booster, initial_types=types, target_opset=BOOSTER_OPSET)
             spans = ranges.of_xgboost(booster, width)
