@@ -19,6 +19,7 @@ from ui.scenarios import MOST_KEPT, PREFIX, Kept, from_link, renamed, to_link, u
 
 _KEPT, _CURRENT = "_scenarios", "_scenario_open"
 _NOTES = "_scenario_notes"
+_RENAMED = "_scenario_renamed"  # the last one: the name before and the one it has
 _WRITTEN, _PUT = "_scenarios_written", "_scenarios_put"
 
 
@@ -78,26 +79,36 @@ def save_current() -> None:
 
 def open_one(name: str) -> None:
     """Put its answers on the page."""
-    one = next(one for one in held() if one.name == name)
+    one = _called(name)
     state.put(dict(one.answers))
-    st.session_state[_CURRENT] = name
+    st.session_state[_CURRENT] = one.name
 
 
 def duplicate(name: str) -> None:
-    one = next(one for one in held() if one.name == name)
+    one = _called(name)
     add(one.name, one.answers, one.notes)
 
 
 def rename(old: str, new: str) -> None:
     before = held()
+    drawn, old = old, _called(old).name
     _put(renamed(before, old, new))
+    place = [one.name for one in before].index(old)
+    st.session_state[_RENAMED] = (drawn, held()[place].name)
     if st.session_state.get(_CURRENT) == old:
-        place = [one.name for one in before].index(old)
         st.session_state[_CURRENT] = held()[place].name
 
 
 def remove(name: str) -> None:
-    _put([one for one in held() if one.name != name])
+    gone = _called(name)
+    _put([one for one in held() if one is not gone])
+
+
+def _called(name: str) -> Kept:
+    """The scenario of this name, or of the one that it had until just before the click."""
+    old, new = st.session_state.get(_RENAMED, ("", ""))
+    found = {one.name: one for one in held()}
+    return found[name] if name in found or name != old else found[new]
 
 
 # -- the address -----------------------------------------------------------------------------------

@@ -181,3 +181,13 @@ def test_two_tabs_that_work_on_one_scenario_lose_neither_work(open_app: Open) ->
     assert kept_names(other) == ["Shared", "Shared (2)"]
     both = {**dict(one.query_params), "scenario.2": other.query_params["scenario.1"]}
     assert kept_names(open_app(both, page="compare")) == ["Mine", "Shared"]
+
+
+def test_a_click_straight_after_renaming_finds_the_scenario(open_app: Open) -> None:
+    app = open_app(page="compare")
+    press(app, "Compare my answers with an example")
+    first = kept_names(app)[0]
+    app.text_input(key=f"rename {first}").set_value("Ours")
+    app.button(key=f"copy {first}").click().run()
+    assert not app.exception
+    assert [name for name in kept_names(app) if name.startswith("Ours")] == ["Ours", "Ours (2)"]
