@@ -80,18 +80,23 @@ def save_current() -> None:
 def open_one(name: str) -> None:
     """Put its answers on the page."""
     one = _called(name)
-    state.put(dict(one.answers))
-    st.session_state[_CURRENT] = one.name
+    if one is not None:
+        state.put(dict(one.answers))
+        st.session_state[_CURRENT] = one.name
 
 
 def duplicate(name: str) -> None:
     one = _called(name)
-    add(one.name, one.answers, one.notes)
+    if one is not None:
+        add(one.name, one.answers, one.notes)
 
 
 def rename(old: str, new: str) -> None:
     before = held()
-    drawn, old = old, _called(old).name
+    one = _called(old)
+    if one is None:
+        return
+    drawn, old = old, one.name
     _put(renamed(before, old, new))
     place = [one.name for one in before].index(old)
     st.session_state[_RENAMED] = (drawn, held()[place].name)
@@ -104,11 +109,14 @@ def remove(name: str) -> None:
     _put([one for one in held() if one is not gone])
 
 
-def _called(name: str) -> Kept:
-    """The scenario of this name, or of the one that it had until just before the click."""
+def _called(name: str) -> Kept | None:
+    """The scenario of this name, or of the one that it had until just before the click.
+
+    None where a second click comes for one that the first has deleted.
+    """
     old, new = st.session_state.get(_RENAMED, ("", ""))
     found = {one.name: one for one in held()}
-    return found[name] if name in found or name != old else found[new]
+    return found.get(name) or (found.get(new) if name == old else None)
 
 
 # -- the address -----------------------------------------------------------------------------------

@@ -191,3 +191,7 @@ def test_a_click_straight_after_renaming_finds_the_scenario(open_app: Open) -> N
     app.button(key=f"copy {first}").click().run()
     assert not app.exception
     assert [name for name in kept_names(app) if name.startswith("Ours")] == ["Ours", "Ours (2)"]
+    app.text_input(key="rename Ours").set_value("Theirs")
+    app.button(key="delete Ours").click().run()
+    assert not app.exception
+    assert "Theirs" not in kept_names(app)
