@@ -241,6 +241,12 @@ OWN_TAGS_OF_STACK = dict.fromkeys(OWN_TAGS, "x")
 UPDATABLE_TAGS = {"mda:owner", "mda:scenario", "mda:expires-on"}
 DEPLOYMENT_TAGS = OWN_TAGS | {"mda:deployment", "mda:scenario", "mda:expires-on"}
 UNTAGGED = {"AWS::IAM::ManagedPolicy"}  # the registry has no tags for them in a template
+# Their documents on the confused deputy say that they name the account for which they take a role.
+# Others may not, and would get no credentials; only this account can pass its roles to them anyway.
+NAMES_THE_ACCOUNT = {
+    f"{service}.amazonaws.com"
+    for service in ("codebuild", "ecs-tasks", "eks", "pods.eks", "sagemaker", "scheduler")
+}
 KEEPS_DATA = {"AWS::S3::Bucket", "AWS::ECR::Repository", "AWS::Logs::LogGroup"}
 
 
@@ -343,9 +349,11 @@ def test_only_services_of_this_account_may_take_a_role(template: Template) -> No
     for logical_id, role in of_type(template, "AWS::IAM::Role"):
         for statement in role["AssumeRolePolicyDocument"]["Statement"]:
             assert set(statement["Principal"]) == {"Service"}, logical_id
-            assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {
-                "Ref": "AWS::AccountId"
-            }
+            named = statement["Principal"]["Service"] in NAMES_THE_ACCOUNT
+            test = "StringEquals" if named else "StringEqualsIfExists"
+            assert statement["Condition"] == {
+                test: {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+            }, logical_id
 
 
 def test_no_policy_allows_wildcard_actions_or_resources_that_have_names(template: Template) -> None:
