@@ -258,7 +258,7 @@ def home_usd(lines: Sequence[Line], book: PriceBook) -> Amount:
     volumes."""
     out: Amount = 0.0
     for line in lines:
-        sku = book.skus.get(line.unit) if line.tiers is None else None
+        sku = book.skus.get(line.sku) if line.tiers is None else None
         if sku is not None:
             rate = book.rate(sku.sku, book.default_region(sku.cloud))
             for usd in line._replace(tiers=rate.tiers).usd_of_each():

@@ -67,7 +67,7 @@ class Bill:
             rate = self.book.rate(sku, region or self.region)
         except UnknownPriceError as error:
             known = self.book.skus.get(sku)
-            return [unknown(name, quantity, known.unit if known else sku, str(error))]
+            return [unknown(name, quantity, known.unit if known else sku, str(error), sku)]
         return [Line(name, quantity, rate.unit, rate.tiers, rate.source, rate.as_of)]
 
     def bought_lines(self, name: str, sku: str, quantity: Amount) -> list[Line]:

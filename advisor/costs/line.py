@@ -23,7 +23,7 @@ Amount = float | NDArray[np.floating[Any]]
 
 class Line(NamedTuple):
     """A quantity and its unit price: in `tiers` that begin at 0 and rise, each at `share` of its
-    price; without tiers nobody knows it."""
+    price; without tiers nobody knows it, and `sku` says what has no price in the region."""
 
     name: str
     quantity: Amount
@@ -32,6 +32,7 @@ class Line(NamedTuple):
     source: str
     as_of: str
     share: Amount = 1.0  # an array where each volume has a machine of its own
+    sku: str = ""
 
     def written_out(self) -> Iterator[CostLine]:
         """Cost lines, one for each price tier that the quantity (a number) reaches. Raises
@@ -71,9 +72,9 @@ class Line(NamedTuple):
             yield part * tier.unit_price_usd * self.share
 
 
-def unknown(name: str, quantity: Amount, unit: str, source: str) -> Line:
+def unknown(name: str, quantity: Amount, unit: str, source: str, sku: str = "") -> Line:
     """A line whose unit price nobody has: shown as such, and the total becomes "at least"."""
-    return Line(name, quantity, unit, None, f"{UNKNOWN}: {source}", "")
+    return Line(name, quantity, unit, None, f"{UNKNOWN}: {source}", "", sku=sku)
 
 
 def _parts(tiers: tuple[Tier, ...], quantity: float) -> Iterator[tuple[float, Tier]]:

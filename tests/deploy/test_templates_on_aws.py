@@ -155,8 +155,6 @@ def of_operators() -> Iterator[dict[str, Any]]:
 
 def arn(pattern: Any, deployment: str = "") -> str:
     """A policy's resource as a pattern of ARNs, in one account; what is only known there as `*`."""
-    if pattern == {"Fn::GetAtt": ["BuildLogs", "Arn"]}:
-        return f"arn:aws:logs:{PLACE}:log-group:{BUILD_LOG}:*"
     if not isinstance(pattern, str) and "Fn::Sub" not in pattern:
         return "arn:of:something:else"
     text = pattern if isinstance(pattern, str) else pattern["Fn::Sub"]
@@ -164,6 +162,7 @@ def arn(pattern: Any, deployment: str = "") -> str:
     for name, value in {
         "AWS::Partition": "aws", "AWS::Region": region, "AWS::AccountId": account,
         "DeploymentName": deployment, "Expiries": "Expiries",
+        "RepositoryName": "model-deployment-advisor",
     }.items():  # fmt: skip
         text = text.replace(f"${{{name}}}", value)
     return text

@@ -110,7 +110,7 @@ def test_a_refresh_keeps_the_progress_and_a_second_viewer_sees_it(
     context.close()
 
     page.get_by_role("link", name="All deployments").click()
-    run = page.get_by_role("link", name="Progress and result")
+    run = page.locator("a[href*='run=refreshed-apply']")  # others deployed here before
     there = page.get_by_test_id("stMain").get_by_role("link", name="All deployments")
     run.first.click()  # a link from that page to itself: the address has to follow
     page.wait_for_url(re.compile(r"/deployments\?run="))

@@ -87,12 +87,18 @@ def test_answers_survive_a_look_at_another_page(app: str, page: Page) -> None:
     expect(latency_box(page)).to_have_value("275")
     page.wait_for_url(re.compile("service.p95_ms=275"))
     settle(page)
-    page.go_back()  # the browser kept the address that the link led to, without answers
-    page.wait_for_url(re.compile("service.p95_ms=275"))
-    expect(latency_box(page)).to_have_value("275")
-    settle(page)
+    prices = page.get_by_role("heading", name="Prices", level=1)
     page.go_back()
-    expect(page.get_by_role("heading", name="Prices", level=1)).to_be_visible()
+    expect(prices.or_(latency_box(page))).to_be_visible()
+    settle(page)
+    if not prices.is_visible():  # mostly the browser keeps the address that the link led to, bare
+        page.wait_for_url(re.compile(r"/\?.*service.p95_ms=275"))
+        expect(latency_box(page)).to_have_value("275")
+        settle(page)
+        page.go_back()
+    expect(prices).to_be_visible()
+    page.get_by_role("link", name="Advise").click()
+    expect(latency_box(page)).to_have_value("275")
 
 
 def test_a_link_written_by_hand_says_what_was_dropped(app: str, page: Page) -> None:
