@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_string
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,6 +21,7 @@ BALANCED = ["ecs-fargate.yaml", "ecs-ec2.yaml", "ec2.yaml", "eks.yaml"]
 OPERATORS = ("SageMakerOperatorPolicy", "ContainerOperatorPolicy", "FunctionOperatorPolicy")
 PLACE = "eu-central-1:123456789012"
 BUILD_LOG = "/aws/codebuild/model-deployment-advisor"
+MINUTES, GAP = 3, math.nan
 JOB = "0d0d8e1c-5f3c-4a52-9b0e-3f3e6a6f2a11"
 # What the product calls, with an ARN of the kind that the Service Authorization Reference names for
 # the action (read 2026-11-23), as an account would make it for a deployment called fraud.
@@ -102,11 +105,26 @@ def test_requests_that_find_no_server_ring_too(name: str) -> None:
     refused = metrics["refused"]["MetricStat"]["Metric"]
     assert refused["MetricName"] == "HTTPCode_ELB_5XX_Count"
     assert [d["Name"] for d in refused["Dimensions"]] == ["LoadBalancer"]  # there is no other
-    expression = metrics["share"]["Expression"]
-    assert share(expression, requests=200, errors=1, refused=0) == pytest.approx(0.005)
-    assert share(expression, requests=0, errors=0, refused=7) == 1
-    assert share(expression, requests=0, errors=0, refused=0) == 0
-    assert share(expression, requests=97, errors=1, refused=3) == pytest.approx(0.04)
+    expressions = {m["Id"]: m["Expression"] for m in alarm["Metrics"] if "Expression" in m}
+    assert ringing(alarm, expressions, {"requests": [200] * 3, "errors": [1, 1, 1]}) is False
+    assert ringing(alarm, expressions, {"requests": [97] * 3, "errors": [1, 0, 1]}) is True
+    assert ringing(alarm, expressions, {"requests": [90, 90, 90], "errors": [1, GAP, GAP]}) is False
+    assert ringing(alarm, expressions, {"requests": [97] * 3, "refused": [3, 3, 3]}) is True
+    assert ringing(alarm, expressions, {"requests": [9] * 3}) is False
+    assert ringing(alarm, expressions, {}) is False
+    # Nobody healthy from the first minute on: a target was chosen for no request.
+    assert ringing(alarm, expressions, {"refused": [GAP, 7, 7]}) is True
+
+
+@pytest.mark.parametrize("by", ["url-iam", "gateway-iam"])
+def test_errors_of_a_function_ring_where_there_are_any(by: str) -> None:
+    view = decided(load("lambda.yaml"), {"Reach": by})
+    alarm = view["Resources"]["ServerErrorAlarm"]["Properties"]
+    expressions = {m["Id"]: m["Expression"] for m in alarm["Metrics"] if "Expression" in m}
+    assert ringing(alarm, expressions, {"requests": [50] * 3, "errors": [1, GAP, 1]}) is True
+    assert ringing(alarm, expressions, {"requests": [50] * 3, "errors": [1, GAP, GAP]}) is False
+    assert ringing(alarm, expressions, {"requests": [50] * 3}) is False
+    assert ringing(alarm, expressions, {}) is False
 
 
 @pytest.mark.parametrize("name", ["ecs-ec2.yaml", "batch.yaml", "ec2.yaml"])
@@ -172,12 +190,54 @@ def allows(patterns: list[str], resource: str) -> bool:
     return any(fnmatchcase(resource, pattern) for pattern in patterns)
 
 
-def share(expression: str, **counts: int) -> float:
-    """The alarm's expression, worked out as CloudWatch does for one minute."""
-    text = re.sub(r"FILL\((\w+), 0\)", r"\1", expression)
-    condition, value, otherwise = text.removeprefix("IF(").removesuffix(")").rsplit(",", 2)
-    chosen = value if eval(condition, {}, counts) else otherwise
-    return float(eval(chosen, {}, counts))
+class Series(dict[int, float]):
+    """A metric by minute, as CloudWatch reckons: what one side has no point for has no result."""
+
+    def _with(self, other: Series | float, work: Callable[[float, float], float]) -> Series:
+        if not isinstance(other, Series):
+            return Series({at: work(value, other) for at, value in self.items()})
+        return Series({at: work(self[at], other[at]) for at in self.keys() & other.keys()})
+
+    def __mul__(self, other: Series | float) -> Series:
+        return self._with(other, operator.mul)
+
+    def __truediv__(self, other: Series | float) -> Series:
+        return self._with(other, lambda a, b: a / b if b else math.nan)  # such points are dropped
+
+    def __gt__(self, other: Series | float) -> Series:  # type: ignore[override]
+        return self._with(other, operator.gt)
+
+
+def total(series: list[Series]) -> Series:
+    """SUM over several: at each minute of those that have a point then."""
+    minutes = {at for one in series for at in one}
+    return Series({at: sum(one[at] for one in series if at in one) for at in minutes})
+
+
+def filled(series: Series, value: float) -> Series:
+    """FILL: gaps between points; a series without any stays without."""
+    return Series({at: series.get(at, value) for at in range(MINUTES)}) if series else series
+
+
+def chosen(condition: Series, yes: Series, no: float) -> Series:
+    return Series({at: yes.get(at, 0.0) if holds else no for at, holds in condition.items()})
+
+
+def ringing(
+    alarm: dict[str, Any], expressions: dict[str, str], counts: dict[str, list[float]]
+) -> bool:
+    """Does it ring after three minutes? Missing minutes count as good, as the alarm says."""
+    metrics = [m["Id"] for m in alarm["Metrics"] if "MetricStat" in m]
+    known: dict[str, Any] = {"SUM": total, "FILL": filled, "IF": chosen} | {
+        name: Series({at: n for at, n in enumerate(counts.get(name, [])) if not math.isnan(n)})
+        for name in metrics
+    }
+    for name in reversed(expressions):  # what the first is made of stands below it
+        known[name] = eval(expressions[name], {}, known)
+    assert alarm["TreatMissingData"] == "notBreaching"
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (2, MINUTES)
+    over = [value for value in known["share"].values() if value > alarm["Threshold"]]
+    return len(over) >= alarm["DatapointsToAlarm"]
 
 
 def listed(value: Any) -> list[Any]:
