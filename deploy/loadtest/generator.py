@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from deploy.loadtest.roads import Road, Way, way
@@ -33,7 +34,17 @@ NOT_SENT = "not sent"
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the parent's business
     sys.setswitchinterval(SWITCH_S)
-    asyncio.run(_serve())
+    with asyncio.Runner(loop_factory=_quick_loop()) as runner:
+        runner.run(_serve())
+
+
+def _quick_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, with which a request costs two thirds, where it exists (not for Windows)."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return None
+    return new_event_loop
 
 
 async def _serve() -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from advisor.errors import AdvisorError, DeployError, InputError
+from deploy.loadtest.plain_http import NoAnswerError, PlainHttp
 from deploy.target import Plan
 
 PREDICT = "/invocations"
@@ -95,15 +96,44 @@ async def way(road: Road, timeout_s: float, most_in_flight: int) -> AsyncIterato
         with ThreadPoolExecutor(min(LANES, most_in_flight)) as pool:
             yield _TargetWay(road.plan, pool)
         return
+    # One connection for each request in flight: a pool that makes requests wait would hide load.
+    if urlsplit(road.url or "").scheme == "http":
+        lean = PlainHttp(road.url or "", PING, timeout_s)
+        try:
+            yield _PlainWay(lean)
+        finally:
+            lean.close()
+        return
     import aiohttp
 
-    # One connection for each request in flight: a pool that makes requests wait would hide load.
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=300, force_close=False),
         timeout=aiohttp.ClientTimeout(total=timeout_s),
         auto_decompress=False,
     ) as session:
         yield _HttpWay(session, road.url or "")
+
+
+class _PlainWay:
+    """This machine's own, whose processors the sender takes from the server."""
+
+    def __init__(self, lines: PlainHttp) -> None:
+        self._lines = lines
+
+    async def send(self, body: bytes, content_type: str) -> tuple[str, str]:
+        try:
+            status, read = await self._lines.post(body, content_type)
+        except TimeoutError:
+            return TOO_LATE, ""
+        except NoAnswerError as gone:
+            return UNREACHABLE, str(gone)[:TOLD]
+        return str(status), "" if status == 200 else read[:TOLD].decode("utf-8", "replace")
+
+    async def ping(self) -> bool:
+        try:
+            return await self._lines.ping() == 200
+        except (NoAnswerError, TimeoutError):
+            return False
 
 
 class _HttpWay:
