@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from template_views import decided
 
 from deploy.aws.templates import load
@@ -74,6 +75,35 @@ def test_somebody_elses_cards_stay() -> None:
     assert statement["Condition"] == {
         "StringLike": {"aws:ResourceTag/cluster.k8s.amazonaws.com/name": "mda-*"}
     }
+
+
+def test_cloudformation_changes_no_network_or_security_group_of_somebody_else() -> None:
+    """Each of ours is tagged as it is made: the registry says so of every kind that is made here."""
+    policy = load("bootstrap.yaml").content["Resources"]["ContainerNetworkPolicy"]["Properties"]
+    for statement in policy["PolicyDocument"]["Statement"]:
+        for action in listed(statement["Action"]):
+            if action.startswith("ec2:") and not action.startswith(("ec2:Create", "ec2:Describe")):
+                assert statement["Condition"] == {
+                    "StringEquals": {"aws:ResourceTag/mda:managed-by": "model-deployment-advisor"}
+                }, action
+            if action == "ec2:CreateRoute":  # into a table that stands
+                assert "Condition" in statement
+
+
+@pytest.mark.parametrize(
+    "kind", ["VPC", "Subnet", "RouteTable", "InternetGateway", "SecurityGroup", "VPCEndpoint"]
+)
+def test_the_registry_tags_it_as_it_is_made(kind: str) -> None:
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", f"AWS::EC2::{kind}").schema
+    assert schema["tagging"]["tagOnCreate"] is True
+    for name in ("ecs-fargate.yaml", "ecs-ec2.yaml", "ec2.yaml", "eks.yaml", "batch.yaml"):
+        made = [
+            r for r in load(name).content["Resources"].values() if r["Type"].endswith(f"::{kind}")
+        ]
+        assert made
+        for resource in made:
+            tags = {tag["Key"]: tag["Value"] for tag in resource["Properties"]["Tags"]}
+            assert tags["mda:managed-by"] == "model-deployment-advisor"
 
 
 def test_a_service_on_machines_comes_after_their_capacity_and_goes_before_it() -> None:

@@ -82,6 +82,22 @@ def test_machines_of_their_own_from_nothing_over_a_new_version_to_gone(
     assert emptied(emulator)
 
 
+def test_a_new_version_that_gets_no_requests_leaves_the_old_one_serving(
+    alone: Ec2Target, emulator: Emulator, onnx_model: Path, tmp_path: Path
+) -> None:
+    """CloudFormation waits for what the new machine reports, and rolls back when it fails."""
+    plan = alone.plan(asked(onnx_model, option=ALONE))
+    alone.apply(plan, Log())
+    newer = alone.plan(asked(weighted(tmp_path / "n.onnx", [5, 0, 0, 0]), option=ALONE))
+    emulator.fault("container", "", "65536")  # no such port
+    with pytest.raises(DeployError, match=r"1 FAILURE signal.*serves its version from before"):
+        alone.apply(newer, Log())
+    assert alone.status(plan).state == "running"
+    assert alone.predict(plan, ROW, JSON).body["predictions"] == [10.0]
+    assert alone.destroy(plan, Log(), everything=True).left_behind == []
+    assert emptied(emulator)
+
+
 @pytest.mark.slow
 def test_machines_that_never_answer_are_taken_back(
     alone: Ec2Target, emulator: Emulator, onnx_model: Path, monkeypatch: pytest.MonkeyPatch

@@ -24,12 +24,13 @@ from builds import session_of
 from containers import Container, healthy, passed_on, stop
 from ministack import app as ministack
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import alb, apigateway, cloudwatch_logs, ec2, iam
+from ministack.services import alb, apigateway, cloudformation, cloudwatch_logs, ec2, iam
 
 CLUSTER = "AWS::ECS::Cluster"
 TASK = "AWS::ECS::TaskDefinition"
 SERVICE = "AWS::ECS::Service"
 PROVIDERS = "AWS::ECS::ClusterCapacityProviderAssociations"
+MACHINES = "AWS::AutoScaling::AutoScalingGroup"
 COMPUTE = "AWS::Batch::ComputeEnvironment"
 QUEUE = "AWS::Batch::JobQueue"
 JOB = "AWS::Batch::JobDefinition"
@@ -148,9 +149,7 @@ class EcsWorld:
         if not given.get("TargetGroupARNs"):
             return None
         template = ec2._launch_templates[given["LaunchTemplate"]["LaunchTemplateId"]]
-        script = base64.b64decode(
-            template["Versions"][-1]["LaunchTemplateData"]["UserData"]
-        ).decode()
+        script = _script(given)
         (line,) = [
             text for text in script.replace("\\\n", " ").splitlines() if "docker run" in text
         ]
@@ -170,6 +169,31 @@ class EcsWorld:
         for group in given["TargetGroupARNs"]:
             alb._targets[group] = [{"Id": f"i-{n:017x}", "Port": 8080} for n in range(count)]
         return container
+
+    def rolled(self, stack: str, given: dict[str, Any], container: Container | None) -> None:
+        """What CloudFormation waits for between the machines of a group that a stack updates: the
+        reports that their start-up script makes. Raises ValueError, as a stack's update fails."""
+        if container is None:
+            return
+        known = cloudformation._stacks[stack]
+        groups = json.loads(known["_template_body"])["Resources"]
+        ((logical_id, group),) = [(n, r) for n, r in groups.items() if r["Type"] == MACHINES]
+        waits = group["UpdatePolicy"]["AutoScalingRollingUpdate"]["WaitOnResourceSignals"]
+        if isinstance(waits, dict):
+            condition, yes, no = waits["Fn::If"]
+            waits = yes if known["_conditions"][condition] else no
+        if not waits:
+            return
+        reports = f"--stack '{stack}' --resource {logical_id} --region '{get_region()}'"
+        if reports not in _script(given):
+            stop(container)
+            raise ValueError("Failed to receive 1 resource signal(s) within the specified duration")
+        if not all(alb._targets[target] for target in given["TargetGroupARNs"]):
+            stop(container)
+            raise ValueError(
+                "Received 1 FAILURE signal(s) out of 1. Unable to satisfy 100% "
+                "MinSuccessfulInstancesPercent requirement"
+            )
 
     def task_of(self, arn: str) -> Any:
         for task in self.all(TASK):  # type: ignore[attr-defined]
@@ -230,6 +254,13 @@ def secret_value(role_arn: str, secret: str) -> str:
     )
     value: str = client.get_secret_value(SecretId=secret)["SecretString"]
     return value
+
+
+def _script(given: dict[str, Any]) -> str:
+    """What a group's machines run when they start."""
+    template = ec2._launch_templates[given["LaunchTemplate"]["LaunchTemplateId"]]
+    data = template["Versions"][-1]["LaunchTemplateData"]["UserData"]
+    return base64.b64decode(data).decode()
 
 
 def _role_of(group: dict[str, Any], template: dict[str, Any]) -> str:

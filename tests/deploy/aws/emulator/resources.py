@@ -16,7 +16,7 @@ from botocore.model import ServiceModel
 from clusters import CLUSTER as KUBERNETES
 from clusters import NODES, ClusterWorld
 from containers import Container, Images, healthy, stop
-from ecs import JOB, OWN, PROVIDERS, SERVICE, TASK, EcsWorld, open_gateways
+from ecs import JOB, MACHINES, OWN, PROVIDERS, SERVICE, TASK, EcsWorld, open_gateways
 from faults import FAULTS
 from functions import ALIAS, FUNCTION, FunctionWorld
 from ministack.core.responses import (
@@ -41,7 +41,6 @@ ENDPOINT = "AWS::SageMaker::Endpoint"
 CONFIG = "AWS::SageMaker::EndpointConfig"
 MODEL = "AWS::SageMaker::Model"
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
-MACHINES = "AWS::AutoScaling::AutoScalingGroup"
 BUCKET = "AWS::S3::Bucket"
 SECRET = "AWS::SecretsManager::Secret"
 ROLLING = ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
@@ -165,7 +164,7 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
                 self.released(physical, new, arguments[0])
             out = known["update"](physical, _one_metric(old), _one_metric(new), *arguments)
             if schema.type == MACHINES and _but_tags(schema, old) != _but_tags(schema, new):
-                self._restart(physical, new)
+                self._restart(physical, new, arguments[0])
             if schema.type == FUNCTION:
                 self.function_kept(physical, new)
             if isinstance(out, tuple):  # physical id and attributes
@@ -187,9 +186,12 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
         changed = {"update": update} if known.get("update") else {}
         return {**known, "create": create, "delete": delete, **changed}
 
-    def _restart(self, name: str, properties: dict[str, Any]) -> None:
-        """The machines of a group again, from its launch template as it is now."""
+    def _restart(self, name: str, properties: dict[str, Any], updates: str = "") -> None:
+        """The machines of a group again, from its launch template as it is now; rolling through the
+        old ones where the stack that is named updates."""
         container = self.start_machines(name, properties)
+        if updates:
+            self.rolled(updates, properties, container)
         if name in self.machines:
             stop(self.machines.pop(name)[1])
         if container:
