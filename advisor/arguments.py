@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from advisor.catalog.loader import option as catalog_option
+from advisor.durations import duration
 from advisor.ranking import RULES
 from advisor.recommendation import Ranked, Reason, Recommendation
-from advisor.requirements import Requirements
+from advisor.requirements import Mode, Requirements
 
 SOURCE = "the ranking (docs/method.md, Rank)"
 # A criterion speaks for an option when at least this much of its utility is there.
@@ -71,8 +72,10 @@ def _speed(need: Requirements, ranked: Ranked) -> str:
             f"p{service.percentile:g} of {ranked.p95_ms:,.0f} ms leaves "
             f"{1 - ranked.p95_ms / target:.0%} of the {target:,.0f} ms target unused"
         )
-    finish = ranked.finish_h or 0.0
-    return f"Done after {finish:.2g} h of the {service.deadline_h:g} h there are"
+    done = "Done after" if need.traffic.mode is Mode.batch else "Answered within"
+    return (
+        f"{done} {duration(ranked.finish_h or 0.0)} of the {duration(service.deadline_h)} there are"
+    )
 
 
 def _weeks(ranked: Ranked) -> float:
@@ -103,7 +106,7 @@ def _faster(need: Requirements, ranked: Ranked, other: Ranked) -> str:
             f"against {ranked.p95_ms:,.0f} ms"
         )
     sooner, later = other.finish_h or 0.0, ranked.finish_h or 0.0
-    return f"{other.name} is done sooner: {sooner:.2g} h against {later:.2g} h"
+    return f"{other.name} is done sooner: {duration(sooner)} against {duration(later)}"
 
 
 def _usd(amount: float) -> str:

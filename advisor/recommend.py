@@ -125,6 +125,7 @@ def _ranked(plan: Plan, work: Workload, share: float) -> Ranked:
             replica_hours=sized.replica_hours,
             hourly_replicas=sized.hourly_replicas,
             cold_start_share=sized.cold_start_share,
+            collected_h=sized.collected_h,
             memory_mb=sized.memory_mb,
             vcpu=sized.vcpu,
             notes=sized.notes,

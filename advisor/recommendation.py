@@ -70,6 +70,7 @@ class Sizing(Result):
     replica_hours: float  # a month
     hourly_replicas: tuple[int, ...] = ()  # 168, Monday 00:00 UTC first; empty where there are none
     cold_start_share: float = 0.0
+    collected_h: float = 0.0  # how long queued requests come together for a run; in finish_h
     memory_mb: float | None = None  # of a function or task
     vcpu: float | None = None
     notes: tuple[str, ...] = ()

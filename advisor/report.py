@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from advisor.arguments import reasons_for
 from advisor.catalog.schema import Option
 from advisor.certainty import certainty
+from advisor.durations import duration
 from advisor.prices import shelf
 from advisor.prices.status import PriceStatus, dated
 from advisor.recommendation import PurchaseChoice, Ranked, Recommendation
@@ -219,7 +220,7 @@ def _rows(ranking: Sequence[Ranked]) -> list[str]:
 
 
 def _response(r: Ranked) -> str:
-    return f"{r.p95_ms:,.0f} ms" if r.p95_ms is not None else f"{r.finish_h or 0:.2g} h"
+    return f"{r.p95_ms:,.0f} ms" if r.p95_ms is not None else duration(r.finish_h or 0.0)
 
 
 def _purchase(choice: PurchaseChoice) -> str:

@@ -210,7 +210,12 @@ def _confirmation(need: Requirements, best: Ranked, on: date) -> Iterator[str]:
             f"({best.p95_ms or 0:,.0f} ms are expected)."
         )
     else:
-        yield f"By {live.isoformat()}, a run with a full load is {expected_response(need, best)}."
+        what = (
+            "a run with all records is"
+            if need.traffic.mode is Mode.batch
+            else "a queued request is"
+        )
+        yield f"By {live.isoformat()}, {what} {expected_response(need, best)}."
     low, high = usd(best.monthly_usd.low), usd(best.monthly_usd.high)
     limit = "; lines without a price come on top" if best.at_least else ""
     lies = f"comes to about {low}" if low == high else f"lies between {low} and {high}"

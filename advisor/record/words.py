@@ -6,6 +6,7 @@ import math
 
 from advisor.catalog.loader import load_options
 from advisor.certainty import certainty
+from advisor.durations import duration
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
 
@@ -43,7 +44,16 @@ def expected_response(need: Requirements, option: Ranked) -> str:
             f"p{service.percentile:g} response {option.p95_ms:,.0f} ms of the {service.p95_ms:,g} ms "
             "target"
         )
-    return f"done after {option.finish_h or 0:.2g} h of the {service.deadline_h:g} h deadline"
+    finish_h, collected_h = option.finish_h or 0.0, option.sizing.collected_h
+    by = f"{duration(finish_h)} of the {duration(service.deadline_h)} deadline"
+    if need.traffic.mode is Mode.batch:
+        return f"done after {by}"
+    if collected_h:
+        return (
+            f"answered within {by}: requests are collected for {duration(collected_h)}, then a run "
+            f"of up to {duration(finish_h - collected_h)} starts"
+        )
+    return f"answered within {by}"
 
 
 def unit_price(price: float | None) -> str:
@@ -101,7 +111,7 @@ def problem(need: Requirements) -> str:
     target = (
         f"{service.percentile:g} % of answers within {service.p95_ms:,g} ms"
         if traffic.mode is Mode.realtime
-        else f"done within {service.deadline_h:g} h"
+        else f"done within {duration(service.deadline_h)}"
     )
     gpu = ", on a GPU" if model.gpu else ""
     return (

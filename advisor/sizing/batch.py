@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from advisor.errors import InputError
-from advisor.sizing.queueing import erlang_c
+from advisor.sizing.queueing import response_percentile_ms
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class AsyncPlan:
     hourly_use: tuple[float, ...]  # replica-hours of each hour, those that go to sleep included
     replica_hours_per_week: float  # hours asleep not counted
     utilisation: float  # of the busiest hour, over the replicas that are awake
-    answer_s: float  # longest expected time to an answer: waking, waiting, serving
+    answer_s: float  # to the answer at the percentile: waking, waiting, serving
 
 
 def batch_plan(
@@ -60,19 +60,48 @@ def batch_plan(
             f"{workers_per_machine}, startup_s {startup_s:g}; give 0 or more records, a time "
             "above 0, at least 1 worker, and a start-up of 0 or more"
         )
-    most = math.inf if max_machines is None else max_machines
-    least, wanted = (
-        _machines(records, service_ms, workers_per_machine, deadline_h * 3600 * share - startup_s)
-        for share in (1.0, 1 - reserve)
-    )
-    if least is None or least > most:
+    machines, run_s, _filled = fewest_machines(
+        records, np.array([service_ms]), np.array([workers_per_machine]), startup_s=startup_s,
+        wanted_s=deadline_h * 3600 * (1 - reserve), least_s=deadline_h * 3600,
+        max_machines=math.inf if max_machines is None else max_machines,
+    )  # fmt: skip
+    if machines[0] == 0:
         return None
-    if wanted is None:  # not even a record for each worker leaves the reserve
-        wanted = max(1, math.ceil(records / workers_per_machine))
-    machines = int(min(wanted, most))
-    run_s = startup_s + math.ceil(records / (machines * workers_per_machine)) * service_ms / 1000
-    used_s = machines * startup_s + math.ceil(records / workers_per_machine) * service_ms / 1000
-    return BatchPlan(machines, run_s / 3600, used_s / 3600)
+    used_s = machines[0] * startup_s + math.ceil(records / workers_per_machine) * service_ms / 1000
+    return BatchPlan(int(machines[0]), float(run_s[0]) / 3600, float(used_s) / 3600)
+
+
+def fewest_machines(
+    records: float,
+    service_ms: Floats,
+    workers: ArrayLike,
+    *,
+    startup_s: float,
+    wanted_s: float,
+    least_s: float,
+    max_machines: float,
+) -> tuple[Floats, Floats, Floats]:
+    """(machines of a run, seconds to its end, records that fill a machine) of many machine types,
+    each of shape (m,).
+
+    The fewest that end within `wanted_s`, a record for each worker where none do; where that takes
+    more than `max_machines`, as many as there are, if these end within `least_s`; else 0.
+    """
+    count = np.asarray(workers, dtype=np.float64)
+    # A whisker more time than exactly n records is n records.
+    least, wanted = (
+        np.floor((seconds - startup_s) * 1000 / service_ms + 1e-9)
+        for seconds in (least_s, wanted_s)
+    )
+    filled = np.maximum(wanted, 1.0) * count
+    needed = np.maximum(np.ceil(records / filled - 1e-9), 1.0)
+    possible = np.maximum(np.ceil(records / (np.maximum(least, 1.0) * count) - 1e-9), 1.0)
+    machines = np.where(
+        (least < 1) | (possible > max_machines), 0.0, np.minimum(needed, max_machines)
+    )
+    some = np.maximum(machines, 1.0)
+    run_s = startup_s + np.ceil(records / (some * count)) * service_ms / 1000
+    return machines, run_s, np.maximum(filled, records / some)
 
 
 def async_replica_hours(
@@ -84,22 +113,26 @@ def async_replica_hours(
     wake_s: float,
     max_utilisation: float,
     to_zero: bool,
+    fixed: bool = False,
+    percentile: float = 95.0,
+    cv: float = 1.0,
 ) -> AsyncPlan:
     """Replicas that work off a queue, for hourly arrival rates (requests/s, shape (168,)).
 
-    An hour needs ceil(lambda S / (c max_utilisation)) replicas (Little's law with headroom). With
+    An hour needs ceil(lambda S / (c max_utilisation)) replicas (Little's law with headroom); where
+    their number is `fixed`, every hour has those of the busiest. With
     `to_zero`, a replica goes to sleep `idle_s` after its last request and takes `wake_s` to wake.
     Where one is enough it is awake for (1 - x + w x) / (1 + w x) of the hour, x = e^(-lambda (S +
     idle_s)), w = lambda wake_s: the busy period of M/G/infinity with stays of S + idle_s, begun
     with a wake-up. Replicas that an hour no longer needs stay `idle_s` longer.
 
     The longest answer is that of a request that finds everything asleep or too small: it waits for
-    the wake-up, then is served; later ones wait less. To it comes the mean wait at the busiest
-    hour (Erlang C, exponential service).
+    the wake-up, then is served; later ones wait less. To it comes, at the busiest hour, the
+    `percentile` of the response of all workers behind one queue (M/G/c).
     """
     used, awake, need = _week(
         rates, np.array([service_ms]), np.array([servers]),
-        idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero,
+        idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero, fixed=fixed,
     )  # fmt: skip
     replicas = need[0]
     rate = np.asarray(rates, dtype=np.float64)
@@ -107,17 +140,15 @@ def async_replica_hours(
     busy = np.where(replicas > 0, rate * service_s / np.maximum(replicas * servers, 1), 0.0)
     top = int(busy.argmax())
     utilisation = float(busy[top])
-    workers = int(replicas[top]) * servers
-    waits = float(erlang_c(workers, utilisation)) if workers else 0.0
-    spare = max(workers, 1) * (1 - utilisation)
-    wait_s = waits * service_s / spare if spare > 0 else math.inf
+    workers = max(int(replicas[top]) * servers, 1)
+    served_ms = response_percentile_ms(percentile, float(rate[top]), service_ms, cv, workers)
     sleeps = bool((awake[0] < 1).any()) or bool((replicas != replicas[0]).any())
     return AsyncPlan(
         hourly_replicas=tuple(int(n) for n in replicas),
         hourly_use=tuple(used[0].tolist()),
         replica_hours_per_week=float(used[0].sum()),
         utilisation=utilisation,
-        answer_s=(wake_s if sleeps else 0.0) + wait_s + service_s,
+        answer_s=(wake_s if sleeps else 0.0) + float(served_ms) / 1000,
     )
 
 
@@ -130,6 +161,7 @@ def async_use(
     wake_s: float,
     max_utilisation: float,
     to_zero: bool,
+    fixed: bool = False,
 ) -> Floats:
     """`async_replica_hours(...).hourly_use` of many machines at once; shape (m, 168)."""
     service, count = np.broadcast_arrays(
@@ -137,7 +169,7 @@ def async_use(
     )
     used, _, _ = _week(
         rates, service, count,
-        idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero,
+        idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero, fixed=fixed,
     )  # fmt: skip
     return used
 
@@ -151,16 +183,6 @@ def async_most(
     return np.asarray(np.maximum(np.ceil(busiest / max_utilisation - 1e-9), 1.0))
 
 
-def _machines(
-    records: float, service_ms: float, workers: int, available_s: float
-) -> int | None:  # fmt: skip
-    # A whisker more time than exactly n records is n records.
-    each = math.floor(available_s * 1000 / service_ms + 1e-9)
-    if each < 1:
-        return None
-    return max(1, math.ceil(records / (each * workers) - 1e-9))
-
-
 def _week(
     rates: ArrayLike,
     service_ms: Floats,
@@ -170,6 +192,7 @@ def _week(
     wake_s: float,
     max_utilisation: float,
     to_zero: bool,
+    fixed: bool,
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """(replica-hours of each hour, share of it awake, replicas), each of shape (m, h)."""
     rate = np.asarray(rates, dtype=np.float64)
@@ -181,6 +204,8 @@ def _week(
     service_s = (service_ms / 1000)[:, None]
     work = rate * service_s / servers[:, None]
     need = np.ceil(work / max_utilisation - 1e-9).astype(np.int64)
+    if fixed:
+        need = np.broadcast_to(need.max(axis=1, keepdims=True), need.shape)
     kept_h = min(idle_s, 3600) / 3600
     if not to_zero:
         replicas = np.maximum(need, 1)

@@ -213,25 +213,30 @@ def _async_use(option: Option, work: Workload, machines: Candidates) -> Array:
         work.rates, machines.busy_ms, machines.servers,
         idle_s=option.number("scale_in_idle_s"), wake_s=_wake_s(option, work),
         max_utilisation=work.need.service.max_utilisation, to_zero=option.flag("scale_to_zero"),
+        fixed=option.scaling == "fixed",
     )  # fmt: skip
 
 
 def _size_async(plan: Fleet, factors: Factors) -> Sized:
     work, machine, option = plan.work, slowed(plan.machine, factors), plan.option
     servers = int(machine.servers[0])
+    service, to_zero = work.need.service, option.flag("scale_to_zero")
+    fixed = option.scaling == "fixed"
     queued = async_replica_hours(
         work.rates * factors.volume, float(machine.busy_ms[0]), servers,
         idle_s=option.number("scale_in_idle_s"), wake_s=_wake_s(option, work),
-        max_utilisation=work.need.service.max_utilisation, to_zero=option.flag("scale_to_zero"),
+        max_utilisation=service.max_utilisation, to_zero=to_zero, fixed=fixed,
+        percentile=service.percentile, cv=work.need.model.service_time_cv,
     )  # fmt: skip
     hourly = queued.hourly_replicas
-    to_zero = option.flag("scale_to_zero")
     sleeps = to_zero and any(use < n for use, n in zip(queued.hourly_use, hourly, strict=True))
     return Sized(
         strategy="fleet",
         **machine_fields(machine),
         model="requests wait in a queue; replicas follow the work and go to zero when idle"
         if to_zero
+        else "requests wait in a queue; as many replicas as the busiest hour needs"
+        if fixed
         else "requests wait in a queue; replicas follow the work",
         service_time_ms=float(machine.busy_ms[0]),
         servers=servers,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from advisor.catalog.schema import Option
 from advisor.prices import PriceBook
-from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
-from advisor.sizing.batch import BatchPlan, batch_plan
+from advisor.requirements import HOURS_IN_MONTH, Mode
+from advisor.sizing.batch import RESERVE, fewest_machines
 from advisor.sizing.candidates import Candidates, candidates
+from advisor.sizing.collecting import SHORTEST_H, Window, windows
 from advisor.sizing.fleet import infeasible, machine_fields, slowed
 from advisor.sizing.offers import offered, why_not
 from advisor.sizing.performance import cold_start
@@ -21,6 +23,8 @@ from advisor.sizing.sized import EXPECTED, Array, Factors, Sized, Term
 from advisor.workload import Workload
 
 RUNS_PER_MONTH = HOURS_IN_MONTH / 24  # one run a night
+# A spot machine that is taken away begins its share anew: a run may take twice as long.
+SPOT_PART = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Job:
     option: Option
     work: Workload
     machine: Candidates
+    window: Window
     offer: Offer | None = None  # how it is bought, of length 1; None: on demand
     least_usd: float = 0.0  # below what the machines cost a month
 
@@ -37,11 +42,20 @@ class Job:
         return bought_as(self.offer, lambda seen: _size(self, seen), _usage, factors)
 
 
+class Runs(NamedTuple):
+    """The runs of many machine types, each of shape (m,); without machines where none end in time."""
+
+    machines: Array  # of the fullest run
+    run_h: Array  # to its end, start-up included
+    hours: Array  # machine-hours a month of all runs; infinite where there are none
+    at_once: Array  # machines, runs that overlap together
+
+
 def job(
     option: Option, work: Workload, region: str, book: PriceBook, term: Term = ON_DEMAND
 ) -> Job | Sized:
-    """The machine type whose runs, bought in the way of `term`, cost least within the deadline,
-    or an infeasible Sized."""
+    """The machine type and the window of collecting whose runs, bought in the way of `term`, cost
+    least within the deadline, or an infeasible Sized."""
     machines = candidates(option, work, region, book)
     if len(machines) == 0:
         return infeasible(machines.rejected)
@@ -49,26 +63,32 @@ def job(
     if len(machines) == 0:
         return infeasible(why_not(option, region, term, book))
     # Machines that are as fast and as wide have the same plan.
-    kinds = list(zip(machines.busy_ms.tolist(), machines.servers.tolist(), strict=True))
-    first = {kind: i for i, kind in enumerate(kinds)}
-    load = _run_loads(work)
-    planned = {kind: _plan(option, work, machines, i, EXPECTED, load) for kind, i in first.items()}
-    plans = [planned[kind] for kind in kinds]
-    fits = np.array([p is not None for p in plans])
-    if not fits.any():
-        return infeasible(_too_late(option, work))
-    hours = np.array([p.machine_hours_per_run if p else np.inf for p in plans])
-    paid = hours
-    if offer and term != "spot":
-        most = np.array([p.machines if p else 1 for p in plans])
-        paid = _paid_hours(hours * _runs(work), most, offer.share) / _runs(work)
+    kinds, kind = np.unique(
+        np.stack([machines.busy_ms, machines.servers.astype(np.float64)]),
+        axis=1,
+        return_inverse=True,
+    )
     usd_per_hour = np.nan_to_num(machines.usd_per_hour, nan=1e9)
-    cost = paid * usd_per_hour + hours * beside_usd(option, work, book, region)
-    best = np.lexsort((hours, cost))[:1]
-    bought = offer.take(best) if offer else None
-    usd = float(machines.usd_per_hour[best[0]] * hours[best[0]]) * _runs(work)
+    beside = beside_usd(option, work, book, region)
+    best: tuple[float, float, int, Window] | None = None
+    for window in windows(work):
+        each = _runs(option, work, window, kinds[0], kinds[1], term)
+        runs = Runs(*(of[kind.ravel()] for of in each))
+        paid = runs.hours
+        if offer and term != "spot":
+            paid = _paid_hours(runs.hours, np.maximum(runs.at_once, 1.0), offer.share)
+        cost = paid * usd_per_hour + runs.hours * beside
+        at = int(np.lexsort((runs.hours, cost))[0])
+        if runs.machines[at] and (best is None or (cost[at], runs.hours[at]) < best[:2]):
+            best = (float(cost[at]), float(runs.hours[at]), at, window)
+    if best is None:
+        return infeasible(_too_late(option, work, term))
+    _, hours, at, window = best
+    bought = offer.take(np.array([at])) if offer else None
+    usd = float(machines.usd_per_hour[at]) * hours
     usd *= min(1.0, float(bought.share[0])) if bought else 1.0
-    return Job(option, work, machines.take(best), bought, 0.0 if math.isnan(usd) else usd)
+    least_usd = 0.0 if math.isnan(usd) else usd
+    return Job(option, work, machines.take(np.array([at])), window, bought, least_usd)
 
 
 def _usage(sized: Sized) -> tuple[Array, Array]:
@@ -89,90 +109,80 @@ def _paid_hours(hours: Array, machines: Array, share: Array) -> Array:
 
 
 def _size(plan: Job, factors: Factors) -> Sized:
-    option, work, machine = plan.option, plan.work, slowed(plan.machine, factors)
-    run = _plan(option, work, machine, 0, factors, _run_loads(work))
-    if run is None:
-        return infeasible(_too_late(option, work))
-    runs = _runs(work)
+    option, work, window = plan.option, plan.work, plan.window
+    machine, term = slowed(plan.machine, factors), plan.offer.term if plan.offer else ON_DEMAND
+    servers = machine.servers.astype(np.float64)
+    runs = _runs(option, work, window, machine.busy_ms, servers, term, factors.volume)
+    if runs.machines[0] == 0:
+        return infeasible(_too_late(option, work, term))
+    records = work.need.traffic.requests_per_month * factors.volume
+    queued = window.waits_h > 0
+    count = min(window.runs, max(records, 1.0)) if queued else window.runs
     return Sized(
         strategy="job",
         **machine_fields(machine),
-        model=f"{runs:,.0f} runs a month, records shared out over the machines of a run",
+        model=f"{'up to ' if queued else ''}{count:,.0f} runs a month, records shared out over the "
+        "machines of a run",
         service_time_ms=float(machine.busy_ms[0]),
         servers=int(machine.servers[0]),
         replicas_min=0,
-        replicas_max=run.machines,
-        replica_hours=run.machine_hours_per_run * runs,
+        replicas_max=int(runs.at_once[0]),
+        replica_hours=float(runs.hours[0]),
         hourly_replicas=(),
         utilisation=1.0,
         p95_ms=None,
-        finish_h=run.run_h,
-        runs_per_month=runs,
+        finish_h=window.waits_h + float(runs.run_h[0]),
+        collected_h=window.waits_h,
+        runs_per_month=count,
     )
 
 
-def _plan(
+def _runs(
     option: Option,
     work: Workload,
-    machines: Candidates,
-    index: int,
-    factors: Factors,
-    loads: tuple[Array, Array],
-) -> BatchPlan | None:
-    """Machines and end of the run with most records, and the machine-hours of a mean run: a quieter
-    one starts as many machines less, and none where there is nothing to do."""
-    records = work.need.traffic.requests_per_month * factors.volume / _runs(work)
-    service_ms, workers = float(machines.busy_ms[index]), int(machines.servers[index])
-    startup_s = cold_start(option.id).cold_s.expected + work.need.model.load_time_s
-    load, share = loads
-    most = batch_plan(
-        records * float(load[-1]), service_ms, workers, startup_s=startup_s,
-        deadline_h=work.need.service.deadline_h,
+    window: Window,
+    service_ms: Array,
+    workers: Array,
+    term: Term,
+    volume: float = 1.0,
+) -> Runs:
+    """Machines and end of the fullest run, and the machine-hours of all: a quieter one starts as many
+    machines less, and none where there is nothing to do.
+
+    A run is planned to end early by the reserve, and in time when its machines start as slowly as
+    they may; where there are not so many machines, in time.
+    """
+    start, load_s = cold_start(option.id).cold_s, work.need.model.load_time_s
+    startup_s = start.expected + load_s
+    available_s = window.run_h(work.need.service.deadline_h) * 3600
+    part = SPOT_PART if term == "spot" else 1.0
+    records = window.planned(volume)
+    machines, run_s, filled = fewest_machines(
+        records, service_ms, workers, startup_s=startup_s,
+        wanted_s=min(available_s * min(part, 1 - RESERVE),
+                     available_s * part - (start.high - start.expected)),
+        least_s=available_s * part,
         max_machines=int(min(option.number("max_replicas"), 1e6)),
     )  # fmt: skip
-    if most is None or len(load) == 1:
-        return most
-    waiting = records * load
-    started = np.ceil(most.machines * load / load[-1] - 1e-9)
-    busy_s = np.ceil(np.maximum(waiting, 1.0) / workers) * service_ms / 1000
-    hours = np.minimum(waiting, 1.0) * (started * startup_s + busy_s) / 3600
-    return replace(most, machine_hours_per_run=float(hours @ share))
+    if window.waits_h == 0:
+        used_s = machines * startup_s + np.ceil(records / workers) * service_ms / 1000
+    else:
+        begun, waiting = window.begun(volume)
+        started = np.ceil(waiting / filled[:, None] - 1e-9)
+        # The last round of a run does not fill all workers.
+        busy_s = ((waiting - 1) / workers[:, None] + 1) * service_ms[:, None] / 1000
+        used_s = (started * startup_s + busy_s) @ (begun * window.share)
+    hours = np.where(machines > 0, used_s * window.runs / 3600, np.inf)
+    return Runs(machines, run_s / 3600, hours, window.at_once(machines, run_s / 3600, volume))
 
 
-def _run_loads(work: Workload) -> tuple[Array, Array]:
-    """(records of a run over those of a mean one, rising; the share of runs with so many).
-
-    A night's run has all records of its day. What is queued is collected for `_collected_h`, and
-    more is waiting after a busy time than after a quiet one.
-    """
-    if work.need.traffic.mode is Mode.batch:
-        return np.ones(1), np.ones(1)
-    whole, rest = divmod(min(_collected_h(work), float(HOURS_IN_WEEK)), 1.0)
-    rates = np.concatenate([work.rates, work.rates])
-    until = np.concatenate([[0.0], np.cumsum(rates)])
-    first = np.arange(HOURS_IN_WEEK)
-    last = first + int(whole)
-    waiting = until[last] - until[first] + rest * rates[np.minimum(last, len(rates) - 1)]
-    load, count = np.unique(np.round(waiting / waiting.mean(), 9), return_counts=True)
-    return load, count / HOURS_IN_WEEK
-
-
-def _collected_h(work: Workload) -> float:
-    """Hours for which queued requests are collected into a run, well within the deadline."""
-    return max(work.need.service.deadline_h / 2, 0.5)
-
-
-def _runs(work: Workload) -> float:
-    """A batch runs nightly; queued requests are collected into runs well within the deadline."""
-    if work.need.traffic.mode is Mode.batch:
-        return RUNS_PER_MONTH
-    per_deadline = HOURS_IN_MONTH / _collected_h(work)
-    return float(min(per_deadline, max(work.need.traffic.requests_per_month, 1.0)))
-
-
-def _too_late(option: Option, work: Workload) -> str:
+def _too_late(option: Option, work: Workload, term: Term) -> str:
     start_s = cold_start(option.id).cold_s.expected + work.need.model.load_time_s
+    limit = f"{work.need.service.deadline_h:g} h"
+    queued = work.need.traffic.mode is not Mode.batch
+    collecting = f"requests are collected for {SHORTEST_H * 60:g} min at least, " if queued else ""
+    again = ", a share begun anew included where a spot machine goes," if term == "spot" else ""
     return (
-        f"a run starts after {start_s:,.0f} s and cannot finish within "
-        f"{work.need.service.deadline_h:g} h on any machine of {option.name}"
+        f"{collecting}a run starts after {start_s:,.0f} s and cannot finish{again} within {limit} "
+        f"on any machine of {option.name}"
     )

@@ -58,7 +58,7 @@ class Sized:
     hourly_replicas: tuple[int, ...]
     utilisation: float  # at the busiest hour
     p95_ms: float | None  # at the asked percentile; None where nobody waits
-    finish_h: float | None
+    finish_h: float | None  # batch: the run; async: to the answer
     cold_start_share: float = 0.0
     requests: float = 0.0  # invocations a month, for functions, warm-up calls included
     warm_up_calls: float = 0.0  # a month, of one's own, to keep function instances warm
@@ -67,6 +67,7 @@ class Sized:
     ready_seconds: float = 0.0  # a month, of function instances kept ready
     ready_work_seconds: float = 0.0  # a month, of requests that those serve
     runs_per_month: float = 0.0  # for jobs
+    collected_h: float = 0.0  # for queued jobs: how long requests come together for a run
     min_p95_ms: float | None = None  # the best response time that any machine of the option gives
     bought: Bought | None = None  # None: on demand
     infeasible: str | None = None
