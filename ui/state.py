@@ -14,6 +14,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from advisor.requirements import Requirements
 from advisor.rules import Policy
+from ui import told
 from ui.answers import Answers as Answers
 from ui.answers import changed, decode, encode, flatten, same, starting_answers
 from ui.questions import describe, questions
@@ -135,7 +136,9 @@ def _absorb() -> None:
     """Take over what the widgets say before anything is drawn from the answers."""
     held = answers()
     for path in st.session_state.get(_SEEN, ()):
-        if path in st.session_state:
+        if told.is_late(path):
+            st.session_state.pop(path, None)  # drawn from the answers, once more
+        elif path in st.session_state:
             held[path] = _answer(path, st.session_state[path])
 
 
@@ -209,5 +212,4 @@ def same_page() -> bool:
 def _forget_widgets() -> None:
     """Let every widget start again from the answers."""
     st.session_state[_SEEN] = set()
-    for path in questions():
-        st.session_state.pop(path, None)
+    told.forget(questions())

@@ -518,3 +518,38 @@ def test_an_answer_that_interrupts_the_first_run_stays(
     app.number_input(key="service.p95_ms").set_value(310.0).run()
     assert app.number_input(key="service.p95_ms").value == 310
     assert app.query_params["service.p95_ms"] == "310"
+
+
+def test_what_an_interrupted_run_gave_the_widgets_is_given_again(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its messages are dropped: without them the browser would report empty boxes as the answers."""
+    with monkeypatch.context() as first:
+        first.setattr(state, "write_address", st.stop)
+        app = open_app({"service.p95_ms": "170"})
+    app.run()
+    asked = app.number_input(key="service.p95_ms").proto
+    assert asked.set_value
+    assert asked.value == 170
+    assert app.number_input(key="model.size_mb").proto.set_value
+    app.run()
+    assert not app.number_input(key="service.p95_ms").proto.set_value  # heard: nobody is typed over
+
+
+def test_an_example_stays_chosen_though_a_click_reports_the_answers_before(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The click came before the example's values did: what it reports of them is old."""
+    app = open_app()
+    before = {box.key: box.value for box in app.number_input}
+    chosen = flatten(presets()["chatbot"].requirements)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(state, "write_address", st.stop)
+        app.pills(key="preset").set_value("chatbot").run()
+    for box in app.number_input:
+        if box.key in before:
+            box.set_value(before[box.key])
+    app.number_input(key="service.p95_ms").set_value(310.0)
+    app.run()
+    assert app.number_input(key="model.size_mb").value == chosen["model.size_mb"]
+    assert app.number_input(key="service.p95_ms").value == 310  # answered since

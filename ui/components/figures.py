@@ -16,6 +16,7 @@ from ui import format as fmt
 from ui import state
 from ui.components.opened import unfolded
 from ui.questions import Question, questions
+from ui.told import begin
 
 _CERTAINTY = {
     "your answer": ":blue-badge[your answer]",
@@ -42,7 +43,8 @@ def browser(need: Requirements, ranked: Ranked) -> None:
     """Every figure of an option: choose one and it opens."""
     found = {figure.id: figure for figure in explain(need, ranked)}
     if st.session_state.get("figure") not in found:
-        st.session_state["figure"] = "bill"
+        st.session_state.pop("figure", None)
+    begin("figure", "bill")
     chosen = st.selectbox(
         "Open a figure",
         list(found),

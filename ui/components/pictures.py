@@ -17,6 +17,7 @@ from ui import advice, charts, state, tables, theme
 from ui import format as fmt
 from ui.components import later
 from ui.components.opened import unfolded
+from ui.told import begin
 
 Names = Mapping[str, str]  # option id -> name
 
@@ -189,7 +190,8 @@ def choose(answer: Recommendation, key: str, label: str) -> Ranked:
     """One of the ranked options, the winner to begin with."""
     by_id = {item.option: item for item in answer.ranking}
     if st.session_state.get(key) not in by_id:
-        st.session_state[key] = answer.winner
+        st.session_state.pop(key, None)
+    begin(key, answer.winner)
     chosen = st.selectbox(
         label, list(by_id), format_func=lambda option: by_id[option].name, key=key, width=420
     )

@@ -15,6 +15,7 @@ from ui import format as fmt
 from ui import state
 from ui.answers import starting_answers
 from ui.questions import Question, questions
+from ui.told import begin
 from ui.turns import TURNS
 
 Choices = Mapping[str, Callable[[], Mapping[str, str]]]  # options that are data, with labels
@@ -39,14 +40,9 @@ def ask(question: Question, choices: Choices) -> None:
     _WIDGETS[question.kind](question, answer)
 
 
-def _start(question: Question, value: Any) -> None:
-    if question.path not in st.session_state:
-        st.session_state[question.path] = value
-
-
 def _number(question: Question, answer: Any) -> None:
     if question.low == 0 and question.high == 5:
-        _start(question, float(answer))
+        begin(question.path, float(answer))
         value: Any = st.slider(
             question.label, 0.0, 5.0, step=0.5, key=question.path, help=question.help, format="%g"
         )
@@ -56,7 +52,7 @@ def _number(question: Question, answer: Any) -> None:
     convert: Any = int if whole else float
     step: Any = 1 if whole else _step(question.path)
     start: Any = None if question.optional else "min"
-    _start(question, None if answer is None else convert(answer))
+    begin(question.path, None if answer is None else convert(answer))
     # Only what is said in words below needs a place for both: each element is a message to send.
     place = nullcontext() if whole or (answer or 0) < _IN_WORDS else st.container(gap="small")
     with place:
@@ -81,13 +77,13 @@ def _number_box(question: Question, convert: Any, step: Any, start: Any) -> None
 
 
 def _switch(question: Question, answer: Any) -> None:
-    _start(question, bool(answer))
+    begin(question.path, bool(answer))
     value = st.toggle(question.label, key=question.path, help=question.help)
     state.saw(question.path, value)
 
 
 def _choice(question: Question, answer: Any) -> None:
-    _start(question, answer)
+    begin(question.path, answer)
     if len(question.options) <= SEGMENTS_AT_MOST:
         value = st.segmented_control(
             question.label,
@@ -116,7 +112,7 @@ def _week(question: Question, answer: Any) -> None:
     options = list(question.options)
     if state.WEEK in st.session_state:
         options.append(state.OWN_WEEK)
-    _start(question, state.OWN_WEEK if isinstance(answer, list) else answer)
+    begin(question.path, state.OWN_WEEK if isinstance(answer, list) else answer)
     value = st.selectbox(
         question.label,
         options,
@@ -130,7 +126,7 @@ def _week(question: Question, answer: Any) -> None:
 
 
 def _text(question: Question, answer: Any) -> None:
-    _start(question, answer or "")
+    begin(question.path, answer or "")
     value = st.text_input(
         question.label, key=question.path, help=question.help, placeholder="not given"
     )
@@ -139,7 +135,7 @@ def _text(question: Question, answer: Any) -> None:
 
 def _one_of_data(question: Question, answer: Any, options: Mapping[str, str]) -> None:
     known = list(options) if answer in (None, *options) else [*options, answer]
-    _start(question, answer)
+    begin(question.path, answer)
     value = st.selectbox(
         question.label,
         known,
@@ -154,7 +150,7 @@ def _one_of_data(question: Question, answer: Any, options: Mapping[str, str]) ->
 
 def _several(question: Question, answer: Any, options: tuple[str, ...]) -> None:
     known = [*options, *(a for a in answer or [] if a not in options)]
-    _start(question, list(answer or []))
+    begin(question.path, list(answer or []))
     value = st.multiselect(
         question.label,
         known,

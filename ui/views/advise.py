@@ -11,7 +11,7 @@ from advisor.errors import AdvisorError, InputError, RequirementsError
 from advisor.presets import presets
 from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
-from ui import advice, catalog, state
+from ui import advice, catalog, state, told
 from ui import format as fmt
 from ui.answers import encode, preset_links, to_requirements
 from ui.components import (
@@ -67,6 +67,7 @@ def show() -> None:
     with at_once(), answered:
         things = _behind(advised) if advised else []
     state.remember_widgets()
+    told.all_told()
     later.fill_in(things)
     traffic_file.finish()
 
