@@ -2,9 +2,11 @@
 
 Three looks: a request without the model (the way there and back), one prediction after the other
 with pauses (alone), and so many at once that no worker pauses (busy). What a request takes beyond
-the way is the time that it holds a worker; while all are busy it is the workers over the rate. A
-server that answers on its event loop is one worker, whose time is its process's processor time, and
-so is each of its copies.
+the way is the time that it holds a worker; while all are busy it is the workers over the rate. Two
+opposite things are in that: a worker without a pause has warm caches, and workers, the loop that
+reads HTTP and a sender on the same machine share processors. The workers' own processor time, which
+only the first changes, tells them apart. A server that answers on its event loop is one worker,
+whose time is its process's processor time, and so is each of its copies.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def calibrate(
         ask | {"lanes": 1, "seconds": seconds / 5, "least": 5}, limit_s=limit_s,
         cancelled=cancelled,
     )  # fmt: skip
-    before = processor_ms(server.pid)
+    before, worked = processor_ms(server.pid), _workers_ms(server.pid)
     pause_s = None if rate_per_s is None else 1 / rate_per_s
     alone = _answers(
         sender.ask(ask | {"lanes": 1, "pause_s": pause_s}, limit_s=limit_s, cancelled=cancelled)
@@ -95,6 +97,7 @@ def calibrate(
     spent = processor_ms(server.pid)
     way_ms = statistics.median(pings) if pings else 0.0
     cpu_alone_ms = _each(before, spent, alone.size)
+    work_alone_ms = _each(worked, _workers_ms(server.pid), alone.size)
     service = np.maximum(alone - way_ms, LEAST_SERVICE_SHARE * alone)
     overhead_ms = way_ms
     if server.inline and before is not None and spent is not None:
@@ -108,11 +111,12 @@ def calibrate(
     # than there are workers.
     shares = each_row_ms is not None and not server.inline
     lanes = count if shares else count + 1
-    before = processor_ms(server.pid)
+    before, worked = processor_ms(server.pid), _workers_ms(server.pid)
     found = sender.ask(ask | {"lanes": lanes}, limit_s=limit_s, cancelled=cancelled)
     spent = processor_ms(server.pid)
     busy = _answers(found)
     cpu_busy_ms = _each(before, spent, busy.size)
+    work_busy_ms = _each(worked, _workers_ms(server.pid), busy.size)
     if server.inline and before is not None and spent is not None:
         busy_ms = (spent - before) / busy.size
     elif shares:
@@ -120,13 +124,17 @@ def calibrate(
     else:
         busy_ms = count * 1000 * found["took_s"] / busy.size
     ratio = float(np.clip(busy_ms / float(np.mean(service)), *RATIO_BOUNDS))
-    station = Station(service, count, ratio, each_row_ms)
+    warm = None
+    if not server.inline and work_alone_ms and work_busy_ms:
+        warm = float(np.clip(work_busy_ms / work_alone_ms, RATIO_BOUNDS[0], 1.0))
+    station = Station(service, count, ratio, each_row_ms, warm=warm)
     return (
         Calibration(
             overhead_ms=overhead_ms,
             service_ms=station.mean_ms,
             service_cv=station.cv,
             busy_ratio=ratio,
+            warm_ratio=station.warm_ratio,
             workers=count,
             workers_from=source,
             batches=station.batches,
@@ -197,6 +205,20 @@ def processor_ms(pid: int | None) -> float | None:
     except psutil.Error:
         return None
     return float(sum(t.user + t.system for t in times)) * 1000
+
+
+def _workers_ms(pid: int | None) -> float | None:
+    """The part of `processor_ms` that is not its first thread's, which is the loop."""
+    whole = processor_ms(pid)
+    if pid is None or whole is None:
+        return None
+    try:
+        loop = sum(
+            t.user_time + t.system_time for t in psutil.Process(pid).threads() if t.id == pid
+        )
+    except psutil.Error:  # it has just ended, or is somebody else's
+        return None
+    return whole - float(loop) * 1000
 
 
 def _ready(log: Path) -> dict[str, Any] | None:

@@ -23,6 +23,9 @@ class Calibration(Figures):
     service_ms: float  # mean time that one request holds a worker
     service_cv: float
     busy_ratio: float  # mean service time while all workers work without a pause, over that alone
+    # How much of that is left of a request whose worker had no pause before it; the rest of the
+    # ratio is that workers, loop and sender share processors.
+    warm_ratio: float = 1.0
     workers: int
     workers_from: str  # in words
     batches: bool

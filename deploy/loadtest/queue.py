@@ -25,8 +25,12 @@ LONG_RUN = 20_000  # requests
 class Station:
     """What serves: `service_ms` is a sample of single service times on an otherwise idle server.
 
-    `busy_ratio`: mean service time while all workers work without a pause, over that alone: above
-    one where workers share cores, below it where a pause costs (cold caches, waking up).
+    `busy_ratio`: mean service time while all workers work without a pause, over that alone. Two
+    things are in it that a half-loaded server has at different times: `warm`, how much less a
+    request takes whose worker had no pause before it (warm caches, no waking up; at most one), and
+    `sharing`, how much longer it takes while all work, who share processors with each other, with
+    the loop that reads and writes HTTP, and on one machine with the sender. Where nobody can tell
+    them apart (`warm` None), a ratio below one is all warmth and one above it all sharing.
     `each_row_ms`: what one more row in a call adds, or None where the server does not batch.
     """
 
@@ -35,6 +39,15 @@ class Station:
     busy_ratio: float = 1.0
     each_row_ms: float | None = None
     most_rows: int = 64
+    warm: float | None = None
+
+    @property
+    def warm_ratio(self) -> float:
+        return min(self.busy_ratio if self.warm is None else self.warm, 1.0)
+
+    @property
+    def sharing(self) -> float:
+        return max(self.busy_ratio / self.warm_ratio, 1.0)
 
     @property
     def mean_ms(self) -> float:
@@ -56,13 +69,13 @@ class Station:
     def shares_cores(self) -> bool:
         """Workers slow each other down so much that the sizing's straight line misleads: with two,
         who works is next to somebody working more often than the utilisation says."""
-        return self.workers > 1 and self.busy_ratio > 1 + settings().line_holds_to
+        return self.workers > 1 and self.sharing > 1 + settings().line_holds_to
 
     @property
     def uneven(self) -> bool:
         """A request's service time depends on who works besides it, or on whether there was a
         pause before it, so much that one mean at a utilisation is not enough."""
-        return abs(self.busy_ratio - 1) > settings().line_holds_to
+        return self.shares_cores or abs(self.busy_ratio - 1) > settings().line_holds_to
 
     def rate_at(self, utilisation: float) -> float:
         """Arrivals a second at this utilisation, unbatched: the inverse of `utilisation`."""
@@ -164,13 +177,15 @@ def _several_workers(
     at: list[float], work: list[float], each: float | None, station: Station
 ) -> list[float]:
     """When each request ends. Workers slow each other down only while they work side by side: with
-    k of c at work, all go at 1 / (1 + (busy_ratio - 1) (k - 1) / (c - 1)) of their speed alone."""
+    k of c at work, all go at 1 / (1 + (sharing - 1) (k - 1) / (c - 1)) of their speed alone. What
+    has waited comes without a pause and is `warm_ratio` of the work."""
     n, c = len(at), station.workers
     ends = [0.0] * n
     active: list[list[float]] = []  # what is left to do, the first request, how many share the call
+    warm, sharing = station.warm_ratio, station.sharing - 1
     now, came, begun = 0.0, 0, 0
     while begun < n or active:
-        slower = 1 + (station.busy_ratio - 1) * (len(active) - 1) / (c - 1) if active else 1.0
+        slower = 1 + sharing * (len(active) - 1) / (c - 1) if active else 1.0
         left = min((job[0] for job in active), default=math.inf)
         done_at = now + left * slower
         next_at = at[came] if came < n else math.inf
@@ -192,6 +207,7 @@ def _several_workers(
                 share = math.ceil((came - begun) / (c - len(active)))
                 rows = min(share, station.most_rows)
                 took += each * (rows - 1)
-            active.append([took, begun, rows])
+            waited = at[begun] < now
+            active.append([took * warm if waited else took, begun, rows])
             begun += rows
     return ends

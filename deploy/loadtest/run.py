@@ -120,7 +120,7 @@ def run(
         )
     elif station.shares_cores:
         notes.append(
-            f"The workers slow each other down ({station.busy_ratio:.2f} times as long when all "
+            f"The workers slow each other down ({station.sharing:.2f} times as long when all "
             "work): the prediction is the queue played through, and the sizing's own is lower."
         )
     elif station.uneven:

@@ -166,3 +166,57 @@ def test_requests_that_are_dear_after_a_pause_wait_as_welch_says() -> None:
     served = first + 0.8 * (later - first)
     assert times.mean() == pytest.approx(wait + served, rel=0.04)
     assert station.uneven
+
+
+def test_what_waited_for_one_of_several_workers_finds_it_warm() -> None:
+    # Two begin at once and go at two thirds: 15 ms each. The third comes without a pause, 10 ms of
+    # work become 6, and works alone.
+    station = Station(np.array([10.0]), 2, busy_ratio=0.9, warm=0.6)
+    assert station.sharing == pytest.approx(1.5)
+    times = responses(np.array([0.0, 0.0, 0.001]), station, np.random.default_rng(0))
+    assert times == pytest.approx([15.0, 15.0, 20.0])
+
+
+def test_a_ratio_that_nobody_takes_apart_is_all_warmth_or_all_sharing() -> None:
+    quicker, slower = (Station(np.array([10.0]), 2, ratio) for ratio in (0.7, 1.3))
+    assert (quicker.warm_ratio, quicker.sharing) == (0.7, 1.0)
+    assert (slower.warm_ratio, slower.sharing) == (1.0, 1.3)
+
+
+def test_warmth_does_not_hide_that_workers_share_processors() -> None:
+    """Busy and alone differ by nothing, and yet two at once take a quarter longer: the percentile
+    is above that of workers with a processor each."""
+    hidden = Station(np.array([10.0]), 2, busy_ratio=1.0, warm=0.8)
+    apart = Station(np.array([10.0]), 2)
+    assert hidden.shares_cores
+    assert hidden.uneven
+    assert hidden.rate_at(0.7) == pytest.approx(apart.rate_at(0.7))
+    found = [predict(s, 0, s.rate_at(0.7), percentile=95).p95_ms or 0.0 for s in (hidden, apart)]
+    assert found[0] > 1.05 * found[1]
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_queue_played_through_is_the_one_in_small_steps(workers: int) -> None:
+    """Against a simulation that knows no events: every 0.01 ms it looks who works."""
+    step, warm, sharing = 0.01, 0.75, 1.4
+    station = Station(np.array([10.0]), workers, warm * sharing, warm=warm)
+    at_ms = np.round(arrivals(station.rate_at(0.8), 250) * 1000, 2) + step / 2
+    waiting = list(range(at_ms.size))
+    left: dict[int, float] = {}
+    ends = np.zeros(at_ms.size)
+    now = 0.0
+    while waiting or left:
+        free = len(left) < workers
+        while waiting and len(left) < workers and at_ms[waiting[0]] <= now:
+            first = waiting.pop(0)
+            left[first] = 10.0 * (1.0 if free and at_ms[first] > now - step else warm)
+        slower = 1 + (sharing - 1) * (len(left) - 1) / (workers - 1)
+        now += step
+        for one in list(left):
+            left[one] -= step / slower
+            if left[one] <= 1e-9:
+                del left[one]
+                ends[one] = now
+    times = responses(at_ms / 1000, station, np.random.default_rng(0))
+    assert times == pytest.approx(ends - at_ms, abs=1.0)
+    assert times.mean() == pytest.approx((ends - at_ms).mean(), rel=0.01)
