@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the cloud SDK is read when an account is asked for
 COLUMNS = (
     "NAME", "TARGET", "STATE", "OWNER", "HOURS UP", "EXPIRY", "USD SO FAR", "USD A MONTH",
     "REQUESTS 1H", "ERRORS 1H", "P95 MS 1H", "KEPT HERE",
+    "SCENARIO",
 )  # fmt: skip
 UNKNOWN = "-"
 
@@ -149,6 +150,7 @@ def _row(one: Standing) -> tuple[str, ...]:
         _number(one.errors_last_hour, ",.0f"),
         _number(one.p95_ms_last_hour, ",.1f"),
         "yes" if one.recorded_here else "no",
+        one.scenario or UNKNOWN,
     )
 
 

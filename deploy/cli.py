@@ -135,17 +135,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from advisor.requirements import load
+    from advisor.scenario import load
     from deploy import runs
     from deploy.planning import plan_deployment
 
+    scenario = load(arguments.requirements)
     plan = plan_deployment(
         arguments.target,
         arguments.model,
-        load(arguments.requirements),
+        scenario.requirements,
         name=arguments.name and runs.standing_name(arguments.name),
         public=arguments.public,
         owner=user(),
+        scenario=scenario.name,
         policies=arguments.policies,
         settings={
             name: value

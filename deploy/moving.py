@@ -19,6 +19,7 @@ from deploy.artifact import look_again
 from deploy.files import sha256_of
 from deploy.planning import plan_deployment
 from deploy.registry import target
+from deploy.requests import UNNAMED
 from deploy.run_models import Deployment
 from deploy.sample import sample_request
 from deploy.target import Plan
@@ -80,7 +81,8 @@ def plan_move(
         )
     new = plan_deployment(
         option_id, model, need, name=beside(old.name, in_use), public=public,
-        owner=owner, policies=policies, settings=settings, decision=decision_of(old.accepted), warn=warn,
+        owner=owner, scenario=scenario_of(old), policies=policies, settings=settings,
+        decision=decision_of(old.accepted), warn=warn,
     )  # fmt: skip
     if (new.target, new.variant, new.region, new.parameters) == (
         old.target, old.variant, old.region, old.parameters,
@@ -88,6 +90,12 @@ def plan_move(
         target(new.target).discard(new)
         raise InputError(f"{name} is on {option_id} already; name another option to move to")
     return new
+
+
+def scenario_of(plan: Plan) -> str:
+    """What was decided on, by the tag that its stack carries; empty where it has none."""
+    named = str(plan.parameters.get("stack", {}).get("Scenario", ""))
+    return "" if named == UNNAMED else named
 
 
 def check_movable(found: Deployment) -> None:

@@ -16,7 +16,7 @@ from advisor.requirements import Requirements
 from deploy.acceptance import Decision
 from deploy.artifact import inspect
 from deploy.registry import target_for, targets
-from deploy.requests import PlanRequest, check_name, suggest_name
+from deploy.requests import PlanRequest, check_name, suggest_name, tag_text
 from deploy.target import Finding, Plan, Target
 
 LOCAL = "local"
@@ -30,6 +30,7 @@ def plan_deployment(
     name: str | None = None,
     public: bool = False,
     owner: str = "",
+    scenario: str = "",
     policies: Sequence[Path] = (),
     settings: Mapping[str, object] | None = None,
     expires_in: timedelta | Literal["never"] | None = None,
@@ -38,11 +39,11 @@ def plan_deployment(
 ) -> Plan:
     """Size the option for the requirements and let its target plan it; creates nothing.
 
-    Without a name, the model's file name makes one. `decision`: a person's, to load unknown code
-    with the model. Raises InputError for an unknown option, one
-    that nothing deploys or that cannot be public when that was asked for, or an unusable model
-    file; NothingFitsError when a rule excludes the
-    option; PreflightError when the plan could not be carried out here.
+    Without a name, the model's file name makes one. `owner` and `scenario` become tags.
+    `decision`: a person's, to load unknown code with the model. Raises InputError for an unknown
+    option, one that nothing deploys or that cannot be public when that was asked for, or an
+    unusable model file; NothingFitsError when a rule excludes the option; PreflightError when the
+    plan could not be carried out here.
     """
     chosen = _option(option_id)
     to = target_for(option_id)
@@ -73,11 +74,18 @@ def plan_deployment(
             need=need,
             ranked=ranked,
             public=public,
-            owner=owner,
+            owner=tag_text(owner),
+            tags=scenario_tags(scenario),
             settings=dict(settings or {}),
             expires_in=expires_in,
         ),
     )
+
+
+def scenario_tags(scenario: str) -> dict[str, str]:
+    """The tag that says what was decided on; none for a scenario without a name."""
+    named = tag_text(scenario)
+    return {"scenario": named} if named else {}
 
 
 def made(to: Target, request: PlanRequest) -> Plan:

@@ -13,6 +13,9 @@ from advisor.requirements import Requirements
 from deploy.artifact import Artifact
 
 NAME = re.compile(r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$")
+NOT_IN_TAGS = re.compile(r"[^\w\s.:/=+@-]")
+LONGEST_TAG = 256
+UNNAMED = "unnamed"  # the tag of a scenario that has no name
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ def check_name(name: str) -> str:
             f"dashes, starting with a letter, for example {suggest_name(name)!r}"
         )
     return name
+
+
+def tag_text(text: str) -> str:
+    """Somebody's own words as the value of a tag: what AWS takes in none becomes a dash."""
+    return " ".join(NOT_IN_TAGS.sub("-", text).split())[:LONGEST_TAG].strip()
 
 
 def suggest_name(text: str) -> str:

@@ -17,7 +17,7 @@ from deploy.aws.stack_models import Stack
 from deploy.aws.stack_seen import state_of
 from deploy.aws.stack_target import StackTarget
 from deploy.aws.stacks import Stacks
-from deploy.requests import check_name
+from deploy.requests import UNNAMED, check_name
 from deploy.target import Plan, PlannedResource, State
 
 HOUR = timedelta(hours=1)
@@ -35,6 +35,12 @@ TARGET_OF_TYPE = {
     "AWS::AutoScaling::AutoScalingGroup": "ec2",
     "AWS::EC2::LaunchTemplate": "ec2",
 }
+OPTION_BY_PARAMETER = {  # that one of SageMaker's templates alone has
+    "TrafficShift": "sagemaker-realtime",
+    "MemoryMb": "sagemaker-serverless",
+    "BacklogAgeAlarmSeconds": "sagemaker-async",
+    "BatchStrategy": "sagemaker-batch",
+}
 BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 
 
@@ -49,6 +55,8 @@ class Standing(BaseModel):
     stack_status: str
     target: str | None  # None where the stack holds nothing yet that tells
     owner: str
+    scenario: str = ""  # what was decided on; empty where the stack was not told
+    option: str | None = None  # of the comparison table; None where the stack holds nothing yet
     created_at: datetime
     hours_up: float
     expires_at: datetime | None
@@ -160,6 +168,8 @@ def _standing(
         stack_status=stack.status,
         target=_target_of(held),
         owner=stack.parameters.get("Owner", "unknown"),
+        scenario=named if (named := stack.parameters.get("Scenario", "")) != UNNAMED else "",
+        option=plan.option if plan is not None else _option_of(held, stack.parameters),
         created_at=created,
         hours_up=round(hours, 2),
         expires_at=stack.expires_at,
@@ -176,6 +186,21 @@ def _standing(
 def _target_of(held: list[str]) -> str | None:
     types = {line.partition(" ")[0] for line in held}
     return next((target for kind, target in TARGET_OF_TYPE.items() if kind in types), None)
+
+
+def _option_of(held: list[str], given: Mapping[str, str]) -> str | None:
+    """What the comparison table calls the service, by what the stack holds and was made with."""
+    kind = _target_of(held)
+    if kind == "ecs":
+        return "ecs-ec2" if given.get("Launch") == "EC2" else "ecs-fargate"
+    if kind == "lambda_api":
+        return "lambda-url" if given.get("Reach") == "url-iam" else "lambda-apigateway"
+    if kind == "sagemaker":
+        return next(
+            (option for parameter, option in OPTION_BY_PARAMETER.items() if parameter in given),
+            None,
+        )
+    return {"batch": "aws-batch"}.get(kind or "", kind)
 
 
 def _monthly(stack: Stack, plan: Plan | None) -> float | None:

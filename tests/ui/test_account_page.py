@@ -24,7 +24,7 @@ def standing(name: str, **changes: Any) -> Standing:
         name=name, region="us-east-1", state="running", stack_status="CREATE_COMPLETE",
         target="ecs", owner="ada", created_at=NOW, hours_up=73.0, expires_at=None,
         monthly_usd=100.0, so_far_usd=10.0, requests_last_hour=1234.0, errors_last_hour=2.0,
-        p95_ms_last_hour=41.5, recorded_here=False, drift=None,
+        p95_ms_last_hour=41.5, recorded_here=False, drift=None, option="ecs-fargate",
     ).model_copy(update=changes)  # fmt: skip
 
 
@@ -36,7 +36,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     def found(_: object, *, drift: bool = False) -> list[Standing]:
         looks.append(drift)
         changed = ["AWS::Logs::LogGroup /mda/fraud (modified)"] if drift else None
-        return [standing("fraud", drift=changed), standing("mine", recorded_here=True)]
+        scored = standing("fraud", drift=changed, scenario="Card *fraud*", owner="unknown")
+        return [scored, standing("mine", recorded_here=True)]
 
     there = SimpleNamespace(account="123456789012", region="us-east-1")
     monkeypatch.setattr(in_account, "in_region", lambda _: there)
@@ -64,16 +65,20 @@ def test_nothing_is_asked_until_somebody_asks(open_app: Open, asked: list[bool])
     look(app)
     assert asked == [False]
     table = app.table[0].value
-    assert list(table["Name"]) == ["fraud", "mine"]
+    first, second = table["Deployment"]
+    assert first.replace("\\", "") == "**Card *fraud***  \n:small[:gray[fraud]]"
+    assert second == "**mine**"
+    assert list(table["Service"]) == ["ECS on Fargate"] * 2
+    assert list(table["Owner"]) == ["–", "ada"]
     assert list(table["Requests, last hour"]) == ["1,234", "1,234"]
     assert list(table["p95"]) == ["42 ms", "42 ms"]
     assert list(table["Kept here"]) == ["no", "yes"]
     assert "into account 123456789012, us-east-1" in text(app)
 
-    second = open_app(page="deployments")  # another session finds the same, with its age
+    another = open_app(page="deployments")  # another session finds the same, with its age
     assert asked == [False]
-    assert list(second.table[0].value["Name"]) == ["fraud", "mine"]
-    assert second.button(key="look_into_account").label == "Look again"
+    assert list(another.table[0].value["Service"]) == ["ECS on Fargate"] * 2
+    assert another.button(key="look_into_account").label == "Look again"
 
 
 def test_what_was_changed_by_hand_is_said(open_app: Open, asked: list[bool]) -> None:
@@ -117,7 +122,7 @@ def test_only_what_is_not_kept_here_is_taken_down_from_here_and_typed(
 
     monkeypatch.setattr(in_account, "start_taking_down", refuse)
     app = look(open_app(page="deployments"))
-    assert app.selectbox(key="account_name").options == ["fraud"]
+    assert app.selectbox(key="account_name").options == ["Card *fraud* · fraud · ECS on Fargate"]
     assert app.button(key="account_destroy").disabled
     app.text_input(key="account_typed").set_value("fraud").run()
     app.button(key="account_destroy").click().run()

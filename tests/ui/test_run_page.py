@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from looking import look_into
 from streamlit.testing.v1 import AppTest
 
 from advisor.errors import DeployError
@@ -100,8 +101,40 @@ def test_a_running_trial_counts_down_to_its_hour(
     there(a_run(), a_status(expires_at=at))
     app = open_app({"run": "r1"}, page="deployments")
     assert f"{words}, at {at:%Y-%m-%d %H:%M} UTC, by itself" in said(app)
-    listed = open_app(page="deployments")
-    assert words in said(listed)
+    listed = look_into(open_app(page="deployments"), "expander manage trial")
+    assert "it answers" in said(listed)
+
+
+def test_no_status_is_asked_for_until_somebody_opens_the_card(
+    open_app: Open, there: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there(a_run(), a_status())
+    asked: list[str] = []
+
+    def says(_: object, plan: Plan) -> Status:
+        asked.append(plan.name)
+        return a_status(name=plan.name)
+
+    monkeypatch.setattr(type(target("ecs")), "status", says)
+    at = datetime.now(UTC) + timedelta(hours=3, minutes=12, seconds=30)
+    stack = {"Scenario": "Card *fraud*", "Owner": "ada"}
+    known = {"expires_at": at, "parameters": {"stack": stack}}
+    several = [
+        a_deployment(a_run()).model_copy(
+            update={"name": name, "plan": plan().model_copy(update={"name": name} | known)}
+        )
+        for name in ("trial", "other", "third")
+    ]
+    monkeypatch.setattr(runs, "deployments", lambda **_: several)
+    app = open_app(page="deployments")
+    assert asked == []
+    assert [h.value.replace("\\", "") for h in app.header][:3] == ["Card *fraud*"] * 3
+    shown = said(app)
+    assert ":small[:gray[other]]" in shown
+    assert "ECS on Fargate, in 123456789012, us-east-1, of ada" in shown
+    assert shown.count("Expires in 3 h 12 min") == 3  # of the plan: nobody was asked
+    look_into(app, "expander manage other")
+    assert set(asked) == {"other"}
 
 
 def test_what_runs_without_an_hour_counts_nothing(

@@ -9,7 +9,7 @@ import streamlit as st
 from advisor.errors import AdvisorError
 from deploy import in_account
 from deploy.expiry import left
-from ui import account, guard
+from ui import account, catalog, guard
 from ui import format as fmt
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _REGION, _DRIFT, _ERROR = "account_region", "account_drift", "_account_error"
 _UNKNOWN = "–"
+_NOBODY = "unknown"  # as the templates call an owner that nobody named
 
 
 def show(next_run: str) -> None:
@@ -64,10 +65,10 @@ def _seen(seen: account.Look, next_run: str) -> None:
         return
     st.table(
         {
-            "Name": [fmt.escape(s.name) for s in seen.found],
-            "Target": [fmt.escape(s.target or _UNKNOWN) for s in seen.found],
+            "Deployment": [named(s.scenario or s.name, s.name) for s in seen.found],
+            "Service": [fmt.escape(_service(s)) for s in seen.found],
             "State": [fmt.name(s.state) for s in seen.found],
-            "Owner": [fmt.escape(s.owner) for s in seen.found],
+            "Owner": [_owner(s.owner) for s in seen.found],
             "Expires": [left(s.expires_at) if s.expires_at else "never" for s in seen.found],
             "Requests, last hour": [_number(s.requests_last_hour) for s in seen.found],
             "Errors": [_number(s.errors_last_hour) for s in seen.found],
@@ -84,9 +85,28 @@ def _seen(seen: account.Look, next_run: str) -> None:
         ":gray[So far: by the estimate a month and the hours up. The bill itself is the account's.]"
     )
     _drift(seen.found)
-    others = [s.name for s in seen.found if not s.recorded_here]
+    others = {s.name: _in_words(s) for s in seen.found if not s.recorded_here}
     if others:
         _take_down(others, seen.region, next_run)
+
+
+def named(title: str, name: str) -> str:
+    """What people call it, and small beside it the name that its resources carry."""
+    small = "" if title == name else f"  \n:small[:gray[{fmt.escape(name)}]]"
+    return f"**{fmt.escape(title)}**{small}"
+
+
+def _in_words(one: Standing) -> str:
+    told = [one.scenario, one.name, _service(one), f"of {one.owner}" * (one.owner != _NOBODY)]
+    return " · ".join(part for part in told if part)
+
+
+def _owner(name: str) -> str:
+    return _UNKNOWN if name == _NOBODY else fmt.escape(name)
+
+
+def _service(one: Standing) -> str:
+    return catalog.names().get(one.option or "", one.option or one.target or _UNKNOWN)
 
 
 def _drift(found: tuple[Standing, ...]) -> None:
@@ -99,12 +119,14 @@ def _drift(found: tuple[Standing, ...]) -> None:
         st.markdown(f":green[As their templates say:] {fmt.escape(', '.join(same))}")
 
 
-def _take_down(names: list[str], region: str, next_run: str) -> None:
-    """Of what is not kept here only the end can be seen to from here."""
+def _take_down(names: dict[str, str], region: str, next_run: str) -> None:
+    """Of what is not kept here only the end can be seen to from here. `names`: in words, by name."""
     refused = guard.refusal()
     st.markdown("**Take down what is not kept here**")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Deployment", names, key="account_name", width=240)
+        name = st.selectbox(
+            "Deployment", list(names), format_func=lambda n: names[n], key="account_name", width=320
+        )
         typed = st.text_input(
             f"Type {name} to agree", key="account_typed", disabled=refused is not None, width=240
         )

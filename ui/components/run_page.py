@@ -56,7 +56,7 @@ def show(run_id: str) -> None:
         manage(deployment)
 
 
-def manage(deployment: Deployment) -> None:
+def manage(deployment: Deployment, *, counts_down: bool = True) -> None:
     """The truth about a deployment now, and what can be done with it."""
     try:
         status = target(deployment.target).status(deployment.plan)
@@ -64,8 +64,8 @@ def manage(deployment: Deployment) -> None:
         st.error(fmt.escape(str(error)), icon=":material/error:")
         return
     st.markdown(_state(status))
-    if status.expires_at is not None:
-        _countdown(status.expires_at)
+    if counts_down and status.expires_at is not None:
+        countdown(status.expires_at)
     if status.state == "running":
         endpoint.snippets(status)
         endpoint.call(deployment)
@@ -78,7 +78,7 @@ def manage(deployment: Deployment) -> None:
 
 
 @st.fragment(run_every=20.0)
-def _countdown(at: datetime) -> None:
+def countdown(at: datetime) -> None:
     """The time that is left to a trial; it goes on while somebody looks."""
     said = f"{left(at)}, at {at:%Y-%m-%d %H:%M} UTC, by itself"
     st.markdown(f":orange[:material/timer:] {fmt.escape(said[:1].upper() + said[1:])}")

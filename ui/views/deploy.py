@@ -15,10 +15,11 @@ from advisor.recommendation import Ranked
 from advisor.requirements import Requirements
 from deploy import planning, runs
 from deploy.artifact import Artifact
+from deploy.asking import user
 from deploy.registry import target
-from deploy.requests import PlanRequest, suggest_name
+from deploy.requests import PlanRequest, suggest_name, tag_text
 from deploy.target import Plan, Target
-from ui import advice, guard, nav, state
+from ui import advice, guard, kept, nav, state
 from ui import format as fmt
 from ui.answers import decode, to_requirements
 from ui.components import model_file, run_page
@@ -113,14 +114,16 @@ def _plan(need: Requirements, ranked: Ranked, artifact: Artifact, to: str) -> Pl
     )
     lasts = _lasts() if there.can_expire else None
     settings = _local_settings() if to == LOCAL else _image_settings(there)
+    decided = kept.shown()
+    scenario = decided.name if decided else ""
     wanted = (
         name, artifact.digest, ranked.option, to, public, lasts, need.model_dump_json(),
-        str(settings), artifact.accepted,
+        str(settings), artifact.accepted, scenario,
     )  # fmt: skip
     request = partial(
         PlanRequest,
         name=name, artifact=artifact, need=need, ranked=ranked, public=public, expires_in=lasts,
-        settings=settings,
+        settings=settings, owner=tag_text(user()), tags=planning.scenario_tags(scenario),
     )  # fmt: skip
     if to != LOCAL and st.button("Make the plan", icon=":material/checklist:", type="primary"):
         st.session_state.pop(_PLANNED_FOR, None)

@@ -7,11 +7,13 @@ from typing import Literal
 import streamlit as st
 
 from deploy import runs
+from deploy.moving import scenario_of
 from deploy.run_models import Deployment
 from ui import catalog, nav, state
 from ui import format as fmt
 from ui.components import in_account, run_page
 from ui.components.launch import LOCAL
+from ui.components.opened import unfolded
 
 _COLORS: dict[str, Literal["green", "blue", "red", "gray"]] = {
     "running": "green",
@@ -64,16 +66,23 @@ def _nothing_yet() -> None:
 
 
 def _card(deployment: Deployment) -> None:
+    scenario = scenario_of(deployment.plan)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.header(fmt.escape(deployment.name), anchor=False, width="content")
+            st.header(fmt.escape(scenario or deployment.name), anchor=False, width="content")
+            if scenario:
+                st.markdown(f":small[:gray[{fmt.escape(deployment.name)}]]", width="content")
             st.badge(fmt.name(deployment.state), color=_COLORS.get(deployment.state, "orange"))
             st.markdown(f":gray[{fmt.ago(deployment.updated_at)}]", width="content")
         _line(deployment, with_name=False)
         if deployment.active_run:
             return
-        with st.expander("Status, predict, destroy"):
-            run_page.manage(deployment)
+        if deployment.plan.expires_at is not None:
+            run_page.countdown(deployment.plan.expires_at)
+        # Each is asked when somebody opens it: with many, an account would be asked for a minute.
+        with unfolded("Status, predict, destroy", f"manage {deployment.name}") as is_open:
+            if is_open:
+                run_page.manage(deployment, counts_down=False)
 
 
 def _line(deployment: Deployment, *, with_name: bool = True) -> None:
@@ -83,7 +92,9 @@ def _line(deployment: Deployment, *, with_name: bool = True) -> None:
     if deployment.target == LOCAL:
         what = f"On this machine, for the advice {option}"
     else:
-        what = f"{option}, in {plan.account}, {plan.region}"
+        owner = str(plan.parameters.get("stack", {}).get("Owner", ""))
+        whose = f", of {owner}" if owner not in ("", "unknown") else ""
+        what = f"{option}, in {plan.account}, {plan.region}{whose}"
     st.markdown(
         f"{name}{fmt.escape(what)} · cloud bill {fmt.escape(fmt.usd(plan.monthly_usd))} a month"
     )
