@@ -1,6 +1,6 @@
 """Predicted against measured response times of the real server: a table of docs/method.md.
 
-nice -n -15 python -m benchmarks.prediction --real-time --write    all of it, 15 to 40 minutes
+nice -n -15 python -m benchmarks.prediction --real-time --write    all of it, 13 to 26 minutes
 python -m benchmarks.prediction --quick       one model with one worker, a minute
 python -m benchmarks.prediction --batching    the server as it is deployed, batches and all
 
@@ -8,7 +8,8 @@ Three models behind the bundle's own server, one worker and two, at four utilisa
 is calibrated with nobody waiting (`deploy/loadtest/calibrate.py`), the sizing's formula says the
 95th percentile from that, and open-loop Poisson arrivals measure it. Batching is off, because the
 sizing counts on none. Each line is the one of three tests whose error is the middle one; the range is
-of all three.
+of all three. A test that something else disturbed is made again, up to six in all for a line; what
+counts as disturbed is told by processor times, the host and the sender, never by response times.
 
 With one worker the server has the first processor to itself and the sender the second; with two the
 server has both, and the sender takes what it needs from them, before it. A negative nice value is
@@ -52,11 +53,13 @@ UTILISATION = (0.3, 0.5, 0.7, 0.85)
 WORKERS = (1, 2)
 SECONDS = 5.0
 REPEATS = 3
-AGAIN_S = 1.0  # of calibration before each rate
-# A test is repeated when its conditions were not those of its calibration, at most so often.
-TRIES = 3
+AGAIN_S = 1.5  # of calibration before each rate
+# A test is repeated when its conditions were not those of its calibration; at most so many a line,
+# for each of `REPEATS`.
+TRIES = 2
 MOST_STOLEN = 0.01  # of the server's processors, by the host
-MOST_DRIFT = 0.07  # of a request's processor time
+MOST_DRIFT = 0.07  # of a request's processor time, between calibration and test
+MOST_UNSTEADY = 0.08  # of the same, within the test
 CONVOLUTIONS, CHANNELS = 14, 80
 WIDE = 10_000  # 2,000 x 10,000 weights of four bytes: 80 MB are read for one row
 METHOD = Path(__file__).resolve().parents[1] / "docs" / "method.md"
@@ -134,14 +137,15 @@ class Rate:
             not self.point.counts
             or self.stolen > MOST_STOLEN
             or (drift is not None and abs(drift - 1) > MOST_DRIFT)
+            or (self.point.unsteady or 0.0) > MOST_UNSTEADY
         )
 
 
 def measured(
     artifact: Artifact, workers: int, folder: Path, arguments: argparse.Namespace
 ) -> Iterator[Rate]:
-    """Every utilisation in turn, several tests each, each of them up to `TRIES` times until nothing
-    disturbed it."""
+    """Every utilisation in turn: tests until so many as asked for were not disturbed, at most
+    `TRIES` times as many."""
     settings = {"WORKERS": str(workers)} | ({} if arguments.batching else {"MAX_BATCH_ROWS": "1"})
     body = artifact.example_request()
     if body is None:
@@ -178,26 +182,28 @@ def measured(
                 _others(before, after, _ours(pid) - ours),
             )  # fmt: skip
 
+        began = time.monotonic()
         for i, utilisation in enumerate(arguments.use):
-            rates = []
-            for repeat in range(arguments.repeats):
-                for tried in range(1, TRIES + 1):
-                    rate = once(utilisation, tried, 100 * i + 10 * repeat + tried)
-                    if not rate.is_disturbed:
-                        break
-                rates.append(rate)
-            yield _middle(rates)
+            rates: list[Rate] = []
+            for tried in range(1, TRIES * arguments.repeats + 1):
+                rates.append(once(utilisation, tried, 100 * i + tried))
+                print(_test(rates[-1], began), file=sys.stderr, flush=True)
+                if sum(not rate.is_disturbed for rate in rates) == arguments.repeats:
+                    break
+            yield _middle(rates, arguments.repeats)
 
 
-def _middle(rates: list[Rate]) -> Rate:
-    """The one with the middle error; those that do not count only where no other does."""
+def _middle(rates: list[Rate], wanted: int) -> Rate:
+    """The one with the middle error of those that nothing disturbed, with the disturbed ones in the
+    order in which they were made where these are too few."""
     counting = [r for r in rates if r.point.counts and r.point.error is not None]
     if not counting:
-        return rates[-1]
-    ranked = sorted(counting, key=lambda r: r.point.error or 0.0)
+        return replace(rates[-1], tries=len(rates))
+    chosen = sorted(counting, key=lambda r: r.is_disturbed)[:wanted]
+    ranked = sorted(chosen, key=lambda r: r.point.error or 0.0)
     middle = ranked[len(ranked) // 2]
     errors = tuple(r.point.error or 0.0 for r in ranked)
-    return replace(middle, tries=sum(r.tries for r in rates), errors=errors)
+    return replace(middle, tries=len(rates), errors=errors)
 
 
 def _stolen(before: list[Any], after: list[Any], held: list[int]) -> float:
@@ -294,9 +300,21 @@ def _row(name: str, workers: int, rate: Rate) -> str:
         f"| {name}, {c.service_ms:.3g} ms, cv {c.service_cv:.2f} | {held} | {at.utilisation:.0%} | "
         f"{point.rate_per_s:.3g} | {_ms(point.p95_ms)}{mark} | {_ms(at.p95_ms)} | "
         f"{'–' if point.error is None else f'{point.error:+.0%}'}{_range(rate.errors)} | "
-        f"{_ms(at.low_ms)} to {_ms(at.high_ms)} | {_ms(point.drift)} | "
+        f"{_ms(at.low_ms)} to {_ms(at.high_ms)} | {_ms(point.drift)}"
+        f"{'' if point.unsteady is None else f' ±{point.unsteady:.0%}'} | "
         f"{'–' if point.error_with_drift is None else f'{point.error_with_drift:+.0%}'} | "
         f"{rate.stolen:.1%} | {rate.tries} |"
+    )
+
+
+def _test(rate: Rate, began: float) -> str:
+    """One test in a line, for who waits."""
+    point = rate.point
+    return (
+        f"{time.monotonic() - began:5.0f} s: {point.predicted.utilisation:.0%} use, p95 "
+        f"{_ms(point.p95_ms)} ms, predicted {_ms(point.predicted.p95_ms)} ms, drift "
+        f"{_ms(point.drift)} ±{point.unsteady or 0:.0%}, host {rate.stolen:.1%}, others "
+        f"{rate.others:.0%}{', disturbed' if rate.is_disturbed else ''}"
     )
 
 

@@ -57,6 +57,8 @@ class Point(Figures):
     # elsewhere. And what the formula says with service times drifted by that.
     drift: float | None = None
     predicted_with_drift_ms: float | None = None
+    # How much that time moved during the test (standard deviation over mean, by parts of it).
+    unsteady: float | None = None
 
     @property
     def error(self) -> float | None:

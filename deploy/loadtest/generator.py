@@ -188,6 +188,7 @@ class _Generator:
             ],
             "words": words[:1],
             "stopped": self._stop.is_set(),
+            "start": start,
         }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,9 @@ from deploy.loadtest.settings import settings
 DRAIN_S = 15.0
 SPARE_S = 30.0
 PERCENT = (50, 99)
+# The server's processor time is looked at as often as the sender is, and told for so many parts of a
+# test, of so many requests each at least: its clock ticks in 10 ms.
+MOST_PARTS, LEAST_PARTS, LEAST_IN_PART = 8, 4, 25
 
 
 def measured(
@@ -45,11 +49,19 @@ def measured(
         skipped_s=skipped_s, random=np.random.default_rng(seed),
     )  # fmt: skip
     overhead_ms = calibrated.overhead_ms
+    looks: list[tuple[float, float]] = []
+
+    def looked() -> bool:
+        spent = processor_ms(pid)
+        if spent is not None:
+            looks.append((time.perf_counter(), spent))
+        return cancelled()
+
     before = processor_ms(pid)
     answer = sender.ask(
         {"do": "open", "offsets": schedule.tolist(), "drain_s": DRAIN_S},
         limit_s=seconds + DRAIN_S + held.bounds.timeout_s + SPARE_S,
-        cancelled=cancelled,
+        cancelled=looked,
     )
     spent = processor_ms(pid)
     at = predict(
@@ -62,7 +74,44 @@ def measured(
         return found
     drifted = replace(station, service_ms=station.service_ms * drift)
     with_drift = predict(drifted, overhead_ms, rate, percentile=percentile, seed=seed).p95_ms
-    return found.model_copy(update={"drift": drift, "predicted_with_drift_ms": with_drift})
+    ends = [
+        answer["start"] + offset + took / 1000
+        for (_, took, status), offset in zip(answer["seen"], schedule, strict=True)
+        if status == "200"
+    ]
+    unsteady = None if calibrated.batches else unsteadiness(looks, ends)
+    return found.model_copy(
+        update={
+            "drift": drift,
+            "predicted_with_drift_ms": with_drift,
+            "unsteady": unsteady,
+        }
+    )
+
+
+def unsteadiness(looks: Sequence[tuple[float, float]], ends: Sequence[float]) -> float | None:
+    """How much the processor time of a request moved during a test: its standard deviation over the
+    parts of the test, by its mean. None where too little was seen to say.
+
+    `looks`: (seconds, milliseconds of processor time until then), `ends`: seconds at which requests
+    were answered, by the same clock. One request differs from the next; dozens of them differ from
+    the next dozens only by the machine: its clock, its caches, its neighbours.
+    """
+    if len(looks) < 2 or not ends:
+        return None
+    first, last = min(ends), max(ends)
+    times = np.array([at for at, _ in looks])
+    inside = np.flatnonzero((times >= first) & (times <= last))
+    parts = min(MOST_PARTS, inside.size - 1, len(ends) // LEAST_IN_PART)
+    if parts < LEAST_PARTS:
+        return None
+    edges = inside[np.linspace(0, inside.size - 1, parts + 1).round().astype(int)]
+    spent = np.diff([looks[i][1] for i in edges])
+    answered = np.diff(np.searchsorted(np.sort(ends), times[edges]))
+    if answered.min() < 1 or spent.min() <= 0:
+        return None
+    each = spent / answered
+    return float(np.std(each) / np.mean(each))
 
 
 def _drift(

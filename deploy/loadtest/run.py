@@ -93,7 +93,10 @@ def run(
     points: list[Point] = []
     with Sender(road, requests, processors=processors, started=started) as sender:
         progress("Looking how long one request takes", 0.0)
-        calibrated, station = calibrate(sender, behind, workers=workers, cancelled=cancelled)
+        calibrated, station = calibrate(
+            sender, behind, workers=workers, cancelled=cancelled,
+            seconds=None if again_s is None else again_s / 3,  # just to know at which rates
+        )  # fmt: skip
         asked = [float(r) for r in rates] if rates else [station.rate_at(u) for u in utilisation]
         _check_size(asked, seconds)
         for i, first in enumerate(asked):

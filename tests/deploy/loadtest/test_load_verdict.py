@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deploy.loadtest.found import Calibration, LoadTest, Point, judge, text
-from deploy.loadtest.measured import point
+from deploy.loadtest.measured import point, unsteadiness
 from deploy.loadtest.predicted import Predicted
 
 
@@ -109,3 +109,32 @@ def test_the_terminal_shows_prediction_beside_measurement() -> None:
     assert "Prediction held within 6 % up to 50% use." in said
     assert "Note: mind this" in said
     assert LoadTest.model_validate_json(found.model_dump_json()) == found
+
+
+def looks_of(
+    each_ms: list[float], per_s: int = 100
+) -> tuple[list[tuple[float, float]], list[float]]:
+    """A server that takes so much processor time a request in each of some seconds: looked at five
+    times a second, from a second before until one after, and when its requests were answered."""
+    ends = [10 + i / per_s for i in range(len(each_ms) * per_s)]
+    looks = []
+    for k in range(-5, 5 * len(each_ms) + 6):
+        at = 10 + k / 5
+        done = sum(1 for end in ends if end <= at)
+        spent = sum(min(max(done - s * per_s, 0), per_s) * ms for s, ms in enumerate(each_ms))
+        looks.append((at, 500 + spent))
+    return looks, ends
+
+
+def test_a_steady_server_is_told_from_one_whose_requests_change() -> None:
+    assert unsteadiness(*looks_of([6.0] * 5)) == pytest.approx(0, abs=0.01)
+    # A request takes 4 ms in half of the time and 6 ms in the other half: 1 by 5.
+    found = unsteadiness(*looks_of([4.0, 4.0, 6.0, 6.0]))
+    assert found == pytest.approx(0.2, abs=0.02)
+
+
+def test_nothing_is_said_of_the_steadiness_of_few_requests() -> None:
+    looks, ends = looks_of([20.0] * 5, per_s=10)
+    assert unsteadiness(looks, ends) is None
+    assert unsteadiness([], ends) is None
+    assert unsteadiness(looks, []) is None
