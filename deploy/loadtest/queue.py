@@ -43,11 +43,13 @@ class Station:
 
     @property
     def warm_ratio(self) -> float:
-        return min(self.busy_ratio if self.warm is None else self.warm, 1.0)
+        # What a pause costs beyond cold caches (waking up) is warmth as well: the product of this
+        # and `sharing` is the ratio, or the queue would have another capacity than the endpoint.
+        return min(1.0, self.busy_ratio, 1.0 if self.warm is None else self.warm)
 
     @property
     def sharing(self) -> float:
-        return max(self.busy_ratio / self.warm_ratio, 1.0)
+        return self.busy_ratio / self.warm_ratio
 
     @property
     def mean_ms(self) -> float:

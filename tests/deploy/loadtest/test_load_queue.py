@@ -183,6 +183,21 @@ def test_a_ratio_that_nobody_takes_apart_is_all_warmth_or_all_sharing() -> None:
     assert (slower.warm_ratio, slower.sharing) == (1.0, 1.3)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.25, 4), st.one_of(st.none(), st.floats(0.25, 1)), st.integers(2, 4))
+def test_the_queue_played_through_has_the_capacity_that_was_measured(
+    ratio: float, warm: float | None, workers: int
+) -> None:
+    """Everybody at once: each call is without a pause but the first, and all work."""
+    station = Station(np.array([10.0]), workers, ratio, warm=warm)
+    assert station.warm_ratio * station.sharing == pytest.approx(ratio)
+    assert station.sharing >= 1 - 1e-9
+    calls = 60 * workers
+    times = responses(np.zeros(calls), station, np.random.default_rng(0))
+    first = 10 * station.sharing
+    assert times.max() == pytest.approx(first + (calls / workers - 1) * 10 * ratio, rel=1e-6)
+
+
 def test_warmth_does_not_hide_that_workers_share_processors() -> None:
     """Busy and alone differ by nothing, and yet two at once take a quarter longer: the percentile
     is above that of workers with a processor each."""
