@@ -25,6 +25,7 @@ from advisor.record import (
     usd,
 )
 from advisor.requirements import Requirements
+from advisor.ruled_out import among_the_asked, not_asked_for
 
 if TYPE_CHECKING:  # the refresh brings an HTTP client, which only it needs
     from advisor.costs.coverage import RegionCoverage
@@ -50,7 +51,9 @@ def text(need: Requirements, answer: Recommendation) -> str:
         out += [_purchase(choice) for choice in answer.purchase_choices]
     if answer.excluded:
         out += ["", "Ruled out"]
-        out += [f"  {e.option}: {e.because}  [{e.rule}; {e.source}]" for e in answer.excluded]
+        shown, elsewhere = among_the_asked(answer), not_asked_for(answer)
+        out += [f"  {e.option}: {e.because}  [{e.rule}; {e.source}]" for e in shown]
+        out += [f"  {elsewhere}"] if elsewhere else []
     if answer.unpriced:
         out += ["", "Without a price"]
         out += [f"  {u.option}: {u.because}" for u in answer.unpriced]

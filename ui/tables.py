@@ -15,6 +15,7 @@ from advisor.recommendation import (
     Ranked,
     Recommendation,
 )
+from advisor.ruled_out import among_the_asked
 from ui import format as fmt
 
 CRITERIA_LABELS: Mapping[str, str] = {
@@ -169,9 +170,9 @@ def cost_totals(ranked: Ranked) -> str:
 
 
 def ruled_out(answer: Recommendation) -> dict[str, list[Excluded]]:
-    """Exclusions by option, in the order in which they were found."""
+    """Exclusions by option, in the order in which they were found, where the person allows to run."""
     out: dict[str, list[Excluded]] = {}
-    for excluded in answer.excluded:
+    for excluded in among_the_asked(answer):
         out.setdefault(excluded.option, []).append(excluded)
     return out
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 from advisor.catalog.loader import load_options
 from advisor.prices.status import dated
-from advisor.recommendation import Ranked, Recommendation
+from advisor.recommendation import Excluded, Ranked, Recommendation
 from advisor.record.content import RecordText
 from advisor.record.words import money_range, quantity, unit_price, usd
 from advisor.requirements import Requirements, dumps
+from advisor.ruled_out import among_the_asked, not_asked_for
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,10 @@ def blocks(need: Requirements, answer: Recommendation, said: RecordText) -> Iter
             yield _bill(ranked, said.date)
     if answer.excluded:
         yield Heading(2, "Ruled Out")
-        yield _ruled_out(answer)
+        if shown := among_the_asked(answer):
+            yield _ruled_out(shown)
+        if elsewhere := not_asked_for(answer):
+            yield Paragraph(f"{elsewhere}.")
     yield from _more(need, answer, said)
 
 
@@ -165,13 +169,11 @@ def _bill(option: Ranked, today: date) -> Table:
     )
 
 
-def _ruled_out(answer: Recommendation) -> Table:
+def _ruled_out(shown: Sequence[Excluded]) -> Table:
     names = {option.id: option.name for option in load_options().values()}
     return Table(
         ("Option", "Because", "Rule", "Source"),
-        tuple(
-            (names.get(e.option, e.option), e.because, e.rule, e.source) for e in answer.excluded
-        ),
+        tuple((names.get(e.option, e.option), e.because, e.rule, e.source) for e in shown),
         shares=(20, 34, 14, 32),
     )
 

@@ -28,6 +28,7 @@ from advisor.record.words import (
     usd,
 )
 from advisor.requirements import Mode, Requirements
+from advisor.ruled_out import among_the_asked, not_asked_for
 
 REVIEW_AFTER_DAYS = 180
 DEFAULT_TITLE = "How to run the model in production"
@@ -132,9 +133,11 @@ def _considered(answer: Recommendation) -> Iterator[str]:
     for r in answer.ranking:
         at_least = "at least " if r.at_least else ""
         yield f"{r.name} ({r.kind}): {at_least}{usd(r.total_monthly_usd)} a month in all"
-    ruled_out = dict.fromkeys(names.get(e.option, e.option) for e in answer.excluded)
+    ruled_out = dict.fromkeys(names.get(e.option, e.option) for e in among_the_asked(answer))
     if ruled_out:
         yield f"ruled out: {', '.join(ruled_out)} (reasons below)"
+    if elsewhere := not_asked_for(answer):
+        yield elsewhere
     for u in answer.unpriced:
         yield f"without a price: {names.get(u.option, u.option)} ({u.because})"
 
@@ -294,5 +297,5 @@ def _sources(answer: Recommendation) -> list[str]:
         found[f"{line.source} ({dated})" if line.source else ""] = None
     for ranked in answer.ranking:
         found.update(dict.fromkeys(r.source for r in (*ranked.reasons, *ranked.warnings)))
-    found.update(dict.fromkeys(e.source for e in answer.excluded))
+    found.update(dict.fromkeys(e.source for e in among_the_asked(answer)))
     return [source for source in found if source]

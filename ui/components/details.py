@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import Mode, Requirements
+from advisor.ruled_out import not_asked_for
 from ui import charts, tables, theme
 from ui import format as fmt
 from ui.components import later
@@ -159,6 +160,8 @@ def ruled_out(answer: Recommendation, names: Names) -> None:
             hide_index=True,
             alt="Options that are ruled out, with the reason and its source",
         )
+    if elsewhere := not_asked_for(answer):
+        st.caption(f"{fmt.escape(elsewhere)}.")
     if answer.unpriced:
         st.markdown("**Not priced, so not ranked**")
         st.markdown(
