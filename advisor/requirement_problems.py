@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from advisor.vocabulary import HOURS_IN_MONTH, HOURS_IN_WEEK, Cloud, Hosting, Mode, Pattern
 
@@ -89,6 +91,8 @@ def sentences(error: ValidationError, root: type[BaseModel]) -> list[str]:
         elif path == "traffic.pattern":
             names = ", ".join(p.value for p in Pattern)
             out.append(f"traffic.pattern is {_short(value)}; use {names}, or 168 numbers")
+        elif kind == "float_parsing" and (unit := _unit(item["loc"], root)):
+            out.append(f"{path} is {_short(value)}; give a plain number, in {unit}")
         else:
             said = item["msg"][0].lower() + item["msg"][1:]
             out.append(f"{path} is {_short(value)}; {said}")
@@ -96,13 +100,29 @@ def sentences(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 def _known_keys(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    fields = _section(loc, root)
+    if not fields:
+        return "remove it"
+    close = difflib.get_close_matches(str(loc[-1]), fields, n=2, cutoff=0.7)
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{meant}known here: {', '.join(fields)}"
+
+
+def _unit(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    """The unit of the answer; "" where it has none."""
+    field = _section(loc, root).get(str(loc[-1]))
+    extra = field.json_schema_extra if field else None
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _section(loc: tuple[int | str, ...], root: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of the section that holds this path."""
     section: Any = root
     for part in loc[:-1]:
         field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
         section = field.annotation if field else None
-    if section is None or not hasattr(section, "model_fields"):
-        return "remove it"
-    return "known here: " + ", ".join(section.model_fields)
+    found: dict[str, FieldInfo] = getattr(section, "model_fields", {})
+    return found
 
 
 def _short(value: Any) -> str:

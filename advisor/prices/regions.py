@@ -71,6 +71,10 @@ class Regions:
 
     def hint(self, region: str) -> str:
         """A few words that help with a misspelt region."""
+        place = region.strip().casefold()
+        there = [r.region for r in self._by_id.values() if place and place in r.name.casefold()]
+        if there:
+            return f"it is the place of {' and '.join(there[:4])}: name one of them"
         tidy = region.lower().replace(" ", "").replace("_", "-")
         close = difflib.get_close_matches(tidy, self._by_id, n=3, cutoff=0.6)
         if close:

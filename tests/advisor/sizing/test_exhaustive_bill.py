@@ -26,6 +26,7 @@ from advisor.plans import home_usd, imputed_machines_usd, ways
 from advisor.prices import load_book
 from advisor.requirements import Mode, parse
 from advisor.sizing.candidates import candidates
+from advisor.sizing.collecting import windows
 from advisor.sizing.fleet import Fleet, min_replicas, overhead_ms
 from advisor.sizing.function import Function
 from advisor.sizing.function_kinds import function_kinds
@@ -136,7 +137,9 @@ def every_machine(
         one = slice(i, i + 1)
         bought = offer.take(one) if offer else None
         if option.scaling == "job" or work.need.traffic.mode is Mode.batch:
-            yield Job(option, work, machines.part(one), bought), str(machines.name[i])
+            for window in windows(work):
+                label = f"{machines.name[i]}, every {window.every_h:g} h"
+                yield Job(option, work, machines.part(one), window, bought), label
         else:
             least = least_on_spot(work.need, min_replicas(option, work), term)
             overhead = overhead_ms(option, work)
