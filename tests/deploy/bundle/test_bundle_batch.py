@@ -19,8 +19,8 @@ from model_server.batch import Job, Shard
 from model_server.errors import ModelError
 from model_server.loaders import Model, load
 from model_server.locate import locate
+from model_server.log import Log
 from model_server.storage import storage
-from model_server.telemetry import Log
 
 from deploy.bundle.pack import Bundle
 

@@ -23,7 +23,8 @@ from model_server import copies as copies_module
 from model_server.copies import Copies
 from model_server.errors import ModelError
 from model_server.forked import CAN_FORK, DEATHS
-from model_server.telemetry import Log, Metrics
+from model_server.log import Log
+from model_server.telemetry import Metrics
 from serving import Server, start, stop
 
 from deploy.artifact import Artifact

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 from serving import Server
+
+
+def npy(rows: Any) -> bytes:
+    out = io.BytesIO()
+    array = np.asarray(rows)
+    np.save(out, array.astype("f4") if array.dtype.kind == "f" else array, allow_pickle=True)
+    return out.getvalue()
+
+
+def npy_of(shape: str) -> bytes:
+    """An array of thirty numbers whose header claims another shape."""
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + b"\0" * 120
+
 
 GOOD = [float(i) for i in range(30)]
 BAD: list[tuple[str, str, Any, int, str, str]] = [
@@ -19,6 +37,21 @@ BAD: list[tuple[str, str, Any, int, str, str]] = [
     ("onnx", "application/xml", b"<a/>", 415, "content_type", "application/xml"),
     ("onnx", "application/x-www-form-urlencoded", b"[]", 415, "content_type", "curl"),
     ("onnx", "application/json", b"\x1f\x8b\x08\x00", 415, "compressed", "compressed"),
+    ("onnx", "application/json", b"\x28\xb5\x2f\xfd\x04", 415, "compressed", "compressed"),
+    ("onnx", "application/octet-stream", npy([GOOD]), 415, "content_type", "application/x-npy"),
+    ("onnx", "application/x-npy", b"[[1]]", 400, "npy", "cannot be read"),
+    ("onnx", "application/x-npy", npy([GOOD])[:-1], 400, "npy", "119 follow"),
+    ("onnx", "application/x-npy", npy_of("(1, 1000000000000, 30)"), 400, "npy", "120 follow"),
+    ("onnx", "application/x-npy", npy_of("(" * 900), 400, "npy", "cannot be read"),
+    ("onnx", "application/x-npy", npy_of("(-1, -30)"), 400, "npy", "shape (-1, -30)"),
+    ("onnx", "application/x-npy", npy_of("()"), 400, "npy", "shape ()"),
+    ("onnx", "application/x-npy", npy([[{"a": 1}]]), 422, "npy", "a pickle and never read"),
+    ("onnx", "application/x-npy", npy([[1j] * 30]), 422, "npy", "complex128"),
+    ("onnx", "application/x-npy", npy(np.empty((0, 30))), 422, "no_rows", "empty"),
+    ("onnx", "application/x-npy", npy([GOOD[:7]]), 422, "features", "has 7 features"),
+    ("onnx", "application/x-npy", npy([[GOOD]]), 422, "features", "has 1"),
+    ("onnx", "application/x-npy", npy([["a"] * 30]), 422, "type", "a text ('a')"),
+    ("onnx", "application/x-npy", npy([[*GOOD[:29], np.nan]]), 422, "not_finite", "feature 29"),
     ("onnx", "application/json", [], 422, "no_rows", "empty"),
     ("onnx", "application/json", {"instances": []}, 422, "no_rows", "empty"),
     ("onnx", "application/json", {"instances": 3}, 422, "instances", "a number"),
@@ -54,6 +87,50 @@ def test_wrong_input_is_named(
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert words in answer.json()["error"]
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/model/infer"])
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", None), ("zstd, br", None)],
+)
+def test_a_packed_body_is_told_by_its_encoding(
+    path: str, name: str, pack: Any, servers: dict[str, Server]
+) -> None:
+    body = pack(json.dumps([GOOD]).encode()) if pack else b"\x8b\x05\x80[[1]]\x03"
+    for more in ({}, {"connection": "close"}):  # the short road and the long one
+        answer = servers["onnx"].client.post(
+            path, content=body, headers={"content-encoding": name, **more}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (415, "encoding")
+        assert repr(name) in answer.json()["error"]
+        assert answer.headers["accept-encoding"] == "identity"
+    plain = {"content-encoding": "identity"}
+    assert servers["onnx"].client.post("/predict", json=[GOOD], headers=plain).status_code == 200
+
+
+@pytest.mark.parametrize("form", ["onnx", "joblib"])
+@pytest.mark.parametrize("layout", ["<f4", ">f8", "column by column", "one row", "<i8"])
+def test_a_numpy_file_is_answered_as_its_rows_are(
+    form: str, layout: str, servers: dict[str, Server]
+) -> None:
+    rows = np.arange(60.0).reshape(2, 30)
+    if layout == "column by column":
+        sent = np.asfortranarray(rows)
+    elif layout == "one row":
+        sent = rows = rows[0]
+    else:
+        sent = rows.astype(layout)
+    out = io.BytesIO()
+    np.save(out, sent)
+    client, kind = servers[form].client, {"content-type": "application/x-npy"}
+    wanted = client.post("/predict", json=rows.tolist()).json()
+    assert client.post("/predict", content=out.getvalue(), headers=kind).json() == wanted
+    accept = kind | {"accept": "application/x-npy"}
+    answer = client.post("/invocations", content=out.getvalue(), headers=accept)
+    assert answer.headers["content-type"] == "application/x-npy"
+    given = np.load(io.BytesIO(answer.content), allow_pickle=False)
+    assert given.tolist() == [one["label"] if isinstance(one, dict) else one for one in wanted]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from model_server.telemetry import FLUSH_LINES, Log
+from model_server.log import FLUSH_LINES, MOST_KEPT, Log, Told
 from serving import Server, free_port, stop, wait_ready
 
 from deploy.bundle.pack import Bundle
@@ -92,6 +95,105 @@ def test_a_full_disk_loses_lines_and_says_so_once_there_is_room(
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [line["event"] for line in lines] == ["log lines lost", "again", "and again"]
     assert lines[0]["count"] == 1 + FLUSH_LINES + 2
+
+
+def test_nobody_waits_for_a_reader_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    log, loop = Log(), Loop()
+    with os.fdopen(reader, "rb", 0) as read, os.fdopen(writer, "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        room = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        asked = 2 * MOST_KEPT
+        ask(log, loop, asked)  # a plain write would never come back
+        log.event("stuck")
+        assert len(loop.later) == 1
+        os.set_blocking(reader, False)
+        said = read.read(room)
+        while log._waiting:
+            log.flush()
+            said += read.read(room)
+        log.event("again")
+        said += read.read(room)
+    lines = [json.loads(line) for line in said.splitlines()]
+    lost = [line["count"] for line in lines if line["event"] == "log lines lost"]
+    ids = [int(line["request_id"][3:]) for line in lines if line["event"] == "request"]
+    assert sum(lost) == asked - len(ids) > 0
+    assert ids == sorted(ids)  # each once, in order, the newest among them
+    assert ids[-1] == asked - 1
+    assert [line["event"] for line in lines][-2:] == ["stuck", "again"]
+
+
+def test_what_waits_for_a_stuck_reader_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    log, loop = Log(), Loop()
+    with os.fdopen(reader, "rb", 0) as read, os.fdopen(writer, "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        ask(log, loop, 2 * FLUSH_LINES)
+        loop.later[0]()
+        assert len(loop.later) == 2
+        said = b""
+        while log._waiting:
+            said += read.read(4096)
+            loop.later[-1]()
+        seen = len(loop.later)
+        loop.later[-1]()
+        said += read.read(4096)
+    assert said.count(b"\n") == 2 * FLUSH_LINES
+    assert len(loop.later) == seen  # and no more once all is written
+
+
+def test_what_libraries_log_does_not_wait_either(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    logger = logging.getLogger("some library")
+    handler = Told(Log())
+    logger.addHandler(handler)
+    try:
+        logger.info("nothing")
+        try:
+            raise ValueError("x" * 9000)
+        except ValueError:
+            logger.exception("it failed")
+    finally:
+        logger.removeHandler(handler)
+    (line,) = capfdbinary.readouterr().out.splitlines()
+    said = json.loads(line)
+    assert (said["level"], said["logger"], said["message"]) == (
+        "error",
+        "some library",
+        "it failed",
+    )
+    assert len(line) < 4096
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_answers_and_ends_while_its_reader_is_stuck(
+    workers: str, bundles: dict[str, Bundle]
+) -> None:
+    port = free_port()
+    settings = {
+        "PATH": os.environ["PATH"], "HOST": "127.0.0.1", "PORT": str(port), "WORKERS": workers,
+    }  # fmt: skip
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "model_server", "serve"],
+        cwd=bundles["onnx"].path, env=settings, stdout=writer, stderr=writer,
+    )  # fmt: skip
+    os.close(writer)
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+    server = Server(process, client, Path("/dev/null"), port)
+    try:
+        wait_ready(server)
+        for _ in range(150):  # some 30 KB of lines
+            assert client.post("/predict", json=[[0.0] * 30]).status_code == 200
+        with socket.create_connection(("127.0.0.1", port), 10) as rude:
+            rude.sendall(b"no HTTP at all\r\n\r\n")
+            assert rude.recv(4096).startswith(b"HTTP/1.1 400")
+        assert client.get("/ready").status_code == 200
+    finally:
+        ended = stop(server)
+        os.close(reader)
+    assert ended == 0
 
 
 def test_a_server_serves_and_ends_without_room_for_its_log(bundles: dict[str, Bundle]) -> None:

@@ -42,9 +42,12 @@ def serve() -> int:
     _limit_threads(settings.threads)
     _warn_once()
 
+    import logging
+
     from .app import App
     from .errors import ModelError
     from .listen import Copy, Listener
+    from .log import Told
     from .service import Service
 
     failed: list[ModelError] = []
@@ -55,6 +58,7 @@ def serve() -> int:
 
     app = App(Service(settings), stop, live=lambda app, line: Copy(app, line).run())
     server = Listener(app)
+    logging.getLogger().addHandler(Told(app.service.log))
     # uvicorn hands the signal on after draining; taken here, the process ends with 0.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     if settings.parent:

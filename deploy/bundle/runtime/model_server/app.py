@@ -149,7 +149,7 @@ class App:
         started = time.perf_counter()
         path = scope["path"]
         headers = scope["headers"]
-        request_id, authorization, content_type, accept, length = pick_headers(headers)
+        request_id, authorization, content_type, accept, length, encoding = pick_headers(headers)
         rows: int | None = None
         extra: dict[str, str] = {}
         kind = JSON
@@ -159,7 +159,7 @@ class App:
             method = scope["method"]
             if method == "POST" and path in self.predictions.paths:
                 body = await self._body(receive, length)
-                asked = self.predictions.read(path, body, content_type)
+                asked = self.predictions.read(path, body, content_type, encoding)
                 rows = asked.request.batch.rows
                 output = await self._predict(asked.request, receive)
                 status, (reply, kind) = 200, self.predictions.encode(asked, output, accept)

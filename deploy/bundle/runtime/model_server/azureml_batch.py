@@ -12,9 +12,9 @@ from .batch import Job, Shard
 from .errors import ModelError
 from .loaders import Model, load
 from .locate import locate
+from .log import Log
 from .settings import Settings
 from .storage import storage
-from .telemetry import Log
 
 _model: Model | None = None
 

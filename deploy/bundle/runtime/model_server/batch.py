@@ -22,11 +22,11 @@ import orjson
 from .errors import ModelError, RequestError
 from .loaders import Model, load
 from .locate import locate
+from .log import Log
 from .parsing import csv_rows, parse_json
 from .payload import Decoder
 from .settings import Settings
 from .storage import Storage, storage
-from .telemetry import Log
 
 ENCODE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
 

@@ -21,7 +21,8 @@ from typing import Any
 
 from .errors import ModelError
 from .forked import DEATHS, WITHIN_S, Deaths, fork, reap
-from .telemetry import Log, Metrics
+from .log import Log
+from .telemetry import Metrics
 
 START_S = 20.0  # for a first prediction; what was forked has nothing to load
 SPARE_S = 2.0
@@ -62,7 +63,6 @@ class Copies:
         """Fork all, and wait until each has made a prediction. Raises ModelError when one cannot;
         then none is left."""
         self._metrics.share(self.count)
-        self._log.shared = True
         try:
             for place in range(1, self.count + 1):
                 self._fork(place)

@@ -19,7 +19,7 @@ from .errors import ModelError, RequestError
 from .forked import DEATHS, WITHIN_S, Deaths, fork, reap
 from .hands import Done
 from .loaders import Model
-from .telemetry import Log
+from .log import Log
 from .values import Batch, Method
 
 SIZE = struct.Struct("<Q")  # before each message

@@ -64,7 +64,8 @@ def build(service: Service, version: str) -> FastAPI:
         request: PredictRequest = Body(..., examples=[example]),  # noqa: B008 - FastAPI's way
     ) -> PredictResponse:
         """Rows in, predictions out. A bare JSON list of rows, one row, an object of feature names,
-        CSV (text/csv) and JSON lines are taken too, and answered with a bare list."""
+        CSV (text/csv), JSON lines and NumPy files (application/x-npy) are taken too, and answered with
+        a bare list."""
         if service.decoder is None or service.engine is None:
             raise HTTPException(503, "the model is still being loaded")
         method = Decoder.method(request.parameters.model_dump() if request.parameters else None)

@@ -15,7 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 
-from .telemetry import Log
+from .log import Log
 
 CAN_FORK = sys.platform == "linux"  # elsewhere system libraries may not survive it
 DEATHS, WITHIN_S = 5, 60.0  # so many in so short a time are more than bad luck

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from . import npy
 from .errors import RequestError
 from .payload import Request
 from .values import Output
@@ -39,10 +40,10 @@ async def disconnected(receive: Receive) -> None:
         pass
 
 
-def pick_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes, str, str, str]:
-    """(request id, authorization, content type, accept, content length), each once."""
+def pick_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes, str, str, str, str]:
+    """(request id, authorization, content type, accept, content length, encoding), each once."""
     request_id = authorization = b""
-    content_type = accept = length = ""
+    content_type = accept = length = encoding = ""
     for name, value in headers:
         if name == b"content-type":
             content_type = value.decode("latin-1")
@@ -50,6 +51,8 @@ def pick_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes, str, s
             length = value.decode("latin-1")
         elif name == b"accept":
             accept = value.decode("latin-1")
+        elif name == b"content-encoding":
+            encoding = value.decode("latin-1")
         elif name == b"x-request-id":
             request_id = value
         elif name == b"authorization":
@@ -57,18 +60,20 @@ def pick_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, bytes, str, s
     if not request_id or len(request_id) > 128 or not request_id.isascii() or not (
         request_id.decode().isprintable()
     ):  # fmt: skip
-        return own_id(), authorization, content_type, accept, length
-    return request_id.decode(), authorization, content_type, accept, length
+        return own_id(), authorization, content_type, accept, length, encoding
+    return request_id.decode(), authorization, content_type, accept, length, encoding
 
 
 def encode(output: Output, request: Request, accept: str) -> tuple[bytes, bytes]:
-    """(body, content type): JSON, or CSV or JSON lines where the client prefers them."""
+    """(body, content type): JSON, or CSV, JSON lines or NPY where the client prefers them."""
     if not request.envelope and accept:
         if "text/csv" in accept:
             return output.as_csv(), b"text/csv; charset=utf-8"
         if "jsonlines" in accept or "ndjson" in accept:
             lines = [orjson.dumps(item, option=ENCODE) for item in output.as_json()]
             return b"\n".join(lines) + b"\n", b"application/jsonlines"
+        if "application/x-npy" in accept:
+            return npy.write(output), npy.TYPE
     found: Any = output.as_json()
     return orjson.dumps({"predictions": found} if request.envelope else found, option=ENCODE), JSON
 

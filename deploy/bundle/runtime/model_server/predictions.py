@@ -9,7 +9,7 @@ import orjson
 from . import kserve
 from .errors import RequestError
 from .http_parts import ENCODE, JSON, encode
-from .payload import Request
+from .payload import Request, check_encoding
 from .service import Service
 from .values import Output
 
@@ -37,9 +37,9 @@ class Predictions:
         if settings.predict_route:
             self.paths.add(settings.predict_route)
 
-    def read(self, path: str, body: bytes, content_type: str) -> Asked:
+    def read(self, path: str, body: bytes, content_type: str, encoding: str = "") -> Asked:
         """Raises RequestError: 429 when the queue is full, before the body is looked at; 503 while
-        the model is loaded; else what `Decoder.decode` raises."""
+        the model is loaded; 415 for a packed body; else what `Decoder.decode` raises."""
         service = self._service
         if service.engine is not None:
             service.engine.check_room()
@@ -47,6 +47,8 @@ class Predictions:
             raise RequestError(
                 503, "loading", "the model is still being loaded; try again", {"retry-after": "1"}
             )
+        if encoding:
+            check_encoding(encoding)
         if path == self.infer:
             request, own_id = kserve.decode(body, service.decoder)
             return Asked(request, True, own_id)

@@ -154,14 +154,14 @@ class Protocol(Watched, HttpToolsProtocol):
 
     def _answer(self) -> None:
         started = time.perf_counter()
-        request_id, authorization, content_type, accept, _ = pick_headers(self.headers)
+        request_id, authorization, content_type, accept, _, encoding = pick_headers(self.headers)
         told = _Told(self._paths[self.url], request_id, accept, started)
         body, self._body = b"".join(self._body), []
         predictions, engine = self._served.predictions, self._served.service.engine
 
         def answer() -> tuple[bytes, bytes] | None:
             self._served.authorize(authorization)
-            asked = predictions.read(told.path, body, content_type)
+            asked = predictions.read(told.path, body, content_type, encoding)
             rows, method = asked.request.batch, asked.request.method
             told.rows = rows.rows
             assert engine is not None  # noqa: S101 - _is_simple has looked

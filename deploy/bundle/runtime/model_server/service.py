@@ -16,10 +16,11 @@ from .forked import CAN_FORK
 from .http_parts import ids_of_a_new_process
 from .loaders import Model, load
 from .locate import Located, locate
+from .log import Log
 from .payload import Decoder
 from .settings import Settings
 from .speed import warm
-from .telemetry import Log, Metrics
+from .telemetry import Metrics
 from .values import Batch
 
 # Their threads hold Python's lock for much of a call and wait for each other: two that hand it to and
@@ -150,6 +151,7 @@ class Service:
             raise ModelError("there is no model to serve a copy of")
         ids_of_a_new_process()
         self.is_copy, self.copies = True, None
+        self.log.begin_anew()
         self.metrics.take(place)
         self.engine = self._new_engine()
 

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus and JSON log lines. Neither ever holds a payload.
+"""Metrics for Prometheus. They never hold a payload.
 
 What happens on every request is a few additions to plain numbers; text is made when it is read.
 All of it belongs to one event loop: worker threads hand their figures over. Where the server has
@@ -8,15 +8,11 @@ copies of itself (see `copies`), the numbers of each lie in memory that all of t
 from __future__ import annotations
 
 import mmap
-import select
-import sys
-import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -29,8 +25,6 @@ from prometheus_client.utils import INF, floatToGoString
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1024)
-FLUSH_AFTER = 0.2
-FLUSH_LINES = 64
 
 
 class Histogram:
@@ -163,97 +157,3 @@ class Metrics:
         self.whole, real = self._places[place].cast("Q"), self._places[place].cast("d")
         for histogram in (self.seconds, self.predict_seconds, self.batch_rows):
             histogram.use(self.whole, real)
-
-
-class Log:
-    """One JSON object a line on stdout, written in bundles so that no request waits for it.
-
-    Each line is made with its request and a bundle is small: making a fifth of a second's lines at
-    once held up whoever asked meanwhile for milliseconds.
-    """
-
-    def __init__(self, *, access: bool = True) -> None:
-        self.access = access
-        self.shared = (
-            False  # others write to the same pipe: no more at once than stays in one piece
-        )
-        self.lost = 0  # lines that could not be written since the last that could
-        self._waiting: list[bytes] = []
-        self._timer: Any = None
-        self._second, self._text = -1, ""
-
-    def event(self, event: str, level: str = "info", **more: Any) -> None:
-        """Something about the server; written at once."""
-        self._waiting.append(_line({"at": self._now(), "level": level, "event": event, **more}))
-        self.flush()
-
-    def request(
-        self, loop: Any, method: str, path: str, status: int, seconds: float, rows: int | None,
-        request_id: str,
-    ) -> None:  # fmt: skip
-        """An answered request; its line is written with those that follow, or soon."""
-        self._waiting.append(_line(
-            {"at": self._now(), "level": "info", "event": "request", "method": method,
-             "path": path[:200], "status": status, "ms": round(seconds * 1000, 2), "rows": rows,
-             "request_id": request_id}
-        ))  # fmt: skip
-        if len(self._waiting) >= FLUSH_LINES:
-            self._write()
-        elif self._timer is None:
-            self._timer = loop.call_later(FLUSH_AFTER, self.flush)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        self._timer = None
-        if self._waiting:
-            self._write()
-
-    def _write(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if self.lost:
-            told = {"at": self._now(), "level": "warning", "event": "log lines lost"}
-            if _out(_line(told | {"count": self.lost})):
-                self.lost = 0
-        piece = b""
-        for line in waiting if self.shared else ():
-            if piece and len(piece) + len(line) > select.PIPE_BUF:
-                self._put(piece)
-                piece = b""
-            piece += line
-        self._put(piece if self.shared else b"".join(waiting))
-
-    def _put(self, text: bytes) -> None:
-        """Predictions go on where the log cannot: a full disk, a reader that is gone."""
-        if not _out(text):
-            self.lost += text.count(b"\n")
-
-    def _now(self) -> str:
-        """The time as text, made once a second."""
-        now = int(time.time())
-        if now != self._second:
-            self._second = now
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-        return self._text
-
-
-def _out(text: bytes) -> bool:
-    """Whether all of it was written. Nothing is kept in a buffer, whose flush at the end would
-    fail again."""
-    if sys.stdout is None:  # the server was started without one
-        return False
-    stream = sys.stdout.buffer
-    raw, rest = getattr(stream, "raw", stream), memoryview(text)
-    try:
-        while rest:
-            written = raw.write(rest)
-            if written is None:  # a pipe that does not wait and is full
-                return False
-            rest = rest[written:]
-        stream.flush()
-    except (OSError, ValueError):  # ValueError: it was closed
-        return False
-    return True
-
-
-def _line(fields: dict[str, Any]) -> bytes:
-    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE, default=str)
