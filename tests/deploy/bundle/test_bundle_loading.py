@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import xgboost
-from model_check import describe
+from model_check import describe, describe_files
 from model_server import boosters, loaders, safe_pickle, structure
 from model_server.errors import ModelError, RefusedModelError
 from model_server.payload import Decoder
@@ -271,9 +271,9 @@ def test_boosters_of_their_own_format_agree_with_their_library(tmp_path: Path) -
     light.booster_.save_model(tmp_path / "m.txt")
     for form, path, own, found in (
         ("xgboost", tmp_path / "m.ubj", forest,
-         describe.xgboost_signature((tmp_path / "m.ubj").read_bytes())),
+         describe_files.xgboost_signature((tmp_path / "m.ubj").read_bytes())),
         ("lightgbm", tmp_path / "m.txt", light,
-         describe.lightgbm_signature((tmp_path / "m.txt").read_text())),
+         describe_files.lightgbm_signature((tmp_path / "m.txt").read_text())),
     ):  # fmt: skip
         assert found["classes"] == [0, 1, 2]
         signature = Signature.of(found)

@@ -221,6 +221,8 @@ class _Ubj:
         kind = count = None
         if self._peek() == "$":
             kind = chr(self._take(2)[1])
+        if kind is not None and kind in "TFZN":  # such values take no bytes: any number of them
+            raise RefusedModelError("the XGBoost file holds an array of values that take no bytes")
         if self._peek() == "#":
             self.at += 1
             count = self._length()

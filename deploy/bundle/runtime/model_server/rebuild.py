@@ -6,6 +6,7 @@ bytes; numpy believes some of that. Here every claim is recomputed or checked fi
 
 from __future__ import annotations
 
+import fractions
 import functools
 import math
 import types
@@ -267,6 +268,13 @@ def old_loss(cls: Any, _checksum: Any = None, state: Any = None) -> Any:
     return cls(*numbers)
 
 
+def _fraction(*args: Any) -> Any:
+    """A text can have an exponent: "1e999999999" is a number of a billion digits."""
+    if not all(isinstance(a, int) or (isinstance(a, str) and "e" not in a.lower()) for a in args):
+        raise RefusedModelError("the pickle makes a fraction out of something else than its parts")
+    return fractions.Fraction(*args)
+
+
 def _bounded(kind: Callable[..., Any]) -> Callable[..., Any]:
     """bytes(n) and bytearray(n) would make memory out of a number."""
 
@@ -278,7 +286,7 @@ def _bounded(kind: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
-GUARDED_ROOTS = frozenset({"builtins", "_codecs", "collections", "numpy", "sklearn"})
+GUARDED_ROOTS = frozenset({"builtins", "_codecs", "collections", "numpy", "sklearn", "fractions"})
 GUARDS: dict[str, Callable[..., Any]] = {
     "dtype": new_dtype,
     "_reconstruct": _reconstruct,
@@ -288,6 +296,7 @@ GUARDS: dict[str, Callable[..., Any]] = {
     "encode": _encode,
     "defaultdict": _defaultdict,
     "Tree": _tree,
+    "Fraction": _fraction,
     "bytes": _bounded(bytes),
     "bytearray": _bounded(bytearray),
 }

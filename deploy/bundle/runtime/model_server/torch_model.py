@@ -11,6 +11,7 @@ import numpy as np
 from .errors import ModelError, RequestError, one_line
 from .exported import by_row, row_by_row
 from .signature import Signature
+from .torch_check import check_export, check_script
 from .values import Batch, Method, Output
 
 Tensor = tuple[str, str, list[int | None] | None]  # name, numpy dtype, shape of a batch
@@ -123,12 +124,15 @@ def _scripted(path: Path) -> list[Tensor]:
 def _program(path: Path) -> Any:
     import torch
 
+    check_export(path)
     return _loaded(lambda: torch.export.load(str(path)))
 
 
 def _script(path: Path) -> Any:
     import torch
 
+    with zipfile.ZipFile(path) as archive:
+        check_script(archive)
     return _loaded(lambda: torch.jit.load(str(path), map_location="cpu").eval())
 
 

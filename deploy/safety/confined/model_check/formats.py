@@ -146,6 +146,7 @@ def _checked_names(path: Path) -> list[str]:
             f"the archive unpacks to {unpacked // 1_000_000} MB from "
             f"{path.stat().st_size / 1e6:.1f} MB, far more than a model would"
         )
+    _check_layout(entries)
     for entry in entries:
         parts = re.split(r"[/\\]", entry.filename)
         if entry.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
@@ -157,6 +158,26 @@ def _checked_names(path: Path) -> list[str]:
     if len({e.filename for e in entries}) != len(entries):
         raise RefusedModelError("the archive holds two files of the same name")
     return [e.filename for e in entries]
+
+
+def _check_layout(entries: list[zipfile.ZipInfo]) -> None:
+    """What readers of zip files take differently: then one would check what another does not load."""
+    at = 0
+    for entry in sorted(entries, key=lambda e: e.header_offset):
+        name = entry.filename[:80]
+        if entry.header_offset < at or (at == 0 and entry.header_offset != 0):
+            raise RefusedModelError(
+                f"the archive's file {name!r} lies over another one, or behind other data"
+            )
+        at = entry.header_offset + 30 + len(entry.orig_filename.encode()) + entry.compress_size
+        if entry.orig_filename != entry.filename or not entry.filename.isprintable():
+            raise RefusedModelError(f"the archive holds a file with an odd name, {name!r}")
+        if entry.flag_bits & 1:
+            raise ModelError("the archive is encrypted; save the model without a password")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ModelError(
+                f"the archive packs {name!r} in a way that models are not packed; save it again"
+            )
 
 
 def _inner_is_pickle(path: Path) -> bool:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_server import accepted, loaders, safe_pickle, safe_skops
+from model_server import accepted, loaders, safe_pickle, safe_skops, torch_check
 from model_server.errors import ModelError, RefusedModelError, RequestError
 from model_server.payload import Decoder
 from model_server.signature import Signature
 from model_server.sklearn_model import SklearnModel
 from model_server.unpack import open_stream
 
-from . import describe, foreign, formats
+from . import describe, describe_files, foreign, formats
 
 # import name -> package names that may provide it
 PACKAGES = {
@@ -163,7 +163,7 @@ def _try_out(model: Any, signature: dict[str, Any]) -> None:
 
 def _onnx(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
     _need("onnxruntime")
-    signature = describe.onnx_signature(path)
+    signature = describe_files.onnx_signature(path)
     producer = signature.pop("_producer", "")
     loaders.load("onnx", path, Signature.of(signature))
     findings.append("ONNX holds a graph of standard operators and no code; it loads.")
@@ -176,7 +176,7 @@ def _onnx(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
 
 
 def _xgboost(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
-    signature = describe.xgboost_signature(path.read_bytes())
+    signature = describe_files.xgboost_signature(path.read_bytes())
     findings.append("Every index and length in the XGBoost file stays within the file.")
     _need("xgboost")
     loaders.load("xgboost", path, Signature.of(signature))
@@ -192,7 +192,7 @@ def _lightgbm(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as broken:
         raise ModelError(f"the LightGBM model is no text: {broken}") from broken
-    signature = describe.lightgbm_signature(text)
+    signature = describe_files.lightgbm_signature(text)
     findings.append("Every index in the LightGBM file stays within its trees.")
     _need("lightgbm")
     loaders.load("lightgbm", path, Signature.of(signature))
@@ -204,7 +204,7 @@ def _lightgbm(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
 
 
 def _torch(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
-    names = _check_torch_archive(path, path, 0)
+    names = _check_torch_archive(path)
     scripted = any(n.endswith("constants.pkl") for n in names)
     exported = any(n.endswith(("archive_format", "exported_program.json")) for n in names)
     if not scripted and not exported:
@@ -212,8 +212,10 @@ def _torch(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
             "the PyTorch file holds weights without the model's code; save the model with "
             "torch.jit.trace(model, example).save(...) or torch.export.save(...)"
         )
+    if not scripted:
+        torch_check.check_export(path)
     _need("torch")
-    signature = describe.torch_signature(path)
+    signature = describe_files.torch_signature(path)
     kind = "TorchScript" if scripted else "torch.export"
     findings.append(
         f"{kind} is a program of PyTorch's own operators without Python code; it loads confined."
@@ -225,19 +227,12 @@ def _torch(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
     }
 
 
-def _check_torch_archive(source: Any, path: Path, depth: int) -> list[str]:
+def _check_torch_archive(path: Path) -> list[str]:
     """Trace every pickle in the archive and in the archives within; the names in it."""
     try:
-        with zipfile.ZipFile(source) as archive:
-            for name in archive.namelist():
-                if name.endswith(".pkl"):
-                    _check_torch_pickle(archive.read(name), path, name)
-                elif name.endswith(".pt") and depth < 2:
-                    data = archive.read(name)
-                    if data[:2] == b"PK":
-                        _check_torch_archive(io.BytesIO(data), path, depth + 1)
-                    elif data:
-                        _check_torch_pickle(data, path, name)
+        for inner, data in torch_check.pickles_in(path):
+            _check_torch_pickle(data, path, inner)
+        with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as broken:
         raise ModelError(f"the PyTorch archive is damaged: {str(broken)[:120]}") from broken
