@@ -7,7 +7,6 @@ runs as a deployment to this machine would.
 
 from __future__ import annotations
 
-import http.client
 import importlib.metadata
 import json
 import os
@@ -28,11 +27,12 @@ from deploy.artifact import BYTES_IN_MB, Artifact, inspect
 from deploy.bundle.pack import Bundle, pack
 from deploy.files import read_kept, write_atomically
 from deploy.home import home
-from deploy.loadtest.calibrate import processor_ms
+from deploy.loadtest.calibrate import server_of
 from deploy.machine_speed import machine_speed, measuring, usable_cores
 from deploy.measurement import BatchPoint, Measurement, ThreadPoint, spread
 from deploy.safety.confine import ConfinedError, Limits, confined
 from deploy.sample import FROM_SIGNATURE
+from deploy.serving_time import http_ms_of, loop_ms_of
 from deploy.targets import local_process
 
 Progress = Callable[[str, float], None]  # what is being done, and the share that is done
@@ -43,7 +43,6 @@ MOST_THREADS = 8
 READY_LIMIT_S = 120.0
 STOP_GRACE_S = 15.0
 SERVED_REQUESTS = 50
-HTTP_SECONDS = 0.8
 MAX_SAMPLE_BYTES = 10_000_000
 SAMPLE_TYPES = {
     ".json": "application/json",
@@ -95,9 +94,11 @@ def measure(
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="measure-", ignore_cleanup_errors=True) as scratch:
         bundle = pack(artifact, Path(scratch) / "bundle")
-        start_s = memory_mb = http_ms = None
+        start_s = memory_mb = http_ms = loop_ms = None
         if artifact.accepted is None:
-            start_s, memory_mb, http_ms = _served(artifact, bundle, Path(scratch), notes, stop)
+            start_s, memory_mb, http_ms, loop_ms = _served(
+                artifact, bundle, Path(scratch), notes, stop
+            )
         else:
             notes.append(
                 "The server was not started: code that was accepted runs in the confined process "
@@ -121,6 +122,8 @@ def measure(
         request=spread(timed["request_ms"]),
         processor=spread(timed["request_cpu_ms"]),
         http_ms=http_ms,
+        model_processor=spread(timed["call_cpu_ms"]),
+        loop_ms=loop_ms,
         batches=_batch_points(timed["batches"]),
         threads=tuple(threads),
         image_mb=image_mb,
@@ -222,9 +225,10 @@ def _served(
     scratch: Path,
     notes: list[str],
     cancelled: Callable[[], bool],
-) -> tuple[float | None, float | None, float | None]:
+) -> tuple[float | None, float | None, float | None, float | None]:
     """(seconds until the real server is ready, MB resident after some requests, processor time in
-    ms of a request without what is in it); always stopped. One worker: more share what there is."""
+    ms of a request without what is in it, and of the loop for a request that a worker answers);
+    always stopped. One worker: more share what there is."""
     log, port = scratch / "server.log", local_process.free_port()
     began = time.monotonic()
     mortal = {"END_WITH_PID": str(os.getpid()), "WORKERS": "1"}
@@ -246,14 +250,16 @@ def _served(
         _ask(artifact, server.endpoint)
         process = psutil.Process(child.pid)
         memory_mb = process.memory_info().rss / BYTES_IN_MB
-        return start_s, memory_mb, _http_ms(port, child.pid)
+        body = None if server_of(child.pid, log).inline else artifact.example_request()
+        loop_ms = loop_ms_of(body, port, child.pid)
+        return start_s, memory_mb, http_ms_of(port, child.pid), loop_ms
     except MeasureCancelledError:
         raise
     except DeployError as failed:
         notes.append(
             f"The server did not start, so start and memory are of the model alone: {failed}"
         )
-        return None, None, None
+        return None, None, None, None
     finally:
         process_now = server.process()
         if process_now is not None:
@@ -268,24 +274,6 @@ def _ask(artifact: Artifact, endpoint: str) -> None:
     with httpx.Client(trust_env=False, timeout=30, base_url=endpoint) as client:
         for _ in range(SERVED_REQUESTS):
             client.post("/invocations", content=body, headers={"content-type": "application/json"})
-
-
-def _http_ms(port: int, pid: int) -> float | None:
-    """What the server takes to read a request that asks for nothing, to say so, and to log it."""
-    line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    head, asked = {"content-type": "application/json"}, 0
-    try:
-        before, until = processor_ms(pid), time.monotonic() + HTTP_SECONDS
-        while time.monotonic() < until:
-            line.request("POST", "/invocations", b"", head)
-            line.getresponse().read()
-            asked += 1
-        after = processor_ms(pid)
-    except (OSError, http.client.HTTPException) as failed:
-        raise DeployError(f"the server does not answer an empty request: {failed}") from failed
-    finally:
-        line.close()
-    return None if before is None or after is None or not asked else (after - before) / asked
 
 
 def _image_mb(artifact: Artifact, bundle: Bundle, notes: list[str]) -> float:

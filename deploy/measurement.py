@@ -66,6 +66,10 @@ class Measurement(Figures):
     request: Spread  # with reading the request and writing the answer
     processor: Spread  # processor time of the same requests
     http_ms: float | None = None  # processor time of the server for HTTP, on top; None: unknown
+    model_processor: Spread | None = None  # processor time of `model_call`
+    # Processor time of the server's loop for a request that it hands to a worker, reading and
+    # writing included; None where the model answers on the loop, or nobody knows.
+    loop_ms: float | None = None
     batches: tuple[BatchPoint, ...]
     threads: tuple[ThreadPoint, ...]
     image_mb: float  # the expected image, uncompressed
@@ -85,7 +89,10 @@ class Measurement(Figures):
 
     @property
     def served_ms(self) -> float:
-        """Processor time here of one request, with reading and writing HTTP."""
+        """Processor time here of one request, with reading and writing HTTP, and with handing it to
+        a worker where the server does."""
+        if self.loop_ms is not None and self.model_processor is not None:
+            return self.model_processor.mean_ms + self.loop_ms
         return self.processor.mean_ms + (self.http_ms or 0.0)
 
     @property
@@ -162,11 +169,13 @@ def text(found: Measurement) -> str:
         f"{'loading':<18} {found.load_s:.2f} s{start}",
         f"{'image':<18} about {found.image_mb:,.0f} MB, uncompressed",
     ]
-    if found.http_ms is not None:
+    around = found.http_ms if found.loop_ms is None else found.loop_ms
+    if around is not None:
+        does = "reads, writes and logs" if found.loop_ms is None else "reads, hands over and writes"
         lines.insert(
             6,
-            f"{'with HTTP':<18} {found.served_ms:,.3g} ms: the server reads, writes and logs a "
-            f"request in {found.http_ms:,.2g} ms",
+            f"{'with HTTP':<18} {found.served_ms:,.3g} ms: the server {does} a request in "
+            f"{around:,.2g} ms",
         )
     best = found.best_batch
     if best is not None:

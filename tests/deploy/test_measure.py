@@ -16,7 +16,7 @@ from advisor.sizing.performance_data import cpu_scores
 from deploy import machine_speed
 from deploy.cli import main
 from deploy.measure import MeasureCancelledError, known, measure
-from deploy.measurement import Measurement, spread
+from deploy.measurement import Measurement, spread, text
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,19 @@ def test_http_varies_nothing_and_is_no_part_of_the_model(measured: Measurement) 
     assert (quick.served_ms, quick.service_cv) == pytest.approx((0.25, 0.4))
     unknown = quick.model_copy(update={"http_ms": None})
     assert (unknown.served_ms, unknown.service_cv) == pytest.approx((0.2, 0.5))
+
+
+def test_a_request_that_a_worker_answers_takes_the_loops_time_besides_the_models(
+    measured: Measurement,
+) -> None:
+    timed = measured.processor.model_copy(update={"mean_ms": 5.0})
+    told = {"model_processor": timed, "loop_ms": 0.5, "http_ms": 0.1}
+    handed = measured.model_copy(update=told)
+    assert handed.served_ms == pytest.approx(5.5)
+    assert "hands over" in text(handed)
+    # One on the loop has none, and its reading and writing is told by empty requests.
+    assert measured.loop_ms is None
+    assert "hands over" not in text(measured)
 
 
 def test_the_time_is_translated_with_its_doubt(measured: Measurement) -> None:

@@ -73,6 +73,7 @@ def run(payload: dict[str, Any]) -> dict[str, Any]:
         "first_call_ms": first_ms,
         "rows_given": rows.rows,
         "call_ms": [clock for clock, _ in calls],
+        "call_cpu_ms": [cpu for _, cpu in calls],
         "request_ms": [clock for clock, _ in requests],
         "request_cpu_ms": [cpu for _, cpu in requests],
         "batches": batches,
