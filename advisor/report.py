@@ -197,7 +197,7 @@ def _verdict(need: Requirements, answer: Recommendation) -> list[str]:
         f"  {certainty(answer)}",
         f"  cloud bill {money_range(best)} a month + people's time "
         f"{usd(best.people_monthly_usd)} ({best.people.monthly_hours.expected:.1f} h a month, "
-        "assumed)",
+        f"{'your figure' if best.people.changed_by_user else 'assumed'})",
         f"  {expected_response(need, best)}",
     ]
     # A rule's own sentence, else what the ranking says: nothing is chosen without a reason.

@@ -55,6 +55,7 @@ def _joined(high: str, low: str) -> int:
 
 def _look(text: str) -> None:
     depth = values = 0
+    open_: list[_Open] = []
     for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise InputError(
@@ -63,9 +64,12 @@ def _look(text: str) -> None:
             )
         if isinstance(event, _END):
             depth -= 1
+            open_.pop()
             continue
         if isinstance(event, (*_COLLECTION, yaml.ScalarEvent)):
             values += 1
+            if open_:
+                open_[-1].take(event)
             if event.tag is not None:
                 raise InputError(
                     f"is not plain data: line {_line(event)} has the tag {event.tag[:40]!r}; leave "
@@ -73,10 +77,32 @@ def _look(text: str) -> None:
                 )
         if isinstance(event, _COLLECTION):
             depth += 1
+            open_.append(_Open(isinstance(event, yaml.MappingStartEvent)))
         if depth > MAX_DEPTH:
             raise InputError(f"is too deep: more than {MAX_DEPTH} levels in line {_line(event)}")
         if values > MAX_VALUES:
             raise InputError(f"is too long: more than {MAX_VALUES:,} values")
+
+
+class _Open:
+    """A list or a mapping that is being read; a mapping has no key twice: the first would be lost."""
+
+    def __init__(self, is_mapping: bool) -> None:
+        self._key_next = is_mapping
+        self._is_mapping = is_mapping
+        self._first: dict[str, int] = {}
+
+    def take(self, event: Any) -> None:
+        """The next key, value or entry. Raises InputError."""
+        if self._key_next and isinstance(event, yaml.ScalarEvent):
+            name = event.value
+            if name in self._first:
+                raise InputError(
+                    f"has {name[:60]!r} twice, in lines {self._first[name]} and {_line(event)}; "
+                    "write it once"
+                )
+            self._first[name] = _line(event)
+        self._key_next = self._is_mapping and not self._key_next
 
 
 def _line(event: Any) -> int:

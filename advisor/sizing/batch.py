@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -130,29 +131,29 @@ def async_replica_hours(
     the wake-up, then is served; later ones wait less. To it comes, at the busiest hour, the
     `percentile` of the response of all workers behind one queue (M/G/c).
     """
-    used, awake, need = _week(
-        rates, np.array([service_ms]), np.array([servers]),
-        idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero, fixed=fixed,
+    week = async_weeks(
+        rates, np.array([service_ms]), np.array([servers]), idle_s=idle_s, wake_s=wake_s,
+        max_utilisation=max_utilisation, to_zero=to_zero, fixed=fixed, percentile=percentile, cv=cv,
     )  # fmt: skip
-    replicas = need[0]
-    rate = np.asarray(rates, dtype=np.float64)
-    service_s = service_ms / 1000
-    busy = np.where(replicas > 0, rate * service_s / np.maximum(replicas * servers, 1), 0.0)
-    top = int(busy.argmax())
-    utilisation = float(busy[top])
-    workers = max(int(replicas[top]) * servers, 1)
-    served_ms = response_percentile_ms(percentile, float(rate[top]), service_ms, cv, workers)
-    sleeps = bool((awake[0] < 1).any()) or bool((replicas != replicas[0]).any())
     return AsyncPlan(
-        hourly_replicas=tuple(int(n) for n in replicas),
-        hourly_use=tuple(used[0].tolist()),
-        replica_hours_per_week=float(used[0].sum()),
-        utilisation=utilisation,
-        answer_s=(wake_s if sleeps else 0.0) + float(served_ms) / 1000,
+        hourly_replicas=tuple(int(n) for n in week.replicas[0]),
+        hourly_use=tuple(week.used[0].tolist()),
+        replica_hours_per_week=float(week.used[0].sum()),
+        utilisation=float(week.utilisation[0]),
+        answer_s=float(week.answer_s[0]),
     )
 
 
-def async_use(
+class Weeks(NamedTuple):
+    """`AsyncPlan` of many machines at once: shapes (m, h), (m, h), (m,), (m,)."""
+
+    replicas: NDArray[np.int64]
+    used: Floats
+    utilisation: Floats
+    answer_s: Floats
+
+
+def async_weeks(
     rates: ArrayLike,
     service_ms: ArrayLike,
     servers: ArrayLike,
@@ -162,16 +163,24 @@ def async_use(
     max_utilisation: float,
     to_zero: bool,
     fixed: bool = False,
-) -> Floats:
-    """`async_replica_hours(...).hourly_use` of many machines at once; shape (m, 168)."""
+    percentile: float = 95.0,
+    cv: float = 1.0,
+) -> Weeks:
+    """`async_replica_hours` of many machines at once."""
     service, count = np.broadcast_arrays(
         np.atleast_1d(np.asarray(service_ms, dtype=np.float64)), np.asarray(servers)
     )
-    used, _, _ = _week(
+    used, awake, replicas = _week(
         rates, service, count,
         idle_s=idle_s, wake_s=wake_s, max_utilisation=max_utilisation, to_zero=to_zero, fixed=fixed,
     )  # fmt: skip
-    return used
+    rate = np.asarray(rates, dtype=np.float64)
+    workers = np.maximum(replicas * count[:, None], 1)
+    busy = np.where(replicas > 0, rate * service[:, None] / 1000 / workers, 0.0)
+    top, each = busy.argmax(axis=1), np.arange(len(service))
+    served_ms = response_percentile_ms(percentile, rate[top], service, cv, workers[each, top])
+    sleeps = (awake < 1).any(axis=1) | (replicas != replicas[:, :1]).any(axis=1)
+    return Weeks(replicas, used, busy[each, top], np.where(sleeps, wake_s, 0.0) + served_ms / 1000)
 
 
 def async_most(

@@ -20,7 +20,7 @@ from advisor.memo import Same
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing import balancer
-from advisor.sizing.batch import async_most, async_replica_hours, async_use
+from advisor.sizing.batch import Weeks, async_most, async_replica_hours, async_weeks
 from advisor.sizing.candidates import Candidates
 from advisor.sizing.many_models import note, resident
 from advisor.sizing.offers import least_on_spot
@@ -95,7 +95,8 @@ def fleet(
     service = work.need.service
     least = least_on_spot(work.need, min_replicas(option, work), term)
     if work.need.traffic.mode is Mode.asynchronous:
-        used = _async_use(option, work, machines)
+        weeks = _async_weeks(option, work, machines)
+        used, late = weeks.used, weeks.answer_s > service.deadline_h * 3600 * (1 + 1e-9)
         hours = paid = used.sum(axis=1) * MONTH_PER_WEEK
         most = async_most(work.rates, machines.busy_ms, machines.servers, service.max_utilisation)
         if offer and term != "spot":
@@ -109,7 +110,11 @@ def fleet(
             paid = paid_hours(counts, weights, offer.share) * MONTH_PER_WEEK
     cost = machines.usd_per_hour * paid + listed.beside_usd * hours
     cost = cost + balancer.second_usd(option, work, book, region) * (most > 1)
-    at = int(np.lexsort((hours, np.where(np.isnan(cost), np.inf, cost)))[0])
+    dear = np.where(np.isnan(cost), np.inf, cost)
+    if work.need.traffic.mode is Mode.asynchronous and late.any():
+        # One that answers in time; where none does, the one that answers first.
+        dear = weeks.answer_s if late.all() else np.where(late, np.inf, dear)
+    at = int(np.lexsort((hours, dear))[0])
     machine, bought = listed.only(at)
     usd = float(machines.usd_per_hour[at]) * _least_paid(float(paid[at]), float(hours[at]), bought)
     return Fleet(option, work, machine, overhead, least, bought, 0.0 if math.isnan(usd) else usd)
@@ -207,13 +212,14 @@ def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
     )  # fmt: skip
 
 
-def _async_use(option: Option, work: Workload, machines: Candidates) -> Array:
-    """Replica-hours of each machine in each hour of the week, shape (machines, 168)."""
-    return async_use(
+def _async_weeks(option: Option, work: Workload, machines: Candidates) -> Weeks:
+    """The week of each machine behind a queue."""
+    return async_weeks(
         work.rates, machines.busy_ms, machines.servers,
         idle_s=option.number("scale_in_idle_s"), wake_s=_wake_s(option, work),
         max_utilisation=work.need.service.max_utilisation, to_zero=option.flag("scale_to_zero"),
         fixed=option.scaling == "fixed",
+        percentile=work.need.service.percentile, cv=work.need.model.service_time_cv,
     )  # fmt: skip
 
 

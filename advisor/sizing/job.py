@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor.catalog.schema import Option
+from advisor.durations import duration
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, Mode
 from advisor.sizing.batch import RESERVE, fewest_machines
@@ -178,7 +179,7 @@ def _runs(
 
 def _too_late(option: Option, work: Workload, term: Term) -> str:
     start_s = cold_start(option.id).cold_s.expected + work.need.model.load_time_s
-    limit = f"{work.need.service.deadline_h:g} h"
+    limit = duration(work.need.service.deadline_h)
     queued = work.need.traffic.mode is not Mode.batch
     collecting = f"requests are collected for {SHORTEST_H * 60:g} min at least, " if queued else ""
     again = ", a share begun anew included where a spot machine goes," if term == "spot" else ""

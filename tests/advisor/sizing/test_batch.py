@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
-from advisor.sizing.batch import async_replica_hours, async_use, batch_plan
+from advisor.sizing.batch import async_replica_hours, async_weeks, batch_plan
 from benchmarks.simulation import awake_share, batch_run_s, queue_answers_s
 
 
@@ -189,7 +189,7 @@ def test_more_work_never_takes_fewer_hours(
 def test_many_machines_at_once_are_the_same_as_one_by_one() -> None:
     rates = np.abs(np.sin(np.arange(168.0))) * 3
     service, servers = np.array([5.0, 80.0, 900.0]), np.array([1, 4, 16])
-    together = async_use(rates, service, servers, **QUEUE, to_zero=True)
+    together = async_weeks(rates, service, servers, **QUEUE, to_zero=True).used
     for i in range(3):
         one = async_replica_hours(rates, service[i], int(servers[i]), **QUEUE, to_zero=True)
         assert one.replica_hours_per_week == pytest.approx(together[i].sum())

@@ -186,3 +186,23 @@ def test_a_nights_run_has_the_records_of_its_day_whatever_the_pattern() -> None:
     ]  # fmt: skip
     assert runs[0].replica_hours == runs[1].replica_hours
     assert runs[0].replicas_max == runs[1].replicas_max
+
+
+def test_a_queue_has_the_cheapest_machine_that_answers_in_time() -> None:
+    """A fast machine where the cheapest would miss the deadline; the cheapest where there is time."""
+    model = {"format": "joblib", "size_mb": 40, "memory_mb": 300, "service_time_ms": 1_500_000}
+    option, book = load_options()["ecs-fargate"], load_book()
+    plans = []
+    for hours in (1.0, 24.0):
+        asked = parse({
+            "model": model, "traffic": {"mode": "async", "requests_per_month": 300},
+            "service": {"deadline_h": hours},
+        })  # fmt: skip
+        made = size(option, resolve(asked), "us-east-1", book)
+        assert not isinstance(made, Sized)
+        got = made.sized()
+        assert got.finish_h is not None
+        assert got.finish_h <= hours
+        plans.append(got)
+    assert plans[0].vcpu > plans[1].vcpu
+    assert plans[0].finish_h != plans[1].finish_h
