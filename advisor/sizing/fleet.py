@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalog.schema import Option
+from advisor.durations import duration
 from advisor.memo import Same
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
@@ -112,6 +113,11 @@ def fleet(
     cost = cost + balancer.second_usd(option, work, book, region) * (most > 1)
     dear = np.where(np.isnan(cost), np.inf, cost)
     if work.need.traffic.mode is Mode.asynchronous and late.any():
+        if late.all() and term != ON_DEMAND:
+            return infeasible(
+                f"no machine that can be bought this way answers within "
+                f"{duration(service.deadline_h)}"
+            )
         # One that answers in time; where none does, the one that answers first.
         dear = weeks.answer_s if late.all() else np.where(late, np.inf, dear)
     at = int(np.lexsort((hours, dear))[0])

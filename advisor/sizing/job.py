@@ -78,7 +78,8 @@ def job(
         paid = runs.hours
         if offer and term != "spot":
             paid = _paid_hours(runs.hours, np.maximum(runs.at_once, 1.0), offer.share)
-        cost = paid * usd_per_hour + runs.hours * beside
+        with np.errstate(invalid="ignore"):  # no machines, and nothing beside them
+            cost = np.where(runs.machines > 0, paid * usd_per_hour + runs.hours * beside, np.inf)
         at = int(np.lexsort((runs.hours, cost))[0])
         if runs.machines[at] and (best is None or (cost[at], runs.hours[at]) < best[:2]):
             best = (float(cost[at]), float(runs.hours[at]), at, window)

@@ -122,10 +122,15 @@ def every_bill(option: Option, work: Workload, region: str) -> Iterator[tuple[fl
         every = every_function if option.scaling == "per-request" else every_machine
         for made, label in every(option, work, region, term):
             sized = made.sized()
-            if sized.infeasible is None:
+            if sized.infeasible is None and in_time(work, sized):
                 yield billed(option, work, region, made, sized), f"{label}, {term}"
                 for other in every_level(made, sized):
                     yield billed(option, work, region, made, other), f"{label}, {term}, by level"
+
+
+def in_time(work: Workload, sized: Sized) -> bool:
+    deadline_h = work.need.service.deadline_h
+    return sized.finish_h is None or sized.finish_h <= deadline_h * (1 + ROUNDING)
 
 
 def every_machine(
@@ -220,6 +225,9 @@ def check(option: Option, work: Workload, region: str) -> None:
         assert not every, (found.infeasible, min(every))
         return
     plan = found.plan(ranges=False)
+    if not in_time(work, plan.sized):
+        assert not every, min(every)  # the rule of the deadline refuses it, as all others
+        return
     usd = plan.monthly_usd.expected + plan.imputed_usd
     least, what = min(every)
     bought = plan.sized.bought.label if plan.sized.bought else "on demand"
