@@ -1,6 +1,6 @@
 """Predicted against measured response times of the real server: a table of docs/method.md.
 
-nice -n -15 python -m benchmarks.prediction --real-time --write    all of it, 13 to 26 minutes
+nice -n -15 python -m benchmarks.prediction --real-time --write    all of it, 15 to 25 minutes
 python -m benchmarks.prediction --quick       one model with one worker, a minute
 python -m benchmarks.prediction --batching    the server as it is deployed, batches and all
 
@@ -8,7 +8,7 @@ Three models behind the bundle's own server, one worker and two, at four utilisa
 is calibrated with nobody waiting (`deploy/loadtest/calibrate.py`), the sizing's formula says the
 95th percentile from that, and open-loop Poisson arrivals measure it. Batching is off, because the
 sizing counts on none. Each line is the one of three tests whose error is the middle one; the range is
-of all three. A test that something else disturbed is made again, up to six in all for a line; what
+of all three. A test that something else disturbed is made again, up to five in all for a line; what
 counts as disturbed is told by processor times, the host and the sender, never by response times.
 
 With one worker the server has the first processor to itself and the sender the second; with two the
@@ -54,9 +54,8 @@ WORKERS = (1, 2)
 SECONDS = 5.0
 REPEATS = 3
 AGAIN_S = 1.5  # of calibration before each rate
-# A test is repeated when its conditions were not those of its calibration; at most so many a line,
-# for each of `REPEATS`.
-TRIES = 2
+# A test is made again when its conditions were not those of its calibration; so often for a line.
+AGAIN = 2
 MOST_STOLEN = 0.01  # of the server's processors, by the host
 MOST_DRIFT = 0.07  # of a request's processor time, between calibration and test
 MOST_UNSTEADY = 0.08  # of the same, within the test
@@ -145,7 +144,7 @@ def measured(
     artifact: Artifact, workers: int, folder: Path, arguments: argparse.Namespace
 ) -> Iterator[Rate]:
     """Every utilisation in turn: tests until so many as asked for were not disturbed, at most
-    `TRIES` times as many."""
+    `AGAIN` more."""
     settings = {"WORKERS": str(workers)} | ({} if arguments.batching else {"MAX_BATCH_ROWS": "1"})
     body = artifact.example_request()
     if body is None:
@@ -185,7 +184,7 @@ def measured(
         began = time.monotonic()
         for i, utilisation in enumerate(arguments.use):
             rates: list[Rate] = []
-            for tried in range(1, TRIES * arguments.repeats + 1):
+            for tried in range(1, arguments.repeats + AGAIN + 1):
                 rates.append(once(utilisation, tried, 100 * i + tried))
                 print(_test(rates[-1], began), file=sys.stderr, flush=True)
                 if sum(not rate.is_disturbed for rate in rates) == arguments.repeats:
