@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httptools
 
+SAFE = "/%?:@!$&'()*+,;=~"  # what an address may hold as it is
 SIZES = (b"content-length", b"transfer-encoding")
 
 
@@ -28,7 +29,9 @@ class PlainHttp:
     def __init__(self, url: str, ping: str, timeout_s: float) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        path = quote(parts.path or "/", SAFE) + (
+            f"?{quote(parts.query, SAFE)}" if parts.query else ""
+        )
         self._post = f"POST {path} HTTP/1.1\r\nhost: {parts.netloc}\r\n".encode("latin-1")
         self._ping = f"GET {ping} HTTP/1.1\r\nhost: {parts.netloc}\r\n\r\n".encode("latin-1")
         self._timeout_s = timeout_s

@@ -32,7 +32,7 @@ async def lines_to(answer: Answer, timeout_s: float = 20) -> AsyncIterator[tuple
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    lines = PlainHttp(f"http://127.0.0.1:{port}/invocations?a=1", "/ping", timeout_s)
+    lines = PlainHttp(f"http://127.0.0.1:{port}/invocations/ä b?a=1&b=%20", "/ping", timeout_s)
     try:
         yield lines, met
     finally:
@@ -55,7 +55,9 @@ def test_one_connection_serves_what_comes_one_after_the_other() -> None:
             assert len(met) == 1
 
     asyncio.run(told())
-    assert asked[0].startswith(b"POST /invocations?a=1 HTTP/1.1\r\nhost: 127.0.0.1:")
+    assert asked[0].startswith(
+        b"POST /invocations/%C3%A4%20b?a=1&b=%20 HTTP/1.1\r\nhost: 127.0.0.1:"
+    )
     assert b"content-type: text/csv\r\ncontent-length: 3\r\n\r\n[1]" in asked[0]
     assert asked[3].startswith(b"GET /ping HTTP/1.1\r\n")
 
