@@ -250,9 +250,12 @@ def _why(build: dict[str, Any], lines: list[str]) -> str:
     )
     said = "; ".join(c["message"] for c in failed.get("contexts", []) if c.get("message"))
     tail = " / ".join(lines)
+    logs = build.get("logs", {})
+    whole = f"{logs.get('groupName', '')} {logs.get('streamName', '')}".strip()
     return (
         f"the image build {_words(build['buildStatus'])} in {_words(failed.get('phaseType', '?'))}"
-        f"{f' ({said})' if said else ''}{f': {tail}' if tail else ''}"
+        f"{f' ({said})' if said else ''}{f': {tail}' if tail else ''}; mend that and deploy again"
+        f"{f' (the whole log is in CloudWatch: {whole})' if whole else ''}"
     )
 
 

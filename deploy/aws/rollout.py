@@ -70,7 +70,7 @@ class Rollout:
             digest = self._image(bootstrap)
             self._stack(bootstrap, digest)
         except AdvisorError as error:
-            left = self._take_back()
+            left = self._take_back(str(error))
             if left:
                 kind = StalePlanError if isinstance(error, StalePlanError) else DeployError
                 raise kind(f"{error}; not taken back: {'; '.join(left)}") from error
@@ -274,15 +274,16 @@ class Rollout:
             raise StalePlanError(f"CloudFormation would do other than planned ({what}); plan again")
         return made
 
-    def _take_back(self) -> list[str]:
-        """What could not be taken back, a sentence each."""
+    def _take_back(self, because: str) -> list[str]:
+        """What could not be taken back, a sentence each; `because` is what the user is told first."""
         left = []
         while self._undo:
             what, undo = self._undo.pop()
             try:
                 undo()
             except AdvisorError as error:
-                left.append(f"{what} ({error})")
+                same = str(error) == because
+                left.append(f"{what} ({'for the same reason' if same else error})")
         return left
 
     def _say(self, step: str, message: str, level: str = "info") -> None:

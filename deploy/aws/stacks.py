@@ -334,7 +334,10 @@ class Stacks:
             return DeployError(f"{said}; it was deleted, nothing is left")
         if not stack.never_stood:
             if stack.status != "UPDATE_ROLLBACK_COMPLETE":
-                return DeployError(f"{said}; it could not be rolled back ({stack.status})")
+                return DeployError(
+                    f"{said}; it could not be rolled back ({words(stack.status)}): let CloudFormation "
+                    "continue its rollback, or destroy it"
+                )
             if change_set.creates:  # an update failed that came after this plan
                 return StalePlanError(f"{said}, in an update after this plan; plan again")
             if change_set.was_started and not change_set.is_open:
@@ -342,12 +345,17 @@ class Stacks:
                     f"{said}, in an apply before this one; it was rolled back and serves its version "
                     "from before; plan again"
                 )
-            return DeployError(f"{said}; it was rolled back and serves its version from before")
+            return DeployError(
+                f"{said}; it was rolled back and serves its version from before; mend that and plan "
+                "again"
+            )
         try:
             self.delete(change_set.stack_id, emit)
         except DeployError as error:
             return DeployError(f"{said}; and {error}")
-        return DeployError(f"{said}; it was rolled back and deleted, nothing of it is left")
+        return DeployError(
+            f"{said}; it was rolled back and deleted, nothing of it is left; mend that and plan again"
+        )
 
     def _events(self, stack_id: str, until: set[str] | None = None) -> Iterator[dict[str, Any]]:
         """Events, newest first; reading stops at a page that holds one of `until`."""

@@ -140,7 +140,9 @@ def test_a_failed_build_tells_its_log_and_leaves_nothing(
     target: SageMakerTarget, emulator: Emulator, onnx_model: Path
 ) -> None:
     emulator.fault("build", "", "no space left on device")
-    with pytest.raises(DeployError, match=r"failed in build: .*no space left on device"):
+    with pytest.raises(
+        DeployError, match=r"failed in build: .*no space left on device; mend that and deploy again"
+    ):
         target.apply(target.plan(asked(onnx_model)), Log())
     assert nothing_is_left(emulator)
 

@@ -107,7 +107,7 @@ def test_a_failed_create_is_rolled_back_deleted_and_told_with_its_cause(
     cause = r"Role \(AWS::IAM::Role\): the role is not wanted"
     with pytest.raises(DeployError, match=cause) as caught:
         stacks.execute(prepared(stacks, TWO), log)
-    assert "nothing of it is left" in str(caught.value)
+    assert "nothing of it is left; mend that and plan again" in str(caught.value)
     state = emulator.state()
     assert (state["stacks"], state["log_groups"], state["roles"]) == ({}, {}, [])
     assert "mda-test rollback complete: Rollback complete" in log.messages
