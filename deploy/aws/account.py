@@ -218,7 +218,8 @@ def _last_hour(
     metrics = _metrics(stack.name, held)
     if metrics is None:
         return None, None, None
-    wanted = [(name, "Sum", 60) for name in (metrics.requests, metrics.errors)]
+    counted = (metrics.requests, *metrics.errors)
+    wanted = [(name, "Sum", 60) for name in counted]
     wanted += [(name, "p95", round(HOUR.total_seconds())) for name in metrics.latencies]
     queries = [
         {
@@ -241,9 +242,11 @@ def _last_hour(
         )
     values = {result["Id"]: result["Values"] for result in answer["MetricDataResults"]}
     # Two latencies follow each other: the sum of their percentiles is near that of their sum.
-    latencies = [max(found) for i in range(2, len(wanted)) if (found := values.get(f"m{i}"))]
+    after = range(len(counted), len(wanted))
+    latencies = [max(found) for i in after if (found := values.get(f"m{i}"))]
     p95_ms = round(sum(latencies) * metrics.ms_in_unit, 3) if latencies else None
-    return sum(values.get("m0", [])), sum(values.get("m1", [])), p95_ms
+    failed = sum(sum(values.get(f"m{i}", [])) for i in range(1, len(counted)))
+    return sum(values.get("m0", [])), failed, p95_ms
 
 
 @dataclass(frozen=True)
@@ -253,7 +256,7 @@ class _Metrics:
     namespace: str
     dimensions: dict[str, str]
     requests: str
-    errors: str
+    errors: tuple[str, ...]
     latencies: tuple[str, ...]
     ms_in_unit: float
 
@@ -265,15 +268,16 @@ def _metrics(name: str, held: list[str]) -> _Metrics | None:
     if "AWS::SageMaker::Endpoint" in types:
         variant = {"EndpointName": name, "VariantName": "AllTraffic"}
         both = ("ModelLatency", "OverheadLatency")
-        return _Metrics("AWS/SageMaker", variant, "Invocations", "Invocation5XXErrors", both, 0.001)
+        return _Metrics(
+            "AWS/SageMaker", variant, "Invocations", ("Invocation5XXErrors",), both, 0.001
+        )
     if "AWS::Lambda::Function" in types:
         function = {"FunctionName": types["AWS::Lambda::Function"]}
-        return _Metrics("AWS/Lambda", function, "Invocations", "Errors", ("Duration",), 1.0)
+        return _Metrics("AWS/Lambda", function, "Invocations", ("Errors",), ("Duration",), 1.0)
     if BALANCER in types:
         balancer = {"LoadBalancer": types[BALANCER].partition(":loadbalancer/")[2]}
         response = ("TargetResponseTime",)
-        return _Metrics(
-            "AWS/ApplicationELB", balancer, "RequestCount", "HTTPCode_Target_5XX_Count", response,
-            1000.0,
-        )  # fmt: skip
+        # What no healthy server was there for the balancer refuses, and counts apart.
+        errors = ("HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count")
+        return _Metrics("AWS/ApplicationELB", balancer, "RequestCount", errors, response, 1000.0)
     return None

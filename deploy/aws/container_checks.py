@@ -7,7 +7,18 @@ from collections.abc import Callable
 from advisor.errors import DeployError
 from advisor.vocabulary import Mode
 from deploy.aws import reach
-from deploy.aws.findings import bad, budget, free, good, in_account, model_file, name, quota
+from deploy.aws.findings import (
+    bad,
+    budget,
+    free,
+    good,
+    in_account,
+    model_file,
+    name,
+    quota,
+    quotas_of,
+    unknown,
+)  # fmt: skip
 from deploy.aws.session import Aws, AwsSettings, message_of, told
 from deploy.aws.stacks import Stacks
 from deploy.aws.wanted import stack_name
@@ -15,6 +26,7 @@ from deploy.requests import PlanRequest
 from deploy.target import Finding
 
 ZONES = 2
+NETWORKS_QUOTA = "VPCs per Region"
 FARGATE_QUOTA = ("fargate", "Fargate On-Demand vCPU resource count")
 
 
@@ -89,18 +101,11 @@ def fargate_quota(request: PlanRequest, aws: Aws) -> Finding:
 
 def network(request: PlanRequest, given: AwsSettings, aws: Aws) -> list[Finding]:
     """Is the network that was chosen there, in two zones? Else what is made."""
-    sealed = request.need.control.private_network
     if not given.vpc_id:
-        if sealed:
-            return [
-                good(
-                    "network",
-                    "a network of its own, without a way to the internet",
-                    "callers come in by peering, VPN or a transit gateway; or name a VPC of yours "
-                    "(ADVISOR_AWS_VPC_ID, ADVISOR_AWS_SUBNET_IDS, ADVISOR_AWS_SECURITY_GROUP_IDS)",
-                )
-            ]
-        return [good("network", "a network of its own; only the load balancer reaches the model")]
+        return [
+            *_network_of_its_own(sealed=request.need.control.private_network),
+            _room(request, aws),
+        ]
     try:
         with told(f"look at the subnets of {given.vpc_id}"):
             found = aws.client("ec2").describe_subnets(SubnetIds=list(given.subnet_ids))["Subnets"]
@@ -132,6 +137,46 @@ def network(request: PlanRequest, given: AwsSettings, aws: Aws) -> list[Finding]
             "they need a way to the image registry and the logs: a NAT gateway or endpoints",
         )
     ]
+
+
+def _network_of_its_own(*, sealed: bool) -> list[Finding]:
+    if sealed:
+        return [
+            good(
+                "network",
+                "a network of its own, without a way to the internet",
+                "callers come in by peering, VPN or a transit gateway; or name a VPC of yours "
+                "(ADVISOR_AWS_VPC_ID, ADVISOR_AWS_SUBNET_IDS, ADVISOR_AWS_SECURITY_GROUP_IDS)",
+            )
+        ]
+    return [good("network", "a network of its own; only the load balancer reaches the model")]
+
+
+def _room(request: PlanRequest, aws: Aws) -> Finding:
+    """May the account have another network here? Five is what a new one may have, its own included."""
+    try:
+        with told("count the networks"):
+            pages = aws.client("ec2").get_paginator("describe_vpcs").paginate()
+            found = [vpc for page in pages for vpc in page["Vpcs"]]
+        allowed = quotas_of("vpc", aws).get(NETWORKS_QUOTA)
+    except DeployError as error:
+        return unknown(
+            "networks", f"whether there is room for a network could not be read: {error}"
+        )
+    own = {"Key": "mda:deployment", "Value": request.name}
+    if any(own in vpc.get("Tags", []) for vpc in found):
+        return good("networks", "its network is there already")
+    if allowed is None:
+        return unknown("networks", f"Service Quotas names no quota {NETWORKS_QUOTA!r}")
+    if len(found) >= allowed:
+        return bad(
+            "networks",
+            f"the account may have {allowed:g} networks (VPCs) in {aws.region} and has {len(found)}; "
+            "this deployment would make one",
+            f"ask for more of {NETWORKS_QUOTA!r} under Service Quotas, or name a network of yours "
+            "(ADVISOR_AWS_VPC_ID, ADVISOR_AWS_SUBNET_IDS, ADVISOR_AWS_SECURITY_GROUP_IDS)",
+        )
+    return good("networks", f"{len(found)} of {allowed:g} networks (VPCs) are there")
 
 
 def _cluster_name(request: PlanRequest, aws: Aws) -> Finding:

@@ -35,19 +35,24 @@ def in_account(
     return [*found, *after()] if found[-1].ok else found
 
 
+def quotas_of(code: str, aws: Aws) -> dict[str, float]:
+    """What the account may have of a service, by the quota's name. Raises DeployError."""
+    with told(f"read the quotas of {code}"):
+        pages = aws.client("service-quotas").get_paginator("list_service_quotas")
+        return {
+            found["QuotaName"]: float(found["Value"])
+            for page in pages.paginate(ServiceCode=code)
+            for found in page["Quotas"]
+        }
+
+
 def quota(code: str, quota_name: str, wanted: float, unit: str, aws: Aws) -> Finding:
     """Is `wanted` within the account's quota of that name? Not blocking when it cannot be read.
 
     `code` is the service's in Service Quotas; `unit` is what is counted, as in "4 vCPU".
     """
     try:
-        with told(f"read the quotas of {code}"):
-            pages = aws.client("service-quotas").get_paginator("list_service_quotas")
-            quotas = {
-                found["QuotaName"]: float(found["Value"])
-                for page in pages.paginate(ServiceCode=code)
-                for found in page["Quotas"]
-            }
+        quotas = quotas_of(code, aws)
     except DeployError as error:
         return unknown("quota", f"the quota {quota_name!r} could not be read: {error}")
     if quota_name not in quotas:
