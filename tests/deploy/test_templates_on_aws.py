@@ -106,6 +106,82 @@ def test_the_registry_tags_it_as_it_is_made(kind: str) -> None:
             assert tags["mda:managed-by"] == "model-deployment-advisor"
 
 
+WAY_OUT = {"WayOut", "RoutesOfA", "RoutesOfB"}
+TO_CLUSTER = {"RoutesOfA", "RoutesOfB", "ClusterEndpoint", "AgentEndpoint", "TelemetryEndpoint"}
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "parameters", "needed"),
+    [
+        ("ecs-fargate.yaml", "Service", {}, WAY_OUT),
+        ("ecs-ec2.yaml", "Service", {}, WAY_OUT),
+        ("ecs-ec2.yaml", "Machines", {}, WAY_OUT),
+        ("ecs-ec2.yaml", "Machines", {"Sealed": "true"}, TO_CLUSTER),
+        ("ecs-ec2.yaml", "Service", {"Sealed": "true"}, TO_CLUSTER),
+        ("ec2.yaml", "Machines", {}, WAY_OUT),
+        ("eks.yaml", "Nodes", {}, WAY_OUT),
+        ("eks.yaml", "Nodes", {"Sealed": "true"}, {"RoutesOfA", "RoutesOfB", "RolesEndpoint"}),
+        ("ecs-ec2.yaml", "Service", {"VpcId": "vpc-1"}, set()),
+    ],
+)
+def test_what_runs_reaches_the_services_from_its_start_to_its_end(
+    name: str, what: str, parameters: dict[str, str], needed: set[str]
+) -> None:
+    """CloudFormation makes what a resource names before it, and removes it after. An agent that is
+    cut off tells nobody that its tasks have stopped, and the service is never gone."""
+    resources = decided(load(name), {"Reach": "private"} | parameters)["Resources"]
+    found = before(what, resources)
+    assert needed <= found
+    if "VpcId" in parameters:
+        assert not WAY_OUT & found
+    tags = [t for r in resources.values() for t in as_tags(r["Properties"].get("Tags", []))]
+    ordering = [
+        value["Fn::Sub"]
+        for key, value in tags
+        if key == "mda:way-out" and needed and isinstance(value, dict)
+    ]
+    ids = {"WayOut.CidrBlock": "0.0.0.0/0"}
+    for text in ordering:
+        filled = re.sub(r"\$\{(.+?)\}", lambda m: ids.get(m[1], "rtbassoc-0123456789abcdef0"), text)
+        assert len(filled) <= 256
+
+
+def as_tags(tags: Any) -> list[tuple[str, Any]]:
+    return list(tags.items()) if isinstance(tags, dict) else [(t["Key"], t["Value"]) for t in tags]
+
+
+def before(what: str, resources: dict[str, Any]) -> set[str]:
+    """All that CloudFormation makes before it, because it names it or what names it."""
+    found: set[str] = set()
+    left = [what]
+    while left:
+        for name in named(resources[left.pop()]) & resources.keys() - found:
+            found.add(name)
+            left.append(name)
+    return found
+
+
+def named(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return set().union(*map(named, node))
+    if not isinstance(node, dict):
+        return set()
+    found = set()
+    for key, value in node.items():
+        if key == "Ref":
+            found.add(value)
+        elif key == "Fn::GetAtt":
+            found.add(value[0] if isinstance(value, list) else value.split(".")[0])
+        elif key == "Fn::Sub":
+            text, more = (value, {}) if isinstance(value, str) else value
+            found |= {m.split(".")[0] for m in re.findall(r"\$\{([\w.]+)\}", text)} | named(more)
+        elif key == "DependsOn":
+            found |= set(listed(value))
+        else:
+            found |= named(value)
+    return found
+
+
 def test_a_service_on_machines_comes_after_their_capacity_and_goes_before_it() -> None:
     """ECS takes no provider from a cluster while a service uses it, and gives a service no other."""
     service = load("ecs-ec2.yaml").content["Resources"]["Service"]
