@@ -26,7 +26,7 @@ from ministack.core.responses import (
     set_request_account_id,
     set_request_region,
 )
-from ministack.services import cloudformation, cloudwatch, ecr, iam, s3, tagging
+from ministack.services import alb, cloudformation, cloudwatch, ecr, iam, s3, tagging
 from ministack.services.cloudformation import (
     changesets,
     engine,
@@ -189,9 +189,14 @@ class World(EcsWorld, FunctionWorld, ClusterWorld):
     def _restart(self, name: str, properties: dict[str, Any], updates: str = "") -> None:
         """The machines of a group again, from its launch template as it is now; rolling through the
         old ones where the stack that is named updates."""
+        kept = {group: alb._targets.get(group) for group in properties.get("TargetGroupARNs", [])}
         container = self.start_machines(name, properties)
         if updates:
-            self.rolled(updates, properties, container)
+            try:
+                self.rolled(updates, properties, container)
+            except ValueError:
+                alb._targets.update(kept)  # the old machines were never taken away
+                raise
         if name in self.machines:
             stop(self.machines.pop(name)[1])
         if container:
