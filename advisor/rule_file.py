@@ -223,7 +223,9 @@ def parse_rules(text: str, name: str) -> PolicyFile:
 def _said(name: str, *, needed: bool = False) -> str:
     if name == "points" and needed:
         return "points other than 0"
-    return f"a {name}" if name in ("criterion", "figure") else name
+    return (
+        f"a {name}" if name in ("criterion", "figure") else f"{name!r}" if name == "that" else name
+    )
 
 
 def _unit_of(field: str) -> tuple[str, str, str]:

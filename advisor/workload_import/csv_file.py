@@ -282,19 +282,23 @@ class _Reading:
                 else "all are counted to its first round, as the order of the rows shows no second"
             )
             notes.append(
-                f"{clock.repeated_hour_rows:,} rows lie in the hour that the clock of {zone} "
+                f"{_rows_lie(clock.repeated_hour_rows)} in the hour that the clock of {zone} "
                 f"repeats in autumn: {how}."
             )
         if clock.skipped_hour_rows:
             notes.append(
-                f"{clock.skipped_hour_rows:,} rows lie in the hour that the clock of {zone} leaves "
-                "out in spring: they are counted an hour later."
+                f"{_rows_lie(clock.skipped_hour_rows)} in the hour that the clock of {zone} leaves "
+                "out in spring: counted an hour later."
             )
         return notes
 
     def _unreadable(self, error: Exception) -> TrafficError:
         said = " ".join(str(error).split())[:160]
         return TrafficError(f"{self.name} cannot be read as CSV: {said}; export it again in UTF-8")
+
+
+def _rows_lie(count: int) -> str:
+    return "1 row lies" if count == 1 else f"{count:,} rows lie"
 
 
 def _is_empty(column: pa.Array) -> NDArray[np.bool_]:

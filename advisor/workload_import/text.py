@@ -22,7 +22,7 @@ def facts(found: ImportedTraffic) -> list[tuple[str, str]]:
         (
             "from",
             f"{found.first:%Y-%m-%d %H:%M} to {found.last:%Y-%m-%d %H:%M} UTC, "
-            f"{found.weeks:.3g} weeks",
+            f"{found.weeks:.3g} weeks of hours with a measurement",
         ),
         ("busiest hour of the week", f"{max(found.pattern) / 3600:.4g} requests a second"),
     ]

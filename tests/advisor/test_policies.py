@@ -215,8 +215,8 @@ def test_flips_and_relaxations_keep_to_the_policy() -> None:
             "rules:\n- {id: a, kind: forbid, because: so, relax: [{feild: model.gpu, to: 'true'}]}\n",
             "relax.0.feild is not a known key; did you mean field?",
         ),
-        ("rules:\n- {id: a, kind: require, because: so}\n", "kind require needs that"),
-        ("rules:\n- {id: a, kind: forbid, that: need.gpu, because: so}\n", "cannot have that"),
+        ("rules:\n- {id: a, kind: require, because: so}\n", "kind require needs 'that'"),
+        ("rules:\n- {id: a, kind: forbid, that: need.gpu, because: so}\n", "cannot have 'that'"),
         ("rules:\n- {id: a, kind: cap, at_most: 5}\n", "kind cap needs a figure"),
         ("rules:\n- {id: a, kind: cap, figure: plan.vcpu}\n", "kind cap needs at_most"),
         (

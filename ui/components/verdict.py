@@ -195,5 +195,10 @@ def _speed(need: Requirements, ranked: Ranked) -> tuple[str, str, str, str]:
         "Finished after",
         finish,
         f"of {fmt.duration_s(need.service.deadline_h * 3600)} allowed",
-        "From the request to the answer, or from the start to the end of the run.",
+        "From the request to the answer, or from the start to the end of the run."
+        + (
+            f" Requests are collected for {fmt.duration_s(collected_h * 3600)}, then a run begins."
+            if (collected_h := ranked.sizing.collected_h)
+            else ""
+        ),
     )

@@ -332,7 +332,7 @@ def test_daylight_saving_is_told_by_the_order_of_the_rows(read) -> None:
     assert "the order of the rows tells its two rounds apart" in " ".join(found.notes)
     spring = "\n".join(f"2026-03-29 {h:02}:30:00" for h in range(24))
     jumped = read(spring, timezone="Europe/Berlin")
-    assert "1 rows lie in the hour that the clock of Europe/Berlin leaves out" in " ".join(
+    assert "1 row lies in the hour that the clock of Europe/Berlin leaves out" in " ".join(
         jumped.notes
     )
     assert jumped.requests == 24
