@@ -13,6 +13,12 @@ import struct
 from itertools import pairwise
 from typing import Any
 
+from .booster_bounds import (
+    check_categories,
+    check_outputs,
+    leaf_categories_fit,
+    leaf_formulas_fit,
+)
 from .errors import ModelError, RefusedModelError
 
 MAX_DEPTH = 64
@@ -35,6 +41,7 @@ def check_xgboost(data: bytes) -> dict[str, Any]:
         raise ModelError(f"the XGBoost model lacks {broken}; save it again") from broken
     for number, tree in enumerate(trees):
         _check_tree(number, tree, n_features)
+    check_outputs(learner, booster["model"], len(trees), n_features)
     return {"learner": learner}
 
 
@@ -64,8 +71,17 @@ def check_lightgbm(text: str) -> dict[str, str]:
     header = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
     try:
         last = int(header["max_feature_idx"])
+        outputs = int(header.get("num_class", "1"))
+        a_round = int(header.get("num_tree_per_iteration", outputs))
     except (KeyError, ValueError) as broken:
-        raise ModelError("the LightGBM model does not say how many features it has") from broken
+        raise ModelError(
+            "the LightGBM model does not say how many features and classes it has"
+        ) from broken
+    if not 0 < outputs == a_round or outputs > max(len(trees), 1):
+        raise RefusedModelError(
+            f"the LightGBM model has {outputs} classes and {a_round} trees a round, of "
+            f"{len(trees)}; save the model again"
+        )
     for number, block in enumerate(trees):
         fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         _check_leaves(number, fields, last)
@@ -120,8 +136,14 @@ def _check_tree(number: int, tree: Any, n_features: int) -> None:
         split = tree["split_indices"]
         size = int(tree["tree_param"]["num_nodes"])
         values = tree["split_conditions"]
+        leaf_width = int(tree["tree_param"].get("size_leaf_vector", 1))
     except (KeyError, TypeError, ValueError) as broken:
         raise ModelError(f"tree {number} of the XGBoost model lacks {broken}") from broken
+    if leaf_width > 1:
+        raise ModelError(
+            "the XGBoost model has a vector in each leaf (multi_strategy='multi_output_tree'), "
+            "which is not served; train it with one_output_per_tree, or a model for each output"
+        )
     lengths = {len(left), len(right), len(split), len(values), size}
     if len(lengths) != 1:
         raise RefusedModelError(f"tree {number} of the XGBoost model has lists of unequal length")
@@ -141,6 +163,7 @@ def _check_tree(number: int, tree: Any, n_features: int) -> None:
                 f"tree {number} of the XGBoost model splits node {node} by feature {feature} "
                 f"of {n_features}"
             )
+    check_categories(number, tree, [int(n) for n in left])
 
 
 def _check_leaves(number: int, fields: dict[str, str], last_feature: int) -> None:
@@ -150,10 +173,14 @@ def _check_leaves(number: int, fields: dict[str, str], last_feature: int) -> Non
         right = [int(v) for v in fields.get("right_child", "").split()]
         split = [int(v) for v in fields.get("split_feature", "").split()]
         n_values = len(fields["leaf_value"].split())
-    except (KeyError, ValueError) as broken:
+        fits = leaf_formulas_fit(fields, leaves, last_feature)
+        fits &= leaf_categories_fit(fields, leaves - 1)
+    except (KeyError, ValueError, OverflowError) as broken:
         raise ModelError(f"tree {number} of the LightGBM model is damaged: {broken}") from broken
     nodes = leaves - 1
-    wrong = not (len(left) == len(right) == len(split) == nodes and n_values == leaves >= 1)
+    wrong = not fits or not (
+        len(left) == len(right) == len(split) == nodes and n_values == leaves >= 1
+    )
     for node, child in enumerate([*left, *right]):
         inner = child >= 0
         # a child comes after its parent, so the walk always ends

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from . import bounds
 from .errors import RefusedModelError
 
 _PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), type)
@@ -93,8 +94,11 @@ def _check_one(item: Any) -> None:
         _check_neighbours(item)
     elif module.startswith("scipy.sparse") and hasattr(item, "check_format"):
         _check_sparse(item)
+    elif module == "scipy.interpolate._bsplines" and kind == "BSpline":
+        bounds.check_spline(item)
     if module.startswith("sklearn."):
         _check_estimator(item)
+        bounds.check(item)
 
 
 def _check_tree(tree: Any) -> None:
