@@ -111,7 +111,8 @@ def _trees(name: str, change: Callable[[list[int]], list[int]]) -> Callable[[Any
 
 def _no_categories(learner: dict[str, Any]) -> None:
     for tree in learner["gradient_booster"]["model"]["trees"]:
-        tree |= dict.fromkeys(("categories_nodes", "categories_segments", "categories_sizes"), [])
+        for name in ("categories_nodes", "categories_segments", "categories_sizes"):
+            tree[name] = []
 
 
 @pytest.mark.parametrize(
