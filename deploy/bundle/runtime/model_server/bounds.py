@@ -74,7 +74,8 @@ def _check_centres(item: Any) -> None:
         node = todo.pop()
         if node is not None:
             todo += [getattr(node, "left", None), getattr(node, "right", None)]
-            _check_width(item, np.atleast_2d(getattr(node, "center", None)))
+            centre: Any = getattr(node, "center", None)
+            _check_width(item, None if centre is None else np.atleast_2d(centre))
 
 
 def _check_width(item: Any, rows: Any) -> None:
