@@ -22,6 +22,7 @@ from advisor.recommend import recommend
 from advisor.recommendation import Flip
 from advisor.record import pdf_fonts, words
 from advisor.requirements import loads, parse
+from advisor.ruled_out import among_the_asked, not_asked_for
 
 ON = date(2026, 11, 22)
 SECTIONS = (
@@ -110,8 +111,9 @@ def test_it_says_what_the_answer_says(fraud) -> None:
         assert ranked.name in headings(record.markdown(need, answer))
         for line in ranked.lines:
             assert line.name in seen
-    for excluded in answer.excluded:
+    for excluded in among_the_asked(answer):
         assert excluded.because in seen
+    assert not_asked_for(answer) in seen
 
 
 def test_what_speaks_against_an_option_is_not_said_for_it(fraud) -> None:
