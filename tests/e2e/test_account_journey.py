@@ -76,7 +76,7 @@ def test_deployed_seen_in_the_account_moved_and_taken_down_by_somebody_else(
         deploy(page, app, "fraud")
         rows = look(page, app)
         expect(rows).to_have_count(1)
-        expect(rows).to_contain_text(re.compile(r"fraud\s*sagemaker\s*Running"))
+        expect(rows).to_contain_text(re.compile(r"fraud\s*SageMaker .+Running"))
         expect(rows.locator("td").last).to_have_text("yes")
         assert violations(page) == {}
 
@@ -100,7 +100,7 @@ def test_deployed_seen_in_the_account_moved_and_taken_down_by_somebody_else(
     with server(theirs, more=into(account)) as app:
         rows = look(page, app)
         expect(rows).to_have_count(1)
-        expect(rows).to_contain_text(re.compile(r"fraud-2\s*ecs"))
+        expect(rows).to_contain_text(re.compile(r"fraud-2\s*ECS on Fargate"))
         expect(rows.locator("td").last).to_have_text("no")
         agree(page, "Type fraud-2 to agree", "fraud-2", "Destroy")
         expect(page.get_by_text("Gone: nothing of it runs")).to_be_visible(timeout=RUN_MS)
