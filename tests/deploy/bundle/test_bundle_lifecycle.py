@@ -17,6 +17,9 @@ import httpx
 import psutil
 import pytest
 from conftest import StartServer
+from model_server.app import App
+from model_server.service import Service
+from model_server.settings import Settings
 from serving import stop, wait_ready
 
 from deploy.bundle.pack import Bundle
@@ -101,6 +104,58 @@ def test_sigterm_lets_what_runs_finish_and_ends_with_0(
         assert [a.result().status_code for a in asked] == [200] * 5
     assert server.process.wait(25) == 0
     assert server.events()[-1]["event"] == "stopped"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_under_load_loses_no_request_that_was_sent_before(
+    workers: str, bundles: dict[str, Bundle], start_server: StartServer
+) -> None:
+    """Clients that ask again at once: their next request is on its way when the server stops."""
+    server = start_server(bundles["onnx"].path, WORKERS=workers)
+    body = json.dumps([[0.0] * 30]).encode()
+    request = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+    answered: list[int] = []
+    lost: list[float] = []  # when they were sent
+
+    def ask_until_told(number: int) -> None:
+        answered.append(0)
+        with socket.create_connection(("127.0.0.1", server.port), 20) as line:
+            while True:
+                sent = time.monotonic()
+                try:
+                    line.sendall(request)
+                    reply = line.recv(65536)
+                except ConnectionError:
+                    reply = b""
+                if not reply.startswith(b"HTTP/1.1 200"):
+                    lost.append(sent)
+                    return
+                answered[number] += 1
+                if b"connection: close" in reply:
+                    return
+
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask_until_told, number) for number in range(8)]
+        end = time.monotonic() + 20
+        while (len(answered) < 8 or min(answered) < 20) and time.monotonic() < end:
+            time.sleep(0.01)
+        stopped = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        for one in asking:
+            one.result(25)
+    assert server.process.wait(25) == 0
+    assert min(answered) >= 20
+    assert not [sent for sent in lost if sent < stopped]
+
+
+def test_a_server_that_stops_is_not_ready() -> None:
+    service = Service(Settings())
+    service.stopping = True
+    status, told = App(service)._ready()
+    assert (status, told["because"]) == (503, "the server is stopping")
 
 
 def test_a_client_that_leaves_is_dropped_from_the_queue(

@@ -286,6 +286,8 @@ class App:
             )  # fmt: skip
 
     def _ready(self) -> tuple[int, Any]:
+        if self.service.stopping:
+            return 503, {"ready": False, "because": "the server is stopping"}
         if self.service.ready:
             return 200, {"ready": True}
         return 503, {"ready": False, "because": "the model is still being loaded"}

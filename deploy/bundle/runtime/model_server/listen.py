@@ -41,6 +41,7 @@ class Listener(uvicorn.Server):
         self._service = app.service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.stopping = True
         for server in self.servers:
             server.close()  # before the copies are told, or they would get another connection
         copies = self._service.copies
@@ -76,6 +77,7 @@ class Copy(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.stopping = True
         if self._opening:
             await asyncio.wait(self._opening)
         await super().shutdown([])

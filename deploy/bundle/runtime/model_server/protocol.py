@@ -26,6 +26,8 @@ from .service import CLIENT_GONE
 from .values import Output
 from .watch import ANSWER, BODY, HEAD, IDLE, MOST_HEAD_BYTES, Watched
 
+LINGER_S = 0.5  # for what a client has sent when the server stops; less than any DRAIN_S of use
+
 
 @dataclass(slots=True)
 class _Told:
@@ -62,6 +64,7 @@ class Protocol(Watched, HttpToolsProtocol):
         self._mine = False  # the request that is being read takes the short road
         self._body: list[bytes] = []
         self._head_bytes = -1
+        self._ending = False  # the server stops: the next answer here is the last
         self._begun: Any = None  # the request that the application is answering
         self._future: asyncio.Future[Output] | None = None
 
@@ -85,6 +88,12 @@ class Protocol(Watched, HttpToolsProtocol):
             self._begun.disconnected = True
         if self._future is not None:
             self._future.cancel()  # takes it out of the queue
+
+    def shutdown(self) -> None:
+        """The server stops. What its client has sent by now is answered, as the last: closed at
+        once, a request on its way would get a reset."""
+        self._ending = True
+        self.loop.call_later(LINGER_S, super().shutdown)
 
     def on_message_begin(self) -> None:
         self.at, self.since, self._head_bytes = HEAD, self.loop.time(), -1
@@ -153,6 +162,8 @@ class Protocol(Watched, HttpToolsProtocol):
             self._begun = self.cycle
 
     def _answer(self) -> None:
+        if self.transport.is_closing():  # pipelined behind the last answer
+            return
         started = time.perf_counter()
         request_id, authorization, content_type, accept, _, encoding = pick_headers(self.headers)
         told = _Told(self._paths[self.url], request_id, accept, started)
@@ -212,15 +223,17 @@ class Protocol(Watched, HttpToolsProtocol):
         self, status: int, kind: bytes, reply: bytes, told: _Told,
         extra: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
-        more = b""
+        more = b"connection: close\r\n" if self._ending else b""
         if extra:
             lines = [f"{name}: {value}\r\n" for name, value in extra.items()]
-            more = "".join(lines).encode("latin-1", "replace")
+            more += "".join(lines).encode("latin-1", "replace")
         head = b"%b%d\r\nx-request-id: %b\r\n%b\r\n" % (
             self._head(status, kind), len(reply), told.request_id.encode("latin-1"), more
         )  # fmt: skip
         self.transport.write(head + reply)
         self._account(status, told)
+        if self._ending:
+            self.transport.close()
         self.on_response_complete()
 
     def _head(self, status: int, kind: bytes) -> bytes:

@@ -48,6 +48,7 @@ class Service:
         self.engine: Engine | None = None
         self.copies: Copies | None = None  # who gets the connections
         self.is_copy = False
+        self.stopping = False  # what has begun is finished, and nothing more should come
         self._example_row: Batch | None = None
         self._new_engine: Callable[[], Engine] | None = None
 
