@@ -209,8 +209,16 @@ class Rollout:
                 )
             )
         made = self._stacks.execute(change_set, self._emit)
-        self._install(made, digest)
-        self._family.verify(self._plan, made, digest, self._aws)
+        try:
+            self._install(made, digest)
+            self._family.verify(self._plan, made, digest, self._aws)
+        except AdvisorError as error:
+            if change_set.is_open:
+                raise
+            raise DeployError(
+                f"{error}; the stack {made.name} stands, from an apply before this one: apply again "
+                "to finish, or destroy it"
+            ) from error
         for tag in sorted(former - made.image_tags):
             self._remove_image(Images(self._aws, bootstrap), tag)
         self._say("stack", f"{stack_name(self._plan.name)} is in service", "done")

@@ -198,6 +198,37 @@ def test_what_of_a_network_is_missing_is_said_before_anything_is_made(
     assert emulator.state()["stacks"] == {}
 
 
+def test_a_stack_that_an_ended_apply_left_is_named_when_the_next_one_fails(
+    target: EcsTarget,
+    bootstrapped: None,
+    emulator: Emulator,
+    onnx_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = target.plan(asked(onnx_model, option=FARGATE))
+    proof = EcsTarget.verify
+
+    def ends(*_: object) -> None:
+        raise KeyboardInterrupt  # as when the machine goes off
+
+    def fails(*_: object) -> None:
+        raise DeployError("sign in again")
+
+    monkeypatch.setattr(EcsTarget, "verify", ends)
+    with pytest.raises(KeyboardInterrupt):
+        target.apply(plan, Log())
+    monkeypatch.setattr(EcsTarget, "verify", fails)
+    with pytest.raises(
+        DeployError, match=r"sign in again; the stack mda-fraud stands, from an apply"
+    ):
+        target.apply(plan, Log())
+    monkeypatch.setattr(EcsTarget, "verify", proof)
+    target.apply(plan, Log())
+    assert target.status(plan).state == "running"
+    assert target.destroy(plan, Log()).left_behind == []
+    assert only_the_bootstrap_is_left(emulator)
+
+
 @pytest.mark.slow
 def test_a_container_that_does_not_start_is_taken_back(
     target: EcsTarget, bootstrapped: None, emulator: Emulator, onnx_model: Path
