@@ -74,15 +74,9 @@ def cheaper_for_a_tighter_target(patch: pytest.MonkeyPatch) -> None:
 
 
 def fewer_replicas_for_more(patch: pytest.MonkeyPatch) -> None:
-    right = fleet._replica_counts
-
-    def wrong(*args: Any) -> Any:
-        counts, hours = right(*args)
-        return np.maximum(12 - counts, 1), hours
-
-    patch.setattr(fleet, "_replica_counts", wrong)
-    plan = fleet._replicas
-    patch.setattr(fleet, "_replicas", lambda *args: np.maximum(12 - plan(*args), 1))
+    counts, plan = fleet.replica_counts, fleet.replicas
+    patch.setattr(fleet, "replica_counts", lambda *args: np.maximum(12 - counts(*args), 1))
+    patch.setattr(fleet, "replicas", lambda *args: np.maximum(12 - plan(*args), 1))
 
 
 def no_warm_up_calls(patch: pytest.MonkeyPatch) -> None:
@@ -144,13 +138,14 @@ def too_slow_is_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(consider._Search, "__init__", wrong)
 
 
-def fewer_records_for_more(patch: pytest.MonkeyPatch) -> None:
-    right = job.batch_plan
+def fewer_machine_hours_for_more_records(patch: pytest.MonkeyPatch) -> None:
+    right = job._runs
 
-    def wrong(records: float, *args: Any, **more: Any) -> Any:
-        return right(1e14 / max(records, 1.0), *args, **more)
+    def wrong(*args: Any) -> Any:
+        made = right(*args)
+        return made._replace(hours=1e6 / np.maximum(made.hours, 1e-3))
 
-    patch.setattr(job, "batch_plan", wrong)
+    patch.setattr(job, "_runs", wrong)
 
 
 def fewer_hours_for_more(patch: pytest.MonkeyPatch) -> None:
@@ -175,7 +170,7 @@ CASES: list[tuple[Callable[[], None], Patch]] = [
     (tighter(properties.test_a_tighter_target_is_never_cheaper), cheaper_for_a_tighter_target),
     (more(BUSY, 3.0), fewer_replicas_for_more),
     (more(BUSY, 3.0), fewer_hours_for_more),
-    (more(BATCH, 5.0), fewer_records_for_more),
+    (more(BATCH, 5.0), fewer_machine_hours_for_more_records),
     (once_cheaper(0), starts_as_they_are),
     (once_cheaper(3), no_warm_up_calls),
     (once_cheaper(4), committed_afterwards),
