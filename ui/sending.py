@@ -3,8 +3,9 @@
 A changed answer is a hundred messages. Streamlit hands each to the event loop by itself, which takes
 the interpreter from the page and gives it back; sends each in a turn of the loop and a write of its
 own; and reads the theme out of some two hundred options for every run. Order and content of what is
-sent stay as they were. What is replaced here are parts of Streamlit that have no door of their own:
-requirements.txt holds its minor version, and the tests compare what goes out with what went out before.
+sent stay as they were, but for the rest of a run that a broken connection cut off. What is replaced
+here are parts of Streamlit that have no door of their own: requirements.txt holds its minor version,
+and the tests compare what goes out with what went out before.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 HOLD_S = 0.002
 MOST = 256  # messages held at once: more are handed on before the next is taken
+_OF_A_RUN = ("delta", "ref_hash", "script_finished")
 _SETTINGS = ("_populate_theme_msg", "_populate_config_msg")
 
 
@@ -104,6 +106,7 @@ class _Line:
         self._send = send
         self._held: list[Message] = []
         self._way_out: asyncio.Task[None] | None = None
+        self._run_began = False
         self._failed: OSError | RuntimeError | None = None
         self._in_order = asyncio.Lock()
 
@@ -111,11 +114,24 @@ class _Line:
         """Hand a message on soon. Raises what handing on an earlier one raised."""
         if self._failed is not None:
             raise self._failed
+        if not self._run_began and self._is_cut_off(message):
+            return
         self._held.append(message)
         if message["type"] != "websocket.send" or len(self._held) > MOST:
             await self._out()  # opening, closing, or a reader that is far behind
         elif self._way_out is None or self._way_out.done():
             self._way_out = asyncio.create_task(self._soon(), name="messages together")
+
+    def _is_cut_off(self, message: Message) -> bool:
+        """Whether this is the rest of a run whose beginning went into a connection that broke.
+
+        The browser would take what it never got for gone, the questions with their answers, too. It
+        asks for a whole run by itself.
+        """
+        data = message.get("bytes")
+        kind = ForwardMsg.FromString(data).WhichOneof("type") if data else None
+        self._run_began = kind == "new_session"
+        return kind in _OF_A_RUN
 
     def end(self) -> None:
         """The connection is over: nothing is handed on any more."""

@@ -78,6 +78,7 @@ def read_address() -> list[str]:
 
     Returns sentences about what a link said that could not be used.
     """
+    told.take_up()
     given = address()
     written = st.session_state.get(_LINK)
     if not given and not same_page():
@@ -182,9 +183,10 @@ def _widgets() -> dict[str, Any]:
 def newer_than_address() -> bool:
     """Whether the answers go before what the browser says is the address: see `widget_changed`.
 
-    Not after Back or Forward: a button that was pressed before counts as used in that run, too.
+    So they do where the connection broke: the newest address may have gone with it. Not after Back
+    or Forward: a button that was pressed before counts as used in that run, too.
     """
-    return widget_changed() and not went_back()
+    return (widget_changed() or told.is_new_connection()) and not went_back()
 
 
 def went_back() -> bool:

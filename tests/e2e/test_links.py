@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from e2e_server import choose_example, latency_box, open_page, settle, verdict_text
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 pytestmark = pytest.mark.browser
 
@@ -107,3 +107,33 @@ def test_a_link_written_by_hand_says_what_was_dropped(app: str, page: Page) -> N
     expect(note).to_contain_text("model.format is 'docx'")
     expect(note).to_contain_text("latency is not a question here")
     expect(latency_box(page)).to_have_value("150")
+
+
+@pytest.mark.slow
+def test_a_connection_that_breaks_while_an_answer_is_worked_out_loses_nothing(
+    app: str, page: Page
+) -> None:
+    """Cut at several moments; somebody goes on typing meanwhile."""
+    ways: list[tuple[WebSocketRoute, WebSocketRoute]] = []
+    page.route_web_socket(
+        re.compile("_stcore/stream"), lambda way: ways.append((way, way.connect_to_server()))
+    )
+    open_page(page, app)
+    settle(page)
+    size = page.get_by_role("spinbutton", name="Model file size (MB)")
+    for nth, pause_ms in enumerate((0, 60, 120, 200, 400)):
+        within, megabytes = str(310 + nth), str(55 + nth)
+        box = latency_box(page)
+        box.fill(within)
+        box.press("Enter")
+        page.wait_for_timeout(pause_ms)
+        viewer, server = ways[-1]
+        server.close()
+        viewer.close()
+        size.fill(megabytes)
+        size.press("Enter")
+        page.wait_for_url(re.compile(f"size_mb={megabytes}&.*p95_ms={within}(&|$)"))
+        settle(page)
+        expect(latency_box(page)).to_have_value(within)
+        expect(size).to_have_value(megabytes)
+    assert len(ways) == 6

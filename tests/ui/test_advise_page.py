@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from advisor.presets import presets
 from advisor.requirements import Requirements, dumps, parse
-from ui import advice, jobs, state
+from ui import advice, jobs, state, told
 from ui.answers import encode, flatten, to_requirements
 from ui.components import later, questionnaire
 from ui.questions import describe
@@ -553,3 +553,44 @@ def test_an_example_stays_chosen_though_a_click_reports_the_answers_before(
     app.run()
     assert app.number_input(key="model.size_mb").value == chosen["model.size_mb"]
     assert app.number_input(key="service.p95_ms").value == 310  # answered since
+
+
+def test_what_went_into_a_connection_that_broke_is_said_again(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser has neither the example's values nor the address: it reports those before."""
+    monkeypatch.setattr(told, "_connection", lambda: "first")
+    app = open_app()
+    app.run()  # nothing new is said to the browser
+    before = {box.key: box.value for box in app.number_input}
+    address = dict(app.query_params)
+    app.pills(key="preset").set_value("chatbot").run()
+    chosen = flatten(presets()["chatbot"].requirements)
+    monkeypatch.setattr(told, "_connection", lambda: "second")
+    for box in app.number_input:
+        if box.key in before:
+            box.set_value(before[box.key])
+    app.query_params.clear()
+    app.query_params.update(address)
+    app.run()
+    assert app.number_input(key="model.size_mb").value == chosen["model.size_mb"]
+    assert app.number_input(key="model.size_mb").proto.set_value
+    assert app.query_params["model.size_mb"] == f"{chosen['model.size_mb']:g}"
+    app.run()
+    assert not app.number_input(key="model.size_mb").proto.set_value
+
+
+def test_an_answer_stays_though_the_connection_broke_before_its_address_came(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told, "_connection", lambda: "first")
+    app = open_app()
+    app.number_input(key="service.p95_ms").set_value(90.0).run()
+    before = dict(app.query_params)
+    app.number_input(key="service.p95_ms").set_value(80.0).run()
+    monkeypatch.setattr(told, "_connection", lambda: "second")
+    app.query_params.clear()
+    app.query_params.update(before)
+    app.run()
+    assert app.number_input(key="service.p95_ms").value == 80
+    assert app.query_params["service.p95_ms"] == "80"

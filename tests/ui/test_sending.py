@@ -115,8 +115,18 @@ def _through(messages: list[dict[str, Any]], send: Any, pause_s: float = 0.0) ->
     asyncio.run(Together(app)({"type": "websocket"}, None, send))  # type: ignore[arg-type]
 
 
+def _says(message: ForwardMsg) -> dict[str, Any]:
+    return {"type": "websocket.send", "bytes": message.SerializeToString()}
+
+
+def _run_begins() -> dict[str, Any]:
+    message = ForwardMsg()
+    message.new_session.name = "a run"
+    return _says(message)
+
+
 def _sends(count: int) -> list[dict[str, Any]]:
-    return [{"type": "websocket.send", "bytes": bytes([n % 256])} for n in range(count)]
+    return [_run_begins(), *(_says(_drawn(str(n))) for n in range(1, count))]
 
 
 def test_all_is_sent_in_its_order_however_slow_the_reader_is() -> None:
@@ -130,6 +140,23 @@ def test_all_is_sent_in_its_order_however_slow_the_reader_is() -> None:
 
     _through(messages, send)
     assert sent == messages
+
+
+def test_the_rest_of_a_run_does_not_follow_on_a_new_connection() -> None:
+    """Without its beginning the browser would take the questions for gone, and what they held."""
+    ends, running = ForwardMsg(), ForwardMsg()
+    ends.script_finished = ForwardMsg.FINISHED_SUCCESSFULLY
+    running.session_status_changed.run_on_save = True
+    by_reference = ForwardMsg(ref_hash="of a large one")
+    rest = [_says(_drawn("the rest")), _says(by_reference), _says(ends)]
+    whole = [_says(running), _run_begins(), *rest]
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    _through([{"type": "websocket.accept"}, *rest, *whole], send)
+    assert sent == [{"type": "websocket.accept"}, *whole]
 
 
 def test_what_comes_within_a_moment_goes_out_in_one_turn_of_the_loop() -> None:
