@@ -21,7 +21,6 @@ from advisor.memo import Same
 from advisor.prices import PriceBook
 from advisor.requirements import HOURS_IN_MONTH, HOURS_IN_WEEK, Mode
 from advisor.sizing import balancer
-from advisor.sizing.batch import Weeks, async_most, async_replica_hours, async_weeks
 from advisor.sizing.candidates import Candidates
 from advisor.sizing.many_models import note, resident
 from advisor.sizing.offers import least_on_spot
@@ -34,6 +33,7 @@ from advisor.sizing.purchase import (
     paid_hours,
     paid_hours_by_hour,
 )  # fmt: skip
+from advisor.sizing.queued import Weeks, async_replica_hours, async_weeks
 from advisor.sizing.queueing import replica_percentile_ms
 from advisor.sizing.replica import max_rate, response
 from advisor.sizing.shortlist import shortlist
@@ -99,7 +99,7 @@ def fleet(
         weeks = _async_weeks(option, work, machines)
         used, late = weeks.used, weeks.answer_s > service.deadline_h * 3600 * (1 + 1e-9)
         hours = paid = used.sum(axis=1) * MONTH_PER_WEEK
-        most = async_most(work.rates, machines.busy_ms, machines.servers, service.max_utilisation)
+        most = weeks.replicas.max(axis=1)
         if offer and term != "spot":
             paid = paid_hours_by_hour(used, offer.share) * MONTH_PER_WEEK
     else:
@@ -226,6 +226,7 @@ def _async_weeks(option: Option, work: Workload, machines: Candidates) -> Weeks:
         max_utilisation=work.need.service.max_utilisation, to_zero=option.flag("scale_to_zero"),
         fixed=option.scaling == "fixed",
         percentile=work.need.service.percentile, cv=work.need.model.service_time_cv,
+        within_s=work.need.service.deadline_h * 3600,
     )  # fmt: skip
 
 
@@ -239,6 +240,7 @@ def _size_async(plan: Fleet, factors: Factors) -> Sized:
         idle_s=option.number("scale_in_idle_s"), wake_s=_wake_s(option, work),
         max_utilisation=service.max_utilisation, to_zero=to_zero, fixed=fixed,
         percentile=service.percentile, cv=work.need.model.service_time_cv,
+        within_s=service.deadline_h * 3600,
     )  # fmt: skip
     hourly = queued.hourly_replicas
     sleeps = to_zero and any(use < n for use, n in zip(queued.hourly_use, hourly, strict=True))

@@ -1,0 +1,161 @@
+"""Replicas behind a queue: how many, how long awake, and when the answer comes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advisor.sizing.queued import async_replica_hours, async_weeks
+from benchmarks.simulation import awake_share, queue_answers_s
+
+WEEK = np.ones(168)
+QUEUE = {"idle_s": 300.0, "wake_s": 240.0, "max_utilisation": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("rate", "service_s", "idle_s", "wake_s"),
+    [(0.0005, 1, 300, 0), (0.002, 1, 300, 240), (0.01, 2, 120, 30), (0.0003, 60, 600, 300)],
+)
+def test_share_awake_is_that_of_a_simulation(
+    rate: float, service_s: float, idle_s: float, wake_s: float
+) -> None:
+    plan = async_replica_hours(
+        WEEK * rate, service_s * 1000, 8,
+        idle_s=idle_s, wake_s=wake_s, max_utilisation=0.7, to_zero=True,
+    )  # fmt: skip
+    seen = awake_share(rate, service_s, idle_s, wake_s, 300_000, seed=7)
+    assert plan.replica_hours_per_week / 168 == pytest.approx(seen, rel=0.05)
+
+
+@pytest.mark.parametrize(("rate", "service_s", "workers"), [(3.0, 1.0, 2), (20.0, 0.5, 4)])
+@pytest.mark.parametrize("percentile", [50, 95, 99])
+def test_the_answer_of_the_busiest_hour_is_that_of_a_simulation(
+    rate: float, service_s: float, workers: int, percentile: float
+) -> None:
+    plan = async_replica_hours(
+        WEEK * rate, service_s * 1000, workers, **QUEUE, to_zero=False, percentile=percentile
+    )
+    servers = plan.hourly_replicas[0] * workers
+    seen = np.percentile(queue_answers_s(rate, service_s, servers, 100_000, seed=2), percentile)
+    assert plan.answer_s == pytest.approx(seen, rel=0.05)
+
+
+def test_what_does_not_scale_has_the_replicas_of_the_busiest_hour_all_week() -> None:
+    rates = np.where(np.arange(168) % 24 < 12, 10.0, 1.0)
+    plan = async_replica_hours(rates, 1000, 2, **QUEUE, to_zero=False, fixed=True)
+    assert set(plan.hourly_replicas) == {8}
+    assert plan.replica_hours_per_week == 8 * 168
+    assert plan.answer_s < QUEUE["wake_s"]  # nothing has to start first
+
+
+def test_without_sleep_one_replica_is_always_up() -> None:
+    plan = async_replica_hours(WEEK * 0.001, 1000, 2, **QUEUE, to_zero=False)
+    assert plan.replica_hours_per_week == 168
+    assert plan.answer_s == pytest.approx(-np.log(0.05), rel=0.01)  # p95, nobody waits
+
+
+def test_replicas_follow_the_work_with_headroom() -> None:
+    rates = np.where(np.arange(168) % 24 < 12, 10.0, 1.0)
+    plan = async_replica_hours(rates, 1000, 2, **QUEUE, to_zero=True)
+    assert set(plan.hourly_replicas) == {8, 1}  # 10 / (2 x 0.7), 1 / (2 x 0.7)
+    assert plan.utilisation == pytest.approx(10 / 16)
+    # Every evening seven replicas stay five minutes longer.
+    assert plan.replica_hours_per_week == pytest.approx(7 * (12 * 8 + 12 + 7 / 12))
+    assert plan.answer_s > QUEUE["wake_s"]
+
+
+def test_silent_hours_cost_only_the_tail() -> None:
+    rates = np.where(np.arange(168) % 24 < 2, 5.0, 0.0)
+    plan = async_replica_hours(rates, 100, 1, **QUEUE, to_zero=True)
+    assert plan.hourly_replicas[:4] == (1, 1, 0, 0)
+    assert plan.replica_hours_per_week == pytest.approx(7 * (2 + 300 / 3600))
+    always = async_replica_hours(rates, 100, 1, **QUEUE, to_zero=False)
+    assert always.replica_hours_per_week == 168
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rate=st.floats(1e-6, 1000), more=st.floats(1, 5), service_ms=st.floats(1, 60_000),
+    to_zero=st.booleans(),
+)  # fmt: skip
+def test_more_work_never_takes_fewer_hours(
+    rate: float, more: float, service_ms: float, to_zero: bool
+) -> None:
+    few, many = (
+        async_replica_hours(WEEK * r, service_ms, 4, **QUEUE, to_zero=to_zero)
+        for r in (rate, rate * more)
+    )
+    assert many.replica_hours_per_week >= few.replica_hours_per_week * (1 - 1e-9)
+    assert few.utilisation <= 0.7 + 1e-9
+
+
+def test_many_machines_at_once_are_the_same_as_one_by_one() -> None:
+    rates = np.abs(np.sin(np.arange(168.0))) * 3
+    service, servers = np.array([5.0, 80.0, 900.0]), np.array([1, 4, 16])
+    together = async_weeks(rates, service, servers, **QUEUE, to_zero=True).used
+    for i in range(3):
+        one = async_replica_hours(rates, service[i], int(servers[i]), **QUEUE, to_zero=True)
+        assert one.replica_hours_per_week == pytest.approx(together[i].sum())
+        assert one.hourly_use == pytest.approx(together[i])
+
+
+@pytest.mark.parametrize(
+    ("rate", "service_s", "workers", "within_s"), [(0.6, 1.0, 1, 4.0), (1.3, 1.0, 1, 3.3)]
+)
+def test_what_would_answer_too_late_gets_the_fewest_replicas_that_do_not(
+    rate: float, service_s: float, workers: int, within_s: float
+) -> None:
+    load = async_replica_hours(WEEK * rate, service_s * 1000, workers, **QUEUE, to_zero=False)
+    assert load.answer_s > within_s
+    plan = async_replica_hours(
+        WEEK * rate, service_s * 1000, workers, **QUEUE, to_zero=False, within_s=within_s
+    )
+    few = plan.hourly_replicas[0]
+    assert few > load.hourly_replicas[0]
+    seen = [
+        np.percentile(queue_answers_s(rate, service_s, n * workers, 100_000, seed=3), 95)
+        for n in (few - 1, few)
+    ]
+    assert seen[0] > within_s > seen[1] * 0.98
+
+
+def test_a_quiet_hour_with_fewer_replicas_may_be_the_slowest() -> None:
+    """As much work for each replica, and fewer of them to go to."""
+    rates = np.where(np.arange(168) % 24 < 12, 13.9, 1.39)
+    both = async_replica_hours(rates, 1000, 2, **QUEUE, to_zero=False)
+    assert set(both.hourly_replicas) == {10, 1}
+    quiet = async_replica_hours(WEEK * 1.39, 1000, 2, **QUEUE, to_zero=False)
+    assert both.answer_s == pytest.approx(quiet.answer_s + QUEUE["wake_s"])
+
+
+def test_no_number_of_replicas_answers_sooner_than_one_request_takes() -> None:
+    late = async_replica_hours(WEEK, 1000, 2, **QUEUE, to_zero=False, within_s=0.5)
+    assert late == async_replica_hours(WEEK, 1000, 2, **QUEUE, to_zero=False)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rate=st.floats(1e-3, 100), more=st.floats(1, 3), within_s=st.floats(1, 600),
+    to_zero=st.booleans(), fixed=st.booleans(),
+)  # fmt: skip
+def test_more_work_within_a_deadline_never_takes_fewer_hours(
+    rate: float, more: float, within_s: float, to_zero: bool, fixed: bool
+) -> None:
+    shape = 1 + np.sin(np.arange(168.0) / 24)
+    few, many = (
+        async_replica_hours(
+            shape * r,
+            700,
+            2,
+            **QUEUE,
+            to_zero=to_zero and not fixed,
+            fixed=fixed,
+            within_s=within_s,
+        )
+        for r in (rate, rate * more)
+    )
+    if many.answer_s <= within_s:
+        assert few.answer_s <= within_s * (1 + 1e-9)
+        assert many.replica_hours_per_week >= few.replica_hours_per_week * (1 - 1e-9)
