@@ -13,8 +13,9 @@ from advisor.vocabulary import HOURS_IN_MONTH, HOURS_IN_WEEK, Cloud, Hosting, Mo
 if TYPE_CHECKING:
     from advisor.requirements import Requirements
 
-# Parts of an error's path that name a branch of a union, not a key of the file.
-UNION_BRANCHES = {"tuple[float, ...]", "enum", "Pattern", "lax-or-strict"}
+# Parts of an error's path that name a branch of a union, not a key of the file; so do those that say
+# of what, like "tuple[float, ...]".
+UNION_BRANCHES = {"enum", "Pattern", "lax-or-strict"}
 
 
 def contradictions(need: Requirements) -> list[str]:
@@ -79,9 +80,10 @@ def sentences(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One sentence for each problem: the path, what is wrong, the value."""
     out: list[str] = []
     for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"] if part not in UNION_BRANCHES)
         kind, value = item["type"], item.get("input")
-        if kind == "extra_forbidden":
+        wrong_key = kind == "extra_forbidden"  # that may be called anything
+        path = ".".join(str(part) for part in item["loc"] if wrong_key or not _is_branch(part))
+        if wrong_key:
             out.append(f"{path} is not a known key; {_known_keys(item['loc'], root)}")
         elif kind == "missing":
             out.append(f"{path} is missing; it is required")
@@ -97,6 +99,10 @@ def sentences(error: ValidationError, root: type[BaseModel]) -> list[str]:
             said = item["msg"][0].lower() + item["msg"][1:]
             out.append(f"{path} is {_short(value)}; {said}")
     return list(dict.fromkeys(out))
+
+
+def _is_branch(part: int | str) -> bool:
+    return part in UNION_BRANCHES or "[" in str(part)
 
 
 def _known_keys(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:

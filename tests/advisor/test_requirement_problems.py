@@ -20,6 +20,7 @@ CALLS = {"model": {"format": "joblib", "size_mb": 40, "memory_mb": 300, "service
         ("traffic", {"requests_per_month": "2M"}, "'2M'; give a plain number, in requests/month"),
         ("model", {"service_time_s": 1}, "not a known key; did you mean service_time_ms"),
         ("traffic", {"requests_per_second": 20}, "did you mean peak_requests_per_second"),
+        ("service", {"[colour]": "red"}, "service.[colour] is not a known key"),
         ("service", {"colour": "red"}, "service.colour is not a known key; known here: p95_ms"),
     ],
 )
@@ -45,3 +46,10 @@ def test_a_region_that_nobody_has_leads_to_one_that_is_there(region: str, said: 
     with pytest.raises(InputError) as found:
         load_book().cloud_of(region)
     assert said in str(found.value)
+
+
+def test_a_choice_of_names_or_numbers_is_told_once() -> None:
+    with pytest.raises(InputError) as found:
+        parse({**CALLS, "traffic": {**CALLS["traffic"], "pattern": "business_hours"}})
+    names = "steady, business-hours, spiky, rare, nightly, or 168 numbers"
+    assert str(found.value) == f"traffic.pattern is 'business_hours'; use {names}"
