@@ -32,6 +32,7 @@ FLAGS = (
 STREAMLITS_OWN = {
     "presentation-role-conflict": "the drop zone of st.file_uploader has a role and a label",
 }
+COLOURS = ["color-contrast", "link-in-text-block"]  # what axe looks at in colours, AA
 _STANDS = (
     "!document.querySelector('[data-testid=stSkeleton]') && "
     "[...document.querySelectorAll('[data-testid=stMain] [data-testid=stElementContainer]')]"
@@ -117,9 +118,10 @@ def choose_example(page: Page, name: str) -> None:
     page.wait_for_url(lambda url: url != before, timeout=SLOW_MS)
 
 
-def violations(page: Page) -> dict[str, list[object]]:
+def violations(page: Page, *, colours_only: bool = False) -> dict[str, list[object]]:
     """What axe finds wrong by rule, with the places; without what is Streamlit's own."""
-    found = Axe().run(page).response["violations"]
+    options = {"runOnly": {"type": "rule", "values": COLOURS}} if colours_only else None
+    found = Axe().run(page, options=options).response["violations"]
     return {
         violation["id"]: [node["target"] for node in violation["nodes"]][:5]
         for violation in found
