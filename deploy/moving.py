@@ -19,12 +19,15 @@ from deploy.artifact import look_again
 from deploy.files import sha256_of
 from deploy.planning import plan_deployment
 from deploy.registry import target
-from deploy.requests import UNNAMED
+from deploy.requests import NOBODY, UNNAMED
 from deploy.run_models import Deployment
 from deploy.sample import sample_request
 from deploy.target import Plan
 
 NAME_CHARACTERS = 40
+# Where a stack stands and who reaches it; its other parameters follow from the answers, or are the
+# names, owners and hours of this one stack.
+PLACE = ("Reach", "UseVpc", "VpcId", "SubnetIds", "SecurityGroupIds")
 # The same model on another machine: other instructions round otherwise in single precision.
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
 
@@ -81,15 +84,40 @@ def plan_move(
         )
     new = plan_deployment(
         option_id, model, need, name=beside(old.name, in_use), public=public,
-        owner=owner, scenario=scenario_of(old), policies=policies, settings=settings,
+        owner=owner or _owner_of(old), scenario=scenario_of(old), policies=policies,
+        settings=settings,
         decision=decision_of(old.accepted), warn=warn,
     )  # fmt: skip
-    if (new.target, new.variant, new.region, new.parameters) == (
-        old.target, old.variant, old.region, old.parameters,
-    ):  # fmt: skip
+    if _same_place(old, new):
         target(new.target).discard(new)
-        raise InputError(f"{name} is on {option_id} already; name another option to move to")
+        raise InputError(
+            f"{name} is on {option_id} already, in the same place and for the same answers; name "
+            "another option to move to"
+        )
     return new
+
+
+def _same_place(old: Plan, new: Plan) -> bool:
+    """Would the new one stand where the old one does, for the same answers, whoever asks for it?"""
+    if (old.target, old.variant, old.account, old.region) != (
+        new.target, new.variant, new.account, new.region,
+    ):  # fmt: skip
+        return False
+    if old.requirements is None or new.requirements is None:
+        return False
+    stood, stands = (plan.parameters.get("stack", {}) for plan in (old, new))
+    return (
+        Requirements.model_validate(old.requirements)
+        == Requirements.model_validate(new.requirements)
+        and old.parameters.get("port") == new.parameters.get("port")
+        and all(stood.get(part) == stands.get(part) for part in PLACE)
+    )
+
+
+def _owner_of(plan: Plan) -> str:
+    """Whose it is, by the tag that its stack carries; empty where nobody was named."""
+    named = str(plan.parameters.get("stack", {}).get("Owner", ""))
+    return "" if named == NOBODY else named
 
 
 def scenario_of(plan: Plan) -> str:

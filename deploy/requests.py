@@ -16,6 +16,7 @@ NAME = re.compile(r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$")
 NOT_IN_TAGS = re.compile(r"[^\w\s.:/=+@-]")
 LONGEST_TAG = 256
 UNNAMED = "unnamed"  # the tag of a scenario that has no name
+NOBODY = "unknown"  # the tag of an owner whom nobody named, as in the templates
 
 
 @dataclass(frozen=True)

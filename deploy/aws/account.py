@@ -17,7 +17,7 @@ from deploy.aws.stack_models import Stack
 from deploy.aws.stack_seen import state_of
 from deploy.aws.stack_target import StackTarget
 from deploy.aws.stacks import Stacks
-from deploy.requests import UNNAMED, check_name
+from deploy.requests import NOBODY, UNNAMED, check_name
 from deploy.target import Plan, PlannedResource, State
 
 HOUR = timedelta(hours=1)
@@ -167,7 +167,7 @@ def _standing(
         state=state_of(stack),
         stack_status=stack.status,
         target=_target_of(held),
-        owner=stack.parameters.get("Owner", "unknown"),
+        owner=stack.parameters.get("Owner", NOBODY),
         scenario=named if (named := stack.parameters.get("Scenario", "")) != UNNAMED else "",
         option=plan.option if plan is not None else _option_of(held, stack.parameters),
         created_at=created,

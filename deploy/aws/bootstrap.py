@@ -15,6 +15,7 @@ from deploy.aws.stack_events import words
 from deploy.aws.stack_models import ChangeSet, Stack
 from deploy.aws.stacks import Stacks
 from deploy.aws.templates import Template, load
+from deploy.requests import NOBODY
 from deploy.target import Emit, Event
 
 STACK_NAME = "model-deployment-advisor"
@@ -101,7 +102,7 @@ class BootstrapStack:
     def prepare(self, owner: str) -> ChangeSet | None:
         """A change set that makes or renews the stack; None when there is nothing to do."""
         stack = self._stacks.find(STACK_NAME)
-        chosen = {"Owner": owner or "unknown"}
+        chosen = {"Owner": owner or NOBODY}
         if self._aws.settings.kms_key_arn:
             chosen["KmsKeyArn"] = self._aws.settings.kms_key_arn
         if stack is not None and stack.parameters:

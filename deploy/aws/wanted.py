@@ -13,7 +13,7 @@ from deploy.aws.images import Architecture
 from deploy.aws.session import Aws
 from deploy.aws.templates import Template
 from deploy.bundle.pack import Variant
-from deploy.requests import UNNAMED, PlanRequest
+from deploy.requests import NOBODY, UNNAMED, PlanRequest
 
 TAG_VALUE = re.compile(r"^[\w\s.:/=+@-]{0,256}$")
 OWN_PARAMETERS = ("scenario", "expires-on")  # tags that the templates take as parameters
@@ -55,7 +55,7 @@ def common_parameters(request: PlanRequest) -> dict[str, str]:
     """Name, owner, scenario and expiry. Raises InputError for what cannot be a tag's value."""
     return {
         "DeploymentName": request.name,
-        "Owner": tag_value("owner", request.owner or "unknown"),
+        "Owner": tag_value("owner", request.owner or NOBODY),
         "Scenario": tag_value("scenario", request.tags.get("scenario", UNNAMED)),
         "ExpiresOn": tag_value("expires-on", request.tags.get("expires-on", "never")),
     }

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from advisor import scenario
 from deploy import __main__ as terminal
+from deploy.aws.templates import load
 from deploy.aws.wanted import TAG_VALUE, common_parameters
 from deploy.moving import scenario_of
 from deploy.registry import target
-from deploy.requests import PlanRequest, tag_text
+from deploy.requests import NOBODY, PlanRequest, tag_text
 from deploy.target import Plan
 
 ANSWERS = """
@@ -34,6 +35,11 @@ def test_what_aws_takes_stays_as_it_is() -> None:
         tag_text("Betrugserkennung für Köln: v2 @ 10/s") == "Betrugserkennung für Köln: v2 @ 10/s"
     )
     assert tag_text("O'Brien (risk) & co") == "O-Brien -risk- - co"
+
+
+@pytest.mark.parametrize("template", ["bootstrap.yaml", "ecs-fargate.yaml", "sagemaker-async.yaml"])
+def test_an_owner_whom_nobody_named_is_called_the_same_in_templates(template: str) -> None:
+    assert load(template).content["Parameters"]["Owner"]["Default"] == NOBODY
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import streamlit as st
 from advisor.errors import AdvisorError
 from deploy import in_account
 from deploy.expiry import left
+from deploy.requests import NOBODY
 from ui import account, catalog, guard
 from ui import format as fmt
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _REGION, _DRIFT, _ERROR = "account_region", "account_drift", "_account_error"
 _UNKNOWN = "–"
-_NOBODY = "unknown"  # as the templates call an owner that nobody named
 
 
 def show(next_run: str) -> None:
@@ -97,12 +97,12 @@ def named(title: str, name: str) -> str:
 
 
 def _in_words(one: Standing) -> str:
-    told = [one.scenario, one.name, _service(one), f"of {one.owner}" * (one.owner != _NOBODY)]
+    told = [one.scenario, one.name, _service(one), f"of {one.owner}" * (one.owner != NOBODY)]
     return " · ".join(part for part in told if part)
 
 
 def _owner(name: str) -> str:
-    return _UNKNOWN if name == _NOBODY else fmt.escape(name)
+    return _UNKNOWN if name == NOBODY else fmt.escape(name)
 
 
 def _service(one: Standing) -> str:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from deploy import runs
 from deploy.moving import scenario_of
+from deploy.requests import NOBODY
 from deploy.run_models import Deployment
 from ui import catalog, nav, state
 from ui import format as fmt
@@ -93,7 +94,7 @@ def _line(deployment: Deployment, *, with_name: bool = True) -> None:
         what = f"On this machine, for the advice {option}"
     else:
         owner = str(plan.parameters.get("stack", {}).get("Owner", ""))
-        whose = f", of {owner}" if owner not in ("", "unknown") else ""
+        whose = f", of {owner}" if owner not in ("", NOBODY) else ""
         what = f"{option}, in {plan.account}, {plan.region}{whose}"
     st.markdown(
         f"{name}{fmt.escape(what)} · cloud bill {fmt.escape(fmt.usd(plan.monthly_usd))} a month"
