@@ -249,7 +249,9 @@ class Option(Strict):
     memory_sizes_mb: tuple[float, ...] = ()
     task_sizes: Annotated[tuple[TaskSize, ...], BeforeValidator(_sizes)] = ()
     machine_families: tuple[str, ...] = ()  # of the price book; empty: all of them
-    machines_refused: tuple[str, ...] = ()  # priced, but not taken by the service's API
+    machines_refused: tuple[
+        str, ...
+    ] = ()  # priced, but not taken by the service's API, or not for it
     architectures: tuple[Literal["x86", "arm"], ...] = ("x86",)
     gb_second_sku: str = ""  # with {arch} and {gb}
     ready_sku: str = ""  # an instance kept ready, likewise

@@ -25,6 +25,10 @@ QUOTAS = {
     "inf": "Running On-Demand Inf instances",
     "trn": "Running On-Demand Trn instances",
     "x": "Running On-Demand X instances",
+    "f": "Running On-Demand F instances",
+    "dl": "Running On-Demand DL instances",
+    "u": "Running On-Demand High Memory instances",
+    "hpc": "Running On-Demand HPC instances",
 }
 
 
@@ -92,7 +96,7 @@ def zones_with(machine: str, aws: Aws) -> set[str]:
 def quota_name(machine: str) -> str:
     """What Service Quotas calls the vCPUs of the machine's family."""
     family = machine.partition(".")[0].lower()
-    for start in ("inf", "trn", "vt", "g", "p", "x"):
+    for start in ("inf", "trn", "hpc", "dl", "vt", "g", "p", "x", "f", "u"):
         if family.startswith(start):
             return QUOTAS["g" if start == "vt" else start]
     return QUOTAS["standard"]

@@ -50,6 +50,18 @@ def families(found: Candidates) -> set[str]:
     return {str(name).removeprefix("ml.").split(".")[0] for name in found.name}
 
 
+@pytest.mark.parametrize(
+    "option", [o for o, kept in load_options().items() if kept.machines == "ec2"]
+)
+def test_machines_of_one_zone_with_a_quota_of_their_own_are_not_chosen(option: str) -> None:
+    book = load_book()
+    assert "hpc7g" in set(book.machine_kinds("ec2").family)
+    for region in ("us-east-1", "eu-west-1", "ap-northeast-1"):
+        found = candidates(load_options()[option], resolve(need()), region, book)
+        assert len(found) > 5
+        assert not [name for name in families(found) if name.startswith("hpc")]
+
+
 @pytest.mark.parametrize("option", ["ec2", "sagemaker-realtime"])
 def test_every_generation_and_arm_as_allowed(option: str) -> None:
     usual = machines(option)

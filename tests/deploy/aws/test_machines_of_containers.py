@@ -143,3 +143,7 @@ def test_every_priced_machine_has_a_quota() -> None:
     assert quota_name("g5.xlarge") == QUOTAS["g"]
     assert quota_name("c8g.medium") == QUOTAS["standard"]
     assert quota_name("inf2.xlarge") == QUOTAS["inf"]
+    assert quota_name("u7i-6tb.112xlarge") == QUOTAS["u"]
+    assert quota_name("f2.6xlarge") == QUOTAS["f"]
+    assert quota_name("dl1.24xlarge") == QUOTAS["dl"]
+    assert quota_name("h1.2xlarge") == QUOTAS["standard"]
