@@ -33,7 +33,7 @@ from advisor.sizing.purchase import (
     paid_hours,
     paid_hours_by_hour,
 )  # fmt: skip
-from advisor.sizing.queued import Weeks, async_replica_hours, async_weeks
+from advisor.sizing.queued import Queue, async_replica_hours, async_weeks
 from advisor.sizing.queueing import replica_percentile_ms
 from advisor.sizing.replica import max_rate, response
 from advisor.sizing.shortlist import shortlist
@@ -96,7 +96,7 @@ def fleet(
     service = work.need.service
     least = least_on_spot(work.need, min_replicas(option, work), term)
     if work.need.traffic.mode is Mode.asynchronous:
-        weeks = _async_weeks(option, work, machines)
+        weeks = async_weeks(work.rates, machines.busy_ms, machines.servers, _queue(option, work))
         used, late = weeks.used, weeks.answer_s > service.deadline_h * 3600 * (1 + 1e-9)
         hours = paid = used.sum(axis=1) * MONTH_PER_WEEK
         most = weeks.replicas.max(axis=1)
@@ -218,40 +218,26 @@ def _size_realtime(plan: Fleet, factors: Factors) -> Sized:
     )  # fmt: skip
 
 
-def _async_weeks(option: Option, work: Workload, machines: Candidates) -> Weeks:
-    """The week of each machine behind a queue."""
-    return async_weeks(
-        work.rates, machines.busy_ms, machines.servers,
-        idle_s=option.number("scale_in_idle_s"), wake_s=_wake_s(option, work),
-        max_utilisation=work.need.service.max_utilisation, to_zero=option.flag("scale_to_zero"),
-        fixed=option.scaling == "fixed",
-        percentile=work.need.service.percentile, cv=work.need.model.service_time_cv,
-        within_s=work.need.service.deadline_h * 3600,
-    )  # fmt: skip
-
-
 def _size_async(plan: Fleet, factors: Factors) -> Sized:
     work, machine, option = plan.work, slowed(plan.machine, factors), plan.option
     servers = int(machine.servers[0])
-    service, to_zero = work.need.service, option.flag("scale_to_zero")
-    fixed = option.scaling == "fixed"
+    queue = _queue(option, work)
     queued = async_replica_hours(
-        work.rates * factors.volume, float(machine.busy_ms[0]), servers,
-        idle_s=option.number("scale_in_idle_s"), wake_s=_wake_s(option, work),
-        max_utilisation=service.max_utilisation, to_zero=to_zero, fixed=fixed,
-        percentile=service.percentile, cv=work.need.model.service_time_cv,
-        within_s=service.deadline_h * 3600,
-    )  # fmt: skip
+        work.rates * factors.volume, float(machine.busy_ms[0]), servers, queue
+    )
     hourly = queued.hourly_replicas
-    sleeps = to_zero and any(use < n for use, n in zip(queued.hourly_use, hourly, strict=True))
+    sleeps = any(use < n for use, n in zip(queued.hourly_use, hourly, strict=True))
+    how = (
+        "replicas follow the work and go to zero when idle"
+        if sleeps
+        else "replicas follow the work"
+        if min(hourly) < max(hourly)
+        else "as many replicas as the busiest hour needs stay all week"
+    )
     return Sized(
         strategy="fleet",
         **machine_fields(machine),
-        model="requests wait in a queue; replicas follow the work and go to zero when idle"
-        if to_zero
-        else "requests wait in a queue; as many replicas as the busiest hour needs"
-        if fixed
-        else "requests wait in a queue; replicas follow the work",
+        model=f"requests wait in a queue; {how}",
         service_time_ms=float(machine.busy_ms[0]),
         servers=servers,
         replicas_min=0 if sleeps else int(min(hourly)),
@@ -266,8 +252,18 @@ def _size_async(plan: Fleet, factors: Factors) -> Sized:
     )  # fmt: skip
 
 
-def _wake_s(option: Option, work: Workload) -> float:
-    return cold_start(option.id).cold_s.expected + resident(option, work).start_s
+def _queue(option: Option, work: Workload) -> Queue:
+    service = work.need.service
+    return Queue(
+        idle_s=option.number("scale_in_idle_s"),
+        wake_s=cold_start(option.id).cold_s.expected + resident(option, work).start_s,
+        max_utilisation=service.max_utilisation,
+        to_zero=option.flag("scale_to_zero"),
+        fixed=option.scaling == "fixed",
+        percentile=service.percentile,
+        within_s=service.deadline_h * 3600,
+        cv=work.need.model.service_time_cv,
+    )
 
 
 def slowed(machine: Candidates, factors: Factors) -> Candidates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,20 @@ Whole = NDArray[np.int64]
 
 _WHISKER = 1e-9  # so little beyond the deadline is in time
 _MOST = 8  # times the replicas that the load needs: with more than these hardly anybody waits
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How replicas follow a queue, and when its answers are due."""
+
+    idle_s: float  # a replica that is no longer needed stays so long
+    wake_s: float  # until a new one takes requests
+    max_utilisation: float
+    to_zero: bool  # with nothing to do all may go
+    fixed: bool = False  # every hour has the replicas of the busiest
+    percentile: float = 95.0
+    within_s: float = math.inf
+    cv: float = 1.0  # of the service time
 
 
 @dataclass(frozen=True)
@@ -41,24 +55,11 @@ class Weeks(NamedTuple):
 
 
 def async_replica_hours(
-    rates: ArrayLike,
-    service_ms: float,
-    servers: int,
-    *,
-    idle_s: float,
-    wake_s: float,
-    max_utilisation: float,
-    to_zero: bool,
-    fixed: bool = False,
-    percentile: float = 95.0,
-    cv: float = 1.0,
-    within_s: float = math.inf,
+    rates: ArrayLike, service_ms: float, servers: int, queue: Queue
 ) -> AsyncPlan:
     """Replicas that work off a queue, for hourly arrival rates (requests/s, shape (168,)).
 
-    An hour needs ceil(lambda S / (c max_utilisation)) replicas (Little's law with headroom), and more
-    where the answers would otherwise come later than `within_s`; where their number is `fixed`, every
-    hour has those of the busiest. With
+    An hour needs ceil(lambda S / (c max_utilisation)) replicas (Little's law with headroom). With
     `to_zero`, a replica goes to sleep `idle_s` after its last request and takes `wake_s` to wake.
     Where one is enough it is awake for (1 - x + w x) / (1 + w x) of the hour, x = e^(-lambda (S +
     idle_s)), w = lambda wake_s: the busy period of M/G/infinity with stays of S + idle_s, begun
@@ -67,12 +68,12 @@ def async_replica_hours(
     The longest answer is that of a request that finds everything asleep or too small: it waits for
     the wake-up, then is served; later ones wait less. To it comes, of the slowest hour, the
     `percentile` of the response of all workers behind one queue (M/G/c).
+
+    Where that is later than `within_s`, more replicas answer in time: in the hours that are late, or
+    enough of them all week, so that nobody waits for a wake-up, whichever takes fewer replica-hours.
+    What no number of them brings in time stays as the load alone asks.
     """
-    week = async_weeks(
-        rates, np.array([service_ms]), np.array([servers]), idle_s=idle_s, wake_s=wake_s,
-        max_utilisation=max_utilisation, to_zero=to_zero, fixed=fixed, percentile=percentile, cv=cv,
-        within_s=within_s,
-    )  # fmt: skip
+    week = async_weeks(rates, np.array([service_ms]), np.array([servers]), queue)
     return AsyncPlan(
         hourly_replicas=tuple(int(n) for n in week.replicas[0]),
         hourly_use=tuple(week.used[0].tolist()),
@@ -82,53 +83,53 @@ def async_replica_hours(
     )
 
 
-def async_weeks(
-    rates: ArrayLike,
-    service_ms: ArrayLike,
-    servers: ArrayLike,
-    *,
-    idle_s: float,
-    wake_s: float,
-    max_utilisation: float,
-    to_zero: bool,
-    fixed: bool = False,
-    percentile: float = 95.0,
-    cv: float = 1.0,
-    within_s: float = math.inf,
-) -> Weeks:
+def async_weeks(rates: ArrayLike, service_ms: ArrayLike, servers: ArrayLike, queue: Queue) -> Weeks:
     """`async_replica_hours` of many machines at once. Raises InputError."""
     service, count = np.broadcast_arrays(
         np.atleast_1d(np.asarray(service_ms, dtype=np.float64)), np.asarray(servers, dtype=np.int64)
     )
-    if service.min() <= 0 or count.min() < 1 or not 0 < max_utilisation <= 1:
+    if service.min() <= 0 or count.min() < 1 or not 0 < queue.max_utilisation <= 1:
         raise InputError(
             f"service_ms is {service.min():g}, servers {count.min()}, max_utilisation "
-            f"{max_utilisation:g}; give a time above 0, at least 1 worker and a share up to 1"
+            f"{queue.max_utilisation:g}; give a time above 0, at least 1 worker and a share up to 1"
         )
     true = np.asarray(rates, dtype=np.float64)
     # The rates that hours are planned for, rising, and the one of each hour.
-    rate, hour = np.unique(np.full_like(true, true.max()) if fixed else true, return_inverse=True)
+    planned = np.full_like(true, true.max()) if queue.fixed else true
+    rate, hour = np.unique(planned, return_inverse=True)
     work_each = (service / 1000 / count)[:, None]
-    need = np.ceil(rate * work_each / max_utilisation - 1e-9).astype(np.int64)
+    need = np.ceil(rate * work_each / queue.max_utilisation - 1e-9).astype(np.int64)
 
     def served_s(replicas: Whole, machine: Whole, at: Whole) -> Floats:
         workers = np.maximum(replicas, 1) * count[machine]
-        found = response_percentile_ms(percentile, rate[at], service[machine], cv, workers)
+        found = response_percentile_ms(
+            queue.percentile, rate[at], service[machine], queue.cv, workers
+        )
         return np.asarray(found / 1000, dtype=np.float64)
 
-    changes = to_zero or len(rate) > 1
-    left_s = (within_s - (wake_s if changes else 0.0)) * (1 + _WHISKER)
-    slowest_s = _slowest_s(need, served_s)
-    if (slowest_s > left_s).any():
-        need = _in_time(need, served_s, left_s)
-        slowest_s = _slowest_s(need, served_s)
-    work, need = true * work_each, need[:, hour]
-    used, awake, replicas = _week(
-        true, service, work, need, idle_s=idle_s, wake_s=wake_s, to_zero=to_zero
-    )
-    busy = np.where(replicas > 0, work / np.maximum(replicas, 1), 0.0)
-    sleeps = (awake < 1).any(axis=1) | (replicas != replicas[:, :1]).any(axis=1)
-    return Weeks(replicas, used, busy.max(axis=1), np.where(sleeps, wake_s, 0.0) + slowest_s)
+    def week(need: Whole, queue: Queue) -> Weeks:
+        used, awake, replicas = _week(true, service, true * work_each, need[:, hour], queue)
+        busy = np.where(replicas > 0, true * work_each / np.maximum(replicas, 1), 0.0)
+        sleeps = (awake < 1).any(axis=1) | (replicas != replicas[:, :1]).any(axis=1)
+        answer_s = np.where(sleeps, queue.wake_s, 0.0) + _slowest_s(need, served_s)
+        return Weeks(replicas, used, busy.max(axis=1), answer_s)
+
+    within_s = queue.within_s * (1 + _WHISKER)
+    found = week(need, queue)
+    late = found.answer_s > within_s
+    if late.any():
+        awake = replace(queue, to_zero=False)
+        for other in (
+            week(_in_time(need, served_s, within_s - queue.wake_s), queue),
+            week(_in_time(np.repeat(need[:, -1:], len(rate), axis=1), served_s, within_s), awake),
+        ):
+            better = late & (other.answer_s <= within_s)
+            better &= (found.answer_s > within_s) | (other.used.sum(1) < found.used.sum(1))
+            found = Weeks(*(
+                np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+                for new, old in zip(other, found, strict=True)
+            ))  # fmt: skip
+    return found
 
 
 Served = Callable[[Whole, Whole, Whole], Floats]  # seconds: of replicas, at a machine, at a rate
@@ -164,24 +165,17 @@ def _in_time(need: Whole, served_s: Served, left_s: float) -> Whole:
 
 
 def _week(
-    rate: Floats,
-    service_ms: Floats,
-    work: Floats,
-    need: Whole,
-    *,
-    idle_s: float,
-    wake_s: float,
-    to_zero: bool,
+    rate: Floats, service_ms: Floats, work: Floats, need: Whole, queue: Queue
 ) -> tuple[Floats, Floats, Whole]:
     """(replica-hours of each hour, share of it awake, replicas), each of shape (m, h)."""
-    kept_h = min(idle_s, 3600) / 3600
-    if not to_zero:
+    kept_h = min(queue.idle_s, 3600) / 3600
+    if not queue.to_zero:
         replicas = np.maximum(need, 1)
         released = np.maximum(np.roll(replicas, 1, axis=1) - replicas, 0)
         return replicas + released * kept_h, np.ones(work.shape), replicas
     replicas = np.where(rate > 0, np.maximum(need, 1), 0)
-    empty = np.exp(-rate * ((service_ms / 1000)[:, None] + idle_s))
-    waking = rate * wake_s * empty
+    empty = np.exp(-rate * ((service_ms / 1000)[:, None] + queue.idle_s))
+    waking = rate * queue.wake_s * empty
     awake = np.maximum((1 - empty + waking) / (1 + waking), np.minimum(work, 1.0))
     awake = np.where(need > 1, 1.0, np.where(rate > 0, awake, 0.0))
     on = replicas * awake

@@ -65,13 +65,15 @@ def queued(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wan
     Raises InputError for a wrong setting or tag, UnknownPriceError for a machine nobody knows.
     """
     ranked = request.ranked
+    low, high = ranked.replicas.min, ranked.replicas.max
     template, given = load(TEMPLATE), settings_of(request, settings)
     parameters = (
         common_parameters(request)
         | machine_parameters(request, given, template)
         | {
             "BucketName": "",  # the bootstrap stack knows it
-            "MaxInstances": str(ranked.replicas.max),
+            "MinInstances": str(low),
+            "MaxInstances": str(high),
             "RequestsAtOncePerInstance": str(
                 template.bounded("RequestsAtOncePerInstance", ranked.sizing.concurrency)
             ),
@@ -82,7 +84,7 @@ def queued(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wan
     parameters["ReleaseName"] = release_name(
         request.name, bundle_hash, parameters, template, RELEASE
     )
-    release, size = parameters["ReleaseName"], f"0–{ranked.replicas.max} × {ranked.machine}"
+    release, count = parameters["ReleaseName"], f"{low}" if low == high else f"{low}–{high}"
     return Wanted(
         template,
         parameters,
@@ -92,7 +94,7 @@ def queued(request: PlanRequest, bundle_hash: str, settings: AwsSettings) -> Wan
         callers_need="Whoever calls it needs sagemaker:InvokeEndpointAsync on it, and to write "
         f"below work/{request.name}/in/ and read below work/{request.name}/ in the bucket.",
         known={
-            "Endpoint": (stack_name(request.name), size),
+            "Endpoint": (stack_name(request.name), f"{count} × {ranked.machine}"),
             "Model": (release, "network isolation on"),
             "EndpointConfig": (release, ranked.machine),
         },

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.sizing.queued import async_replica_hours, async_weeks
+from advisor.sizing.queued import Queue, async_replica_hours, async_weeks
 from benchmarks.simulation import awake_share, queue_answers_s
 
 WEEK = np.ones(168)
-QUEUE = {"idle_s": 300.0, "wake_s": 240.0, "max_utilisation": 0.7}
+QUEUE = Queue(idle_s=300, wake_s=240, max_utilisation=0.7, to_zero=False)
+TO_ZERO = replace(QUEUE, to_zero=True)
 
 
 @pytest.mark.parametrize(
@@ -22,9 +25,8 @@ def test_share_awake_is_that_of_a_simulation(
     rate: float, service_s: float, idle_s: float, wake_s: float
 ) -> None:
     plan = async_replica_hours(
-        WEEK * rate, service_s * 1000, 8,
-        idle_s=idle_s, wake_s=wake_s, max_utilisation=0.7, to_zero=True,
-    )  # fmt: skip
+        WEEK * rate, service_s * 1000, 8, replace(TO_ZERO, idle_s=idle_s, wake_s=wake_s)
+    )
     seen = awake_share(rate, service_s, idle_s, wake_s, 300_000, seed=7)
     assert plan.replica_hours_per_week / 168 == pytest.approx(seen, rel=0.05)
 
@@ -35,7 +37,7 @@ def test_the_answer_of_the_busiest_hour_is_that_of_a_simulation(
     rate: float, service_s: float, workers: int, percentile: float
 ) -> None:
     plan = async_replica_hours(
-        WEEK * rate, service_s * 1000, workers, **QUEUE, to_zero=False, percentile=percentile
+        WEEK * rate, service_s * 1000, workers, replace(QUEUE, percentile=percentile)
     )
     servers = plan.hourly_replicas[0] * workers
     seen = np.percentile(queue_answers_s(rate, service_s, servers, 100_000, seed=2), percentile)
@@ -44,34 +46,34 @@ def test_the_answer_of_the_busiest_hour_is_that_of_a_simulation(
 
 def test_what_does_not_scale_has_the_replicas_of_the_busiest_hour_all_week() -> None:
     rates = np.where(np.arange(168) % 24 < 12, 10.0, 1.0)
-    plan = async_replica_hours(rates, 1000, 2, **QUEUE, to_zero=False, fixed=True)
+    plan = async_replica_hours(rates, 1000, 2, replace(QUEUE, fixed=True))
     assert set(plan.hourly_replicas) == {8}
     assert plan.replica_hours_per_week == 8 * 168
-    assert plan.answer_s < QUEUE["wake_s"]  # nothing has to start first
+    assert plan.answer_s < QUEUE.wake_s  # nothing has to start first
 
 
 def test_without_sleep_one_replica_is_always_up() -> None:
-    plan = async_replica_hours(WEEK * 0.001, 1000, 2, **QUEUE, to_zero=False)
+    plan = async_replica_hours(WEEK * 0.001, 1000, 2, QUEUE)
     assert plan.replica_hours_per_week == 168
     assert plan.answer_s == pytest.approx(-np.log(0.05), rel=0.01)  # p95, nobody waits
 
 
 def test_replicas_follow_the_work_with_headroom() -> None:
     rates = np.where(np.arange(168) % 24 < 12, 10.0, 1.0)
-    plan = async_replica_hours(rates, 1000, 2, **QUEUE, to_zero=True)
+    plan = async_replica_hours(rates, 1000, 2, TO_ZERO)
     assert set(plan.hourly_replicas) == {8, 1}  # 10 / (2 x 0.7), 1 / (2 x 0.7)
     assert plan.utilisation == pytest.approx(10 / 16)
     # Every evening seven replicas stay five minutes longer.
     assert plan.replica_hours_per_week == pytest.approx(7 * (12 * 8 + 12 + 7 / 12))
-    assert plan.answer_s > QUEUE["wake_s"]
+    assert plan.answer_s > QUEUE.wake_s
 
 
 def test_silent_hours_cost_only_the_tail() -> None:
     rates = np.where(np.arange(168) % 24 < 2, 5.0, 0.0)
-    plan = async_replica_hours(rates, 100, 1, **QUEUE, to_zero=True)
+    plan = async_replica_hours(rates, 100, 1, TO_ZERO)
     assert plan.hourly_replicas[:4] == (1, 1, 0, 0)
     assert plan.replica_hours_per_week == pytest.approx(7 * (2 + 300 / 3600))
-    always = async_replica_hours(rates, 100, 1, **QUEUE, to_zero=False)
+    always = async_replica_hours(rates, 100, 1, QUEUE)
     assert always.replica_hours_per_week == 168
 
 
@@ -84,7 +86,7 @@ def test_more_work_never_takes_fewer_hours(
     rate: float, more: float, service_ms: float, to_zero: bool
 ) -> None:
     few, many = (
-        async_replica_hours(WEEK * r, service_ms, 4, **QUEUE, to_zero=to_zero)
+        async_replica_hours(WEEK * r, service_ms, 4, replace(QUEUE, to_zero=to_zero))
         for r in (rate, rate * more)
     )
     assert many.replica_hours_per_week >= few.replica_hours_per_week * (1 - 1e-9)
@@ -94,9 +96,9 @@ def test_more_work_never_takes_fewer_hours(
 def test_many_machines_at_once_are_the_same_as_one_by_one() -> None:
     rates = np.abs(np.sin(np.arange(168.0))) * 3
     service, servers = np.array([5.0, 80.0, 900.0]), np.array([1, 4, 16])
-    together = async_weeks(rates, service, servers, **QUEUE, to_zero=True).used
+    together = async_weeks(rates, service, servers, TO_ZERO).used
     for i in range(3):
-        one = async_replica_hours(rates, service[i], int(servers[i]), **QUEUE, to_zero=True)
+        one = async_replica_hours(rates, service[i], int(servers[i]), TO_ZERO)
         assert one.replica_hours_per_week == pytest.approx(together[i].sum())
         assert one.hourly_use == pytest.approx(together[i])
 
@@ -107,10 +109,10 @@ def test_many_machines_at_once_are_the_same_as_one_by_one() -> None:
 def test_what_would_answer_too_late_gets_the_fewest_replicas_that_do_not(
     rate: float, service_s: float, workers: int, within_s: float
 ) -> None:
-    load = async_replica_hours(WEEK * rate, service_s * 1000, workers, **QUEUE, to_zero=False)
+    load = async_replica_hours(WEEK * rate, service_s * 1000, workers, QUEUE)
     assert load.answer_s > within_s
     plan = async_replica_hours(
-        WEEK * rate, service_s * 1000, workers, **QUEUE, to_zero=False, within_s=within_s
+        WEEK * rate, service_s * 1000, workers, replace(QUEUE, within_s=within_s)
     )
     few = plan.hourly_replicas[0]
     assert few > load.hourly_replicas[0]
@@ -124,15 +126,33 @@ def test_what_would_answer_too_late_gets_the_fewest_replicas_that_do_not(
 def test_a_quiet_hour_with_fewer_replicas_may_be_the_slowest() -> None:
     """As much work for each replica, and fewer of them to go to."""
     rates = np.where(np.arange(168) % 24 < 12, 13.9, 1.39)
-    both = async_replica_hours(rates, 1000, 2, **QUEUE, to_zero=False)
+    both = async_replica_hours(rates, 1000, 2, QUEUE)
     assert set(both.hourly_replicas) == {10, 1}
-    quiet = async_replica_hours(WEEK * 1.39, 1000, 2, **QUEUE, to_zero=False)
-    assert both.answer_s == pytest.approx(quiet.answer_s + QUEUE["wake_s"])
+    quiet = async_replica_hours(WEEK * 1.39, 1000, 2, QUEUE)
+    assert both.answer_s == pytest.approx(quiet.answer_s + QUEUE.wake_s)
 
 
 def test_no_number_of_replicas_answers_sooner_than_one_request_takes() -> None:
-    late = async_replica_hours(WEEK, 1000, 2, **QUEUE, to_zero=False, within_s=0.5)
-    assert late == async_replica_hours(WEEK, 1000, 2, **QUEUE, to_zero=False)
+    late = async_replica_hours(WEEK, 1000, 2, replace(QUEUE, within_s=0.5))
+    assert late == async_replica_hours(WEEK, 1000, 2, QUEUE)
+
+
+@pytest.mark.parametrize("queue", [QUEUE, TO_ZERO], ids=["one stays", "to zero"])
+def test_where_nobody_can_wait_for_a_wake_up_enough_replicas_stay_all_week(queue: Queue) -> None:
+    rates = np.where(np.arange(168) % 24 < 12, 10.0, 1.0)
+    plan = async_replica_hours(rates, 1000, 2, replace(queue, within_s=60))
+    assert set(plan.hourly_replicas) == {8}
+    assert plan.replica_hours_per_week == 8 * 168
+    assert plan.answer_s < 60 < queue.wake_s
+
+
+def test_fewer_hours_decide_how_a_late_queue_is_helped() -> None:
+    """A minute in which a new replica answers is enough at night; all week would cost more."""
+    rates = np.where(np.arange(168) % 24 < 12, 10.0, 1.39)
+    slow = async_replica_hours(rates, 1000, 2, QUEUE)
+    plan = async_replica_hours(rates, 1000, 2, replace(QUEUE, within_s=slow.answer_s - 1))
+    assert plan.answer_s <= slow.answer_s - 1
+    assert set(plan.hourly_replicas) == {8, 2}
 
 
 @settings(max_examples=50, deadline=None)
@@ -149,10 +169,7 @@ def test_more_work_within_a_deadline_never_takes_fewer_hours(
             shape * r,
             700,
             2,
-            **QUEUE,
-            to_zero=to_zero and not fixed,
-            fixed=fixed,
-            within_s=within_s,
+            replace(QUEUE, to_zero=to_zero and not fixed, fixed=fixed, within_s=within_s),
         )
         for r in (rate, rate * more)
     )

@@ -17,11 +17,11 @@ from deploy.requests import PlanRequest
 OPTION = "sagemaker-async"
 
 
-def asked(deadline_h: float) -> PlanRequest:
+def asked(deadline_h: float, requests_per_month: float = 2_000_000) -> PlanRequest:
     need = parse(
         {
             "model": {"format": "onnx", "size_mb": 1, "memory_mb": 300, "service_time_ms": 4000},
-            "traffic": {"mode": "async", "requests_per_month": 2_000_000},
+            "traffic": {"mode": "async", "requests_per_month": requests_per_month},
             "service": {"p95_ms": None, "deadline_h": deadline_h},
         }
     )
@@ -62,4 +62,12 @@ def test_what_is_said_of_the_queue_carries_the_endpoint_alone() -> None:
         assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SageMaker", metric)
         assert [d["Name"] for d in alarm["Dimensions"]] == ["EndpointName"]
     assert resources["WakeAlarm"]["Properties"]["AlarmActions"] == [{"Ref": "WakePolicy"}]
-    assert resources["ScalableTarget"]["Properties"]["MinCapacity"] == 0
+    assert resources["ScalableTarget"]["Properties"]["MinCapacity"] == {"Ref": "MinInstances"}
+
+
+def test_replicas_stay_only_where_the_deadline_leaves_no_time_to_start_one() -> None:
+    made = {h: queued(asked(h, 20_000), "ab" * 32, AwsSettings()) for h in (1, 1 / 60)}
+    low = {h: int(wanted.parameters["MinInstances"]) for h, wanted in made.items()}
+    assert low[1] == 0 and low[1 / 60] > 0
+    assert made[1].known["Endpoint"][1].startswith("0–")
+    assert made[1 / 60].parameters["MaxInstances"] == str(low[1 / 60])
