@@ -7,7 +7,9 @@ import re
 from datetime import UTC, date, datetime
 from typing import Any
 
+from advisor.durations import duration
 from advisor.recommendation import Range, Ranked, Replicas
+from advisor.requirements import Mode
 from advisor.rule_text import spoken
 
 STALE_AFTER_DAYS = 90
@@ -110,6 +112,15 @@ def duration_s(seconds: float) -> str:
     size, word = next((size, word) for limit, size, word in _DURATIONS if seconds < limit)
     value = seconds / size
     return f"{value:.0f} {word}" if value >= 10 else f"{value:.1f} {word}".replace(".0 ", " ")
+
+
+def finish(hours: float | None) -> str:
+    """When the answer or the run is there, rounded up as the reasons and the record say it."""
+    return "–" if hours is None else duration(hours)
+
+
+def finish_label(mode: Mode) -> str:
+    return "Finished after" if mode is Mode.batch else "Answered within"
 
 
 def percent(share: float, digits: int = 0) -> str:

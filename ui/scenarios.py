@@ -170,7 +170,8 @@ def _speed(need: Requirements, answer: Recommendation, best: Ranked) -> str:
     if need.traffic.mode is Mode.realtime and best.p95_ms is not None:
         took = fmt.milliseconds(best.p95_ms)
         return f"p{need.service.percentile:g} {took} of {fmt.milliseconds(need.service.p95_ms)}"
-    return "–" if best.finish_h is None else f"after {fmt.duration_s(best.finish_h * 3600)}"
+    done = "after" if need.traffic.mode is Mode.batch else "within"
+    return "–" if best.finish_h is None else f"{done} {fmt.finish(best.finish_h)}"
 
 
 def _sure(need: Requirements, answer: Recommendation, best: Ranked) -> str:

@@ -38,6 +38,8 @@ PURCHASE_LABELS: Mapping[str, str] = {
     "spot": "on spot",
 }
 
+_SOON_H = 1 / 6
+
 
 def ranking(answer: Recommendation, *, waits: bool) -> pa.Table:
     """One row for each option that fits, best first; numbers stay numbers, so it sorts.
@@ -57,12 +59,17 @@ def ranking(answer: Recommendation, *, waits: bool) -> pa.Table:
             **(
                 {"Latency": pa.array([r.p95_ms for r in shown], pa.float64())}
                 if waits
-                else {"Finish": pa.array([r.finish_h for r in shown], pa.float64())}
+                else {"Finish": pa.array(_finishes(answer), pa.float64())}
             ),
             "Score": [r.score for r in shown],
             "Best in draws": [r.best_in_draws * 100 for r in shown],
         }
     )
+
+
+def in_seconds(answer: Recommendation) -> bool:
+    """Whether everything that was asked is done so soon that hours would say little."""
+    return max((r.finish_h or 0.0 for r in answer.ranking), default=0.0) < _SOON_H
 
 
 def ranking_said(answer: Recommendation, *, waits: bool) -> pd.DataFrame:
@@ -76,9 +83,7 @@ def ranking_said(answer: Recommendation, *, waits: bool) -> pd.DataFrame:
                 "Cloud bill": fmt.usd(r.monthly_usd.expected, at_least=r.at_least),
                 "People": fmt.usd(r.people_monthly_usd),
                 "Total": fmt.usd(r.total_monthly_usd, at_least=r.at_least),
-                "Speed": fmt.milliseconds(r.p95_ms)
-                if waits
-                else fmt.duration_s((r.finish_h or 0.0) * 3600),
+                "Speed": fmt.milliseconds(r.p95_ms) if waits else fmt.finish(r.finish_h),
                 "Score": f"{r.score:.2f}",
                 "Best in draws": fmt.percent(r.best_in_draws),
             }
@@ -201,3 +206,8 @@ def csv(frame: pd.DataFrame) -> bytes:
     safe = frame.map(fmt.csv_safe)
     safe.columns = [str(fmt.csv_safe(str(column))) for column in safe.columns]
     return bytes(safe.to_csv(index=False).encode())
+
+
+def _finishes(answer: Recommendation) -> list[float | None]:
+    each = 3600 if in_seconds(answer) else 1
+    return [None if r.finish_h is None else r.finish_h * each for r in answer.ranking]

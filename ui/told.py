@@ -24,7 +24,9 @@ _NEVER = object()
 def take_up() -> None:
     """At the start of a run: what went into a connection that broke since counts as not told."""
     if is_new_connection():
-        st.session_state[_UNTOLD] = {**st.session_state[_LAST][1], **_untold()}
+        untold = _untold()
+        for key, former in st.session_state[_LAST][1].items():
+            untold[key] = [*former, *untold.get(key, ())]
 
 
 def begin(key: str, value: Any) -> None:

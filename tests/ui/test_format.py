@@ -80,6 +80,13 @@ def test_durations(seconds: float, said: str) -> None:
     assert fmt.duration_s(seconds) == said
 
 
+@pytest.mark.parametrize(
+    ("hours", "said"), [(None, "–"), (5.81 / 3600, "5.9 s"), (0.41, "25 min"), (6.0, "6 h")]
+)
+def test_a_finish_is_said_as_reasons_say_it(hours: float | None, said: str) -> None:
+    assert fmt.finish(hours) == said
+
+
 def test_age_of_prices() -> None:
     assert fmt.age_days("2026-07-20", date(2026, 11, 22)) == 125
     assert fmt.age_days("undated") is None

@@ -54,14 +54,16 @@ def side_by_side(need: Requirements, answer: Recommendation) -> None:
 def rows(need: Requirements) -> list[Row]:
     """What is compared, in this order."""
     waits = need.traffic.mode is Mode.realtime
-    speed = f"p{need.service.percentile:g} response" if waits else "Finished after"
+    speed = (
+        f"p{need.service.percentile:g} response" if waits else fmt.finish_label(need.traffic.mode)
+    )
     return [
         Row("Cloud bill a month", _bill, lambda r: r.monthly_usd.expected),
         Row("People's time a month", _people, lambda r: r.people_monthly_usd),
         Row("Total a month", _together, lambda r: r.total_monthly_usd),
         Row(
             speed,
-            (lambda r: fmt.milliseconds(r.p95_ms)) if waits else _finish,
+            (lambda r: fmt.milliseconds(r.p95_ms)) if waits else (lambda r: fmt.finish(r.finish_h)),
             (lambda r: r.p95_ms) if waits else (lambda r: r.finish_h),
         ),
         Row("Control", lambda r: _level(r, "control"), lambda r: -_value(r, "control")),
@@ -112,10 +114,6 @@ def _people(ranked: Ranked) -> str:
 
 def _together(ranked: Ranked) -> str:
     return fmt.escape(fmt.usd(ranked.total_monthly_usd, at_least=ranked.at_least))
-
-
-def _finish(ranked: Ranked) -> str:
-    return "–" if ranked.finish_h is None else fmt.duration_s(ranked.finish_h * 3600)
 
 
 def _value(ranked: Ranked, name: str) -> float:

@@ -50,7 +50,10 @@ def _ranking(need: Requirements, answer: Recommendation) -> None:
             "Latency": st.column_config.NumberColumn(
                 f"p{need.service.percentile:g}", format="%.0f ms"
             ),
-            "Finish": st.column_config.NumberColumn("Done after", format="%.2g h"),
+            "Finish": st.column_config.NumberColumn(
+                fmt.finish_label(need.traffic.mode),
+                format="%.1f s" if tables.in_seconds(answer) else "%.2f h",
+            ),
             "Score": st.column_config.ProgressColumn(
                 min_value=0.0, max_value=max(1.0, *(r.score for r in answer.ranking)), format="%.2f"
             ),

@@ -190,15 +190,16 @@ def _speed(need: Requirements, ranked: Ranked) -> tuple[str, str, str, str]:
             f"{need.service.percentile:g} % of answers come within this time in the busiest hour, "
             "queueing and cold starts included.",
         )
-    finish = "–" if ranked.finish_h is None else fmt.duration_s(ranked.finish_h * 3600)
+    collected_h = ranked.sizing.collected_h
     return (
-        "Finished after",
-        finish,
-        f"of {fmt.duration_s(need.service.deadline_h * 3600)} allowed",
-        "From the request to the answer, or from the start to the end of the run."
-        + (
-            f" Requests are collected for {fmt.duration_s(collected_h * 3600)}, then a run begins."
-            if (collected_h := ranked.sizing.collected_h)
-            else ""
-        ),
+        fmt.finish_label(need.traffic.mode),
+        fmt.finish(ranked.finish_h),
+        f"of {fmt.finish(need.service.deadline_h)} allowed",
+        "From the start to the end of the run, the start of machines included."
+        if need.traffic.mode is Mode.batch
+        else f"Requests are collected for {fmt.finish(collected_h)}, then a run begins; this is from "
+        "the request to the end of its run."
+        if collected_h
+        else f"{need.service.percentile:g} % of answers come within this time in the slowest hour, "
+        "waking and waiting included. What the queue and the storage take to hand over is not.",
     )

@@ -26,13 +26,14 @@ WAIT_S = 60.0
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    """Small estimators in a Python loop: Python's lock is held nearly all the time."""
+    """Small estimators in a Python loop: Python's lock is held nearly all the time, and one row
+    takes well over what a server alone or copies of it are for, on a fast machine too."""
     from sklearn.ensemble import BaggingRegressor
     from sklearn.linear_model import Ridge
 
     random = np.random.default_rng(0)
     rows = random.normal(size=(200, 4))
-    return BaggingRegressor(Ridge(), n_estimators=25, random_state=0).fit(rows, rows @ [1, 2, 3, 4])
+    return BaggingRegressor(Ridge(), n_estimators=60, random_state=0).fit(rows, rows @ [1, 2, 3, 4])
 
 
 @pytest.fixture(scope="module")

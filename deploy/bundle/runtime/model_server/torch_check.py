@@ -92,11 +92,11 @@ def pickles_in(source: Any, depth: int = 0) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every pickle in an archive and in the archives within."""
     with zipfile.ZipFile(source) as archive:
         names = archive.namelist()
-        check_script(archive)
         if len(set(names)) != len(names):
             _refuse("holds an archive with two files of the same name")
         if sum(e.file_size for e in archive.infolist()) > MOST_BYTES:
             _refuse("unpacks to more than 4 GB")
+        check_script(archive)
         for name in names:
             if name.endswith(".pkl"):
                 yield name, archive.read(name)
