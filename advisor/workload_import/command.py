@@ -37,6 +37,9 @@ def add_parser(commands: Any) -> None:
     order = parser.add_mutually_exclusive_group()
     order.add_argument("--day-first", action="store_true", default=None)
     order.add_argument("--month-first", action="store_true")
+    parser.add_argument(
+        "--decimal", choices=("point", "comma"), help="what decimals of counts stand after"
+    )
     parser.add_argument("--time-column", metavar="NAME")
     parser.add_argument("--count-column", metavar="NAME")
     parser.add_argument("--into", type=Path, metavar="REQUIREMENTS", help="put the answers there")
@@ -66,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
                 gaps=arguments.gaps,
                 duplicates=arguments.duplicates,
                 day_first=False if arguments.month_first else arguments.day_first,
+                decimal=arguments.decimal,
                 time_column=arguments.time_column,
                 count_column=arguments.count_column,
             ),

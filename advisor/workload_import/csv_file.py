@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from advisor.errors import TrafficError
+from advisor.workload_import.counts import Decimal
 from advisor.workload_import.layout import MISSING, Layout, find_layout
 from advisor.workload_import.source import READ_BYTES, Progress, Source
 from advisor.workload_import.summary import Gaps, ImportedTraffic, Measured, summarise
@@ -33,14 +35,16 @@ class ReadOptions:
 
     `timezone` is that of times without an offset. `gaps` says what an hour without a row is: no
     traffic, or not measured (left open: no traffic in a log of requests, not measured in a table
-    of counts). `duplicates` says whether two counts of one time add up. Columns go by their title
-    or their number from 1. `start` is the first hour of counts without times.
+    of counts). `duplicates` says whether two counts of one time add up. `decimal` says what the
+    decimals of a count stand after (left open: as the file shows). Columns go by their title or
+    their number from 1. `start` is the first hour of counts without times.
     """
 
     timezone: str = "UTC"
     gaps: Gaps | None = None
     duplicates: Literal["sum", "first"] = "sum"
     day_first: bool | None = None
+    decimal: Decimal | None = None
     time_column: str | None = None
     count_column: str | None = None
     start: datetime = MONDAY
@@ -70,6 +74,7 @@ def read_csv(
             day_first=options.day_first,
             time_column=options.time_column,
             count_column=options.count_column,
+            decimal=options.decimal,
         )
         reading = _Reading(layout, options, source.name)
         for batch in reading.batches(source):
@@ -97,12 +102,13 @@ class _Reading:
         self._hour = 0  # of counts without times
         self._bucket_s: float | None = None
 
-    def batches(self, source: Source) -> pacsv.CSVStreamingReader:
+    def batches(self, source: Source) -> Iterator[pa.RecordBatch]:
         layout = self.layout
         kept = [f"f{i}" for i in (layout.time, layout.count) if i is not None]
         names = [f"f{i}" for i in range(layout.columns)]
         try:
-            return pacsv.open_csv(
+            # A later block may be as bad as the first, so reading on belongs in here.
+            yield from pacsv.open_csv(
                 source,
                 read_options=pacsv.ReadOptions(
                     use_threads=False,
@@ -191,7 +197,7 @@ class _Reading:
         missing = np.asarray(
             pc.is_in(pc.utf8_lower(bare), pa.array(sorted(MISSING))).to_numpy(zero_copy_only=False)
         )
-        values = numbers(bare).copy()
+        values = numbers(self.layout.count_format.plain(bare)).copy()
         values[missing | ~np.isfinite(values) | (values > MAX_COUNT)] = np.nan
         negative = np.flatnonzero(values < 0)
         if len(negative):
@@ -264,7 +270,8 @@ class _Reading:
         return line + before
 
     def _notes(self) -> list[str]:
-        notes = [f"Read as {self.layout.said}."]
+        notes = [f"Read as {self.layout.said}.", self.layout.count_format.said]
+        notes = [note for note in notes if note]
         clock, zone = self.clock, self.options.timezone
         if clock is None:
             start = self.options.start
@@ -294,6 +301,11 @@ class _Reading:
 
     def _unreadable(self, error: Exception) -> TrafficError:
         said = " ".join(str(error).split())[:160]
+        if "invalid UTF8" in said:
+            return TrafficError(
+                f"{self.name} is not UTF-8 text; export it again in UTF-8 (spreadsheets call it "
+                "'CSV UTF-8')"
+            )
         return TrafficError(f"{self.name} cannot be read as CSV: {said}; export it again in UTF-8")
 
 

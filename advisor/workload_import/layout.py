@@ -9,20 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from advisor.errors import TrafficError
+from advisor.workload_import.counts import CountFormat, Decimal, find_format, is_count
 from advisor.workload_import.times import TimeFormat, detect
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_ROWS = 2000
 _TIME_NAMES = re.compile(
-    r"^@?(time_?stamp|time|date_?time|date|ts|hour|start_?time|event_?time|period|when|_time)\b",
+    r"^@?(time_?stamp|time|date_?time|date|ts|hour|start_?time|event_?time|period|when|_time|"
+    r"zeit|zeitstempel|zeitpunkt|datum|uhrzeit|stunde)\b",
     re.I,
 )
 _COUNT_NAMES = re.compile(
     r"^(count|requests?|invocations?|hits|calls|events|predictions|records|value|sum|total|n|num|"
-    r"volume|request_?count|count\(\*\))\b",
+    r"volume|request_?count|count\(\*\)|anzahl|anfragen|aufrufe|zugriffe)\b",
     re.I,
 )
-_NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+_SAYS_DELIMITER = re.compile(r"^\"?sep=(.)\"?$")  # a first line that spreadsheets read
 MISSING = frozenset({"", "nan", "null", "none", "na", "n/a", "-", "--", "?"})
 
 
@@ -36,6 +38,7 @@ class Layout:
     time: int | None
     count: int | None
     time_format: TimeFormat | None
+    count_format: CountFormat
     said: str  # how the file was understood
 
 
@@ -47,18 +50,24 @@ def find_layout(
     day_first: bool | None = None,
     time_column: str | None = None,
     count_column: str | None = None,
+    decimal: Decimal | None = None,
 ) -> Layout:
     """How to read the file that begins with `head` and ends with `tail`. Raises TrafficError."""
     lines = [line for line in head.splitlines() if line.strip()][: SAMPLE_ROWS + 20]
     if not lines:
         raise TrafficError(f"{name} is empty; it needs a row for each request or hour")
-    delimiter = _delimiter(lines)
-    rows = _split(lines, delimiter)
+    says = _SAYS_DELIMITER.match(lines[0].strip())
+    before = 1 if says and says[1] in DELIMITERS else 0
+    delimiter = says[1] if says and before else _delimiter(lines)
+    rows = _split(lines[before:], delimiter)
+    if not rows:
+        raise TrafficError(f"{name} has no rows; it needs a row for each request or hour")
+    _check_unquoted(rows, delimiter, name)
     width = Counter(len(row) for row in rows[: SAMPLE_ROWS + 1]).most_common(1)[0][0]
     table = [(i, row) for i, row in enumerate(rows) if len(row) == width]
     titles, body = _header([row for _, row in table])
     first = table[1 if titles else 0][0] if len(table) > (1 if titles else 0) else len(rows)
-    skip = _line_number(head, lines, first)
+    skip = _line_number(head, lines, before + first)
     more = [row for row in _split([t for t in tail.splitlines() if t.strip()], delimiter)
             if len(row) == width]  # fmt: skip
     sample = body[:SAMPLE_ROWS] + more[-SAMPLE_ROWS:]
@@ -73,13 +82,32 @@ def find_layout(
             f"{name} has no column of times and none of counts (its first row is "
             f"{_short(body[0])}); give a time for each request, a time and a count, or hourly counts"
         )
-    return Layout(delimiter, skip, width, time, count, time_format,
+    written = CountFormat()
+    if count is not None:
+        written = find_format(
+            [row[count] for row in sample], name,
+            delimiter=delimiter, alone=width == 1, asked=decimal,
+        )  # fmt: skip
+    return Layout(delimiter, skip, width, time, count, time_format, written,
                   _said(titles, time, count, time_format))  # fmt: skip
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell is a plain decimal number."""
-    return bool(_NUMBER.match(cell.strip()))
+def _check_unquoted(rows: Sequence[list[str]], delimiter: str, name: str) -> None:
+    """Counts such as 1,200 without quotation marks fall apart, so their rows have more columns."""
+    titles, body = _header(rows)
+    last = len(titles) - 1
+    if delimiter != "," or last < 0:
+        return
+    apart = [
+        ",".join(row[last:])
+        for row in body[:SAMPLE_ROWS]
+        if len(row) > len(titles) and re.match(r"^ *\d{1,3}(,\d{3})+ *$", ",".join(row[last:]))
+    ]
+    if len(apart) > 0.01 * len(body[:SAMPLE_ROWS]):
+        raise TrafficError(
+            f"{name}: a count such as {apart[0].strip()} stands without quotation marks where "
+            "commas separate the columns; export it with them, or without thousands separators"
+        )
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -175,8 +203,9 @@ def _count(
     if time is None:
         if len(numeric) > 1:
             raise TrafficError(
-                f"{name} has {len(numeric)} columns of numbers and none of times; name the "
-                "--count-column"
+                f"{name} has {len(numeric)} columns of numbers and none of times; leave the counts "
+                "alone in it, or in a terminal name the --count-column (a count such as 1,200 "
+                "needs quotation marks where commas separate the columns)"
             )
         return numeric[0] if numeric else None
     # Beside a time alone a number is its count; in a wider table without titles it may be anything.
@@ -185,7 +214,7 @@ def _count(
 
 def _mostly_numbers(cells: Sequence[str]) -> bool:
     given = [cell for cell in cells if cell.strip().lower() not in MISSING]
-    return bool(given) and sum(map(is_number, given)) >= 0.5 * len(given)
+    return bool(given) and sum(map(is_count, given)) >= 0.5 * len(given)
 
 
 def _column(asked: str, titles: Sequence[str], width: int, name: str) -> int:

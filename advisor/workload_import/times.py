@@ -186,8 +186,8 @@ def _order(matches: Sequence[re.Match[str]], given: Sequence[str], asked: bool |
     if "." in given[0].split(" ")[0]:
         return True  # dotted dates have the day first wherever they are used
     raise TrafficError(
-        f"whether {given[0]!r} has the day or the month first cannot be told from the file; say so "
-        "(--day-first or --month-first)"
+        f"whether {given[0]!r} has the day or the month first cannot be told from the file; say "
+        "which (in a terminal with --day-first or --month-first)"
     )
 
 

@@ -72,6 +72,15 @@ def test_a_policy_holds_for_its_session_alone_and_says_its_effect(open_app: Open
     assert app.session_state[state.POLICIES] == ()
 
 
+def test_what_came_into_force_or_went_is_seen_as_the_policies_stay_open(open_app: Open) -> None:
+    app = open_app()
+    upload(app, "policy_file", "house.yaml", NO_AWS, "application/yaml")
+    assert app.session_state["policies"] is True
+    assert r"Yours: **No \*servers\*** (house.yaml)" in texts(app)
+    app.button(key="drop policy house.yaml").click().run()
+    assert app.session_state["policies"] is True
+
+
 def test_a_bad_policy_is_said_and_nothing_changes(open_app: Open) -> None:
     app = open_app()
     upload(app, "policy_file", "bad.yaml", b"rules:\n- {id: a, kind: forbit, because: x}\n",
@@ -121,6 +130,23 @@ def test_a_file_that_is_no_traffic_is_said_and_the_answers_are_kept(open_app: Op
     assert "The file was not taken over; your answers are as they were." in said
     assert "bad.csv, line 2: the count is -4" in said.replace("\\", "")
     assert dict(app.session_state[state.ANSWERS]) == before
+
+
+def test_the_page_asks_how_counts_are_written_where_the_file_does_not_tell(open_app: Open) -> None:
+    rows = "\n".join(
+        f"{(MONDAY + timedelta(hours=i)):%d.%m.%Y %H:%M};1.2{i % 24:02}" for i in range(168)
+    )
+    app = upload(
+        open_app(), "traffic_file", "woche.csv", f"Zeit;Anzahl\n{rows}".encode(), "text/csv"
+    )
+    said = texts(app).replace("\\", "")
+    assert "whether the count '1.200' means 1200 or 1.2 cannot be told" in said
+    app.selectbox(key="traffic_decimal").set_value("comma").run()
+    assert not app.exception
+    assert "A count written '1.200' is read as 1200." in texts(app).replace("\\", "")
+    app.button(key="use_traffic").click().run()
+    held = app.session_state[state.ANSWERS]
+    assert held["traffic.requests_per_month"] == pytest.approx(1211.5 * 730)
 
 
 def test_a_large_file_is_read_in_a_process_of_its_own_and_can_be_given_up(tmp_path: Path) -> None:

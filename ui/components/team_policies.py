@@ -13,7 +13,7 @@ from ui import format as fmt
 from ui import state
 
 MAX_UPLOAD_MB = 1
-_UPLOAD, _TEXT = "policy_file", "policy_text"
+_PLACE, _UPLOAD, _TEXT = "policies", "policy_file", "policy_text"
 _SAID = "_policy_said"
 _EXAMPLE = """name: House rules
 rules:
@@ -33,7 +33,7 @@ def show() -> None:
     held = state.policies()
     title = f"Team policies · {len(held)} of your own" if held else "Team policies"
     place = st.expander(
-        title, type="compact", icon=":material/policy:", key="policies", on_change="rerun"
+        title, type="compact", icon=":material/policy:", key=_PLACE, on_change="rerun"
     )
     # What is half written or was chosen stays: Streamlit lets go of it with its widget.
     begun = (st.session_state.get(name) for name in (_TEXT, _UPLOAD, _SAID))
@@ -146,9 +146,14 @@ def _put(policy: PolicyText) -> bool:
     except AdvisorError as error:
         st.session_state[_SAID] = str(error)
         return False
-    st.session_state[state.POLICIES] = new
+    _hold(new)
     return True
 
 
 def _drop(policy: PolicyText) -> None:
-    st.session_state[state.POLICIES] = tuple(p for p in state.policies() if p != policy)
+    _hold(tuple(p for p in state.policies() if p != policy))
+
+
+def _hold(policies: tuple[Policy, ...]) -> None:
+    st.session_state[state.POLICIES] = policies
+    st.session_state[_PLACE] = True  # its title counts them, and another title would close it

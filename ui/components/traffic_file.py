@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from advisor.workload_import.summary import ImportedTraffic
 
 MAX_UPLOAD_MB = 200
-_UPLOAD, _ZONE, _GAPS, _ORDER = "traffic_file", "traffic_zone", "traffic_gaps", "traffic_order"
+_UPLOAD, _ZONE, _GAPS = "traffic_file", "traffic_zone", "traffic_gaps"
+_ORDER, _DECIMAL = "traffic_order", "traffic_decimal"
 _READING, _FOUND, _SAID, _PLACE = (
     "_traffic_job",
     "_traffic_found",
@@ -35,6 +36,7 @@ _READING, _FOUND, _SAID, _PLACE = (
 _TURN_S, _LONGEST_WAIT_S = 0.3, 600.0
 _GAP_CHOICES = {None: "as usual for the file", "zero": "no traffic", "leave-out": "not measured"}
 _ORDERS = {None: "as the file shows", True: "day first", False: "month first"}
+_DECIMALS = {None: "as the file shows", "point": "a point: 1,200.5", "comma": "a comma: 1.200,5"}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -82,6 +84,7 @@ def _ask() -> None:
     left, right = st.columns(2)
     with left:
         _way_of_reading("An hour without a row is", _GAP_CHOICES, _GAPS)
+        _way_of_reading("Decimals of counts stand after", _DECIMALS, _DECIMAL)
     with right:
         _way_of_reading("Dates have the", _ORDERS, _ORDER)
     st.file_uploader(
@@ -151,6 +154,7 @@ def _begin() -> None:
         timezone=st.session_state.get(_ZONE) or "UTC",
         gaps=st.session_state.get(_GAPS),
         day_first=st.session_state.get(_ORDER),
+        decimal=st.session_state.get(_DECIMAL),
     )
     try:
         job = advice.WORKERS.submit(
