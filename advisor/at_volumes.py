@@ -1,139 +1,109 @@
-"""Every option at many volumes: what `consider` says of each, reckoned for all volumes in one pass.
-
-The formulas are those of a single plan; only what has to be said in words, and what is not bought
-on demand alone, is asked one volume after the other.
-"""
+"""Who wins at many volumes, told with as few options reckoned as it takes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from advisor.catalog.loader import load_options
-from advisor.catalog.residency import usable_regions
 from advisor.catalog.schema import Option
-from advisor.consider import Considered, consider, regions_by_cloud
+from advisor.consider import WHISKER, promise
 from advisor.costs.people import people_time
-from advisor.errors import UnknownPriceError
-from advisor.plans import Plan, measured
-from advisor.plans_at import ManyPlans, plans_at
+from advisor.plans import measured
 from advisor.prices import PriceBook
-from advisor.ranking import score
+from advisor.ranking import SCALES, highest_scores, score
 from advisor.recommendation import Range
 from advisor.requirements import Requirements
-from advisor.rule_check import Checked
-from advisor.rule_rows import Cases
-from advisor.rule_values import OF_VOLUME, each_volume, plan_values
 from advisor.rules import RuleSet
-from advisor.sizing.offers import missing_commitment, terms
-from advisor.sizing.purchase import ON_DEMAND
-from advisor.sizing.sized import Strategy
-from advisor.volumes import Volumes
-from advisor.workload import Workload, resolve
+from advisor.spots import Spot, Spots, against, preferred
 
-SILENT = ("warn", "prefer")  # kinds of rules that exclude nothing
+Best = dict[float, tuple[float, str]]  # minus the best score found, and its option, by volume
 
 
-class Spot(NamedTuple):
-    """An option at one volume, or that it does not fit: `AtVolumes.why_not` says why."""
-
-    fits: bool
-    against: tuple[Checked, ...] = ()  # rules that the answers alone make exclude it
-    bill_usd: float = 0.0
-    people_usd: float = 0.0
-    ranked_usd: float = (
-        0.0  # what the ranking reckons with: both, and what stands in for the unknown
-    )
-    at_least: bool = False
-    region: str = ""
-    machine: str = ""
-    replicas_max: int = 0
-    strategy: Strategy = "fleet"
-    ready_seconds: float = 0.0
-    p95_ms: float | None = None
-    finish_h: float | None = None
-    points: float = 0.0
-
-    @property
-    def total_usd(self) -> float:
-        """Cloud bill and people's time a month."""
-        return self.bill_usd + self.people_usd
-
-
-class AtVolumes:
-    """Every option at any volume of some requirements; each is reckoned once."""
+class AtVolumes(Spots):
+    """Every option at any volume of some requirements, and which one is ranked first."""
 
     def __init__(
         self, at: Callable[[float], Requirements], need: Requirements, rules: RuleSet,
-        book: PriceBook,
+        book: PriceBook, go_on: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """`at` gives the requirements at a volume. Raises as `recommend`."""
-        self._at, self._need, self._rules, self._book = at, need, rules, book
-        self._regions, _notes = regions_by_cloud(need, book)
-        self._works: dict[float, Workload] = {}
-        self._many: dict[tuple[float, ...], Volumes] = {}
-        self._spots: dict[str, dict[float, Spot]] = {name: {} for name in load_options()}
-        self._said: dict[tuple[Any, ...], str] = {}
+        """As `Spots`."""
+        super().__init__(at, need, rules, book, go_on)
         self._winners: dict[float, str | None] = {}
-
-    def of(self, option_id: str, volume: float) -> Spot:
-        """One option at a volume. Raises KeyError when there is none of that id."""
-        found = self._spots[option_id].get(volume)
-        if found is None:
-            self.look((volume,), (option_id,))
-            found = self._spots[option_id][volume]
-        return found
-
-    def look(self, volumes: Iterable[float], options: Iterable[str] | None = None) -> None:
-        """Reckon options (all) at these volumes, so that `of` has them at hand."""
-        asked = tuple(dict.fromkeys(volumes))
-        for option_id in options if options is not None else load_options():
-            known = self._spots[option_id]
-            missing = tuple(volume for volume in asked if volume not in known)
-            if missing:
-                spots = self._reckoned(load_options()[option_id], self._volumes(missing))
-                known.update(zip(missing, spots, strict=True))
 
     @cached_property
     def contending(self) -> tuple[str, ...]:
         """The options that may fit at some volume: no rule excludes them whatever it is."""
-        work = resolve(self._need)
         return tuple(
             option_id
             for option_id, option in load_options().items()
-            if not self._rules.rules_out(option, work)
+            if not self._rules.rules_out(option, self._calm)
         )
 
     def winner(self, volume: float) -> str | None:
         """The option that `recommend` ranks first at the volume."""
         if volume not in self._winners:
-            self.look((volume,), self.contending)
-            ranked = [
-                (-self._score(load_options()[option_id], volume, spot), option_id)
-                for option_id in self.contending
-                if (spot := self._spots[option_id][volume]).fits
-            ]
-            self._winners[volume] = min(ranked)[1] if ranked else None
+            self.find_winners((volume,))
         return self._winners[volume]
 
-    def why_not(self, option_id: str, volume: float) -> str | None:
-        """Why an option does not fit, in a sentence; None when it does."""
-        spot, option = self.of(option_id, volume), load_options()[option_id]
-        if spot.fits:
-            return None
-        # What does not speak of the volume is said once.
-        key = (option_id, tuple(one.rule.id for one in spot.against))
-        said = self._said.get(key)
-        if said is None:
-            found = self._alone(option, self._work(volume))
-            said = "; ".join(fired.because for fired in found.fired)
-            said = said or found.unpriced or "does not fit"
-            if spot.against and all(OF_VOLUME.isdisjoint(one.names) for one in spot.against):
-                self._said[key] = said
-        return said
+    def find_winners(self, volumes: Iterable[float]) -> None:
+        """Find out who wins at these volumes, so that `winner` has it at hand.
+
+        What was reckoned already comes first, then what could score the most. An option that could
+        not reach the best score found at a volume is left out there, which changes nothing.
+        """
+        asked = tuple(v for v in dict.fromkeys(volumes) if v not in self._winners)
+        if not asked:
+            return
+        best: Best = {}
+        promises = self._promises(asked)
+        for most, option_id in promises:
+            known = self._spots[option_id]
+            self._race(best, option_id, [v for v in asked if v in known and _near(best, v, most)])
+        for most, option_id in promises:
+            known = self._spots[option_id]
+            open_ = [v for v in asked if v not in known and _near(best, v, most)]
+            short = self._falls_short(option_id, open_)
+            near = [v for v, by in zip(open_, short, strict=True) if _near(best, v, most - by)]
+            self.look(near, (option_id,))
+            self._race(best, option_id, near)
+        self._winners.update({v: best[v][1] if v in best else None for v in asked})
+
+    def _race(self, best: Best, option_id: str, volumes: Iterable[float]) -> None:
+        """Put the option where it is the best so far."""
+        option = load_options()[option_id]
+        for volume in volumes:
+            spot = self._spots[option_id][volume]
+            if spot.fits:
+                mine = (-self._score(option, volume, spot), option_id)
+                best[volume] = min(best.get(volume, mine), mine)
+
+    def _promises(self, volumes: Sequence[float]) -> list[tuple[float, str]]:
+        """(the most that it could score at any of the volumes, option), the highest first."""
+        names, promised = [], []
+        for option_id in self.contending:
+            option = load_options()[option_id]
+            points = self._rules.most_points_before(option, self._calm)
+            if points is not None:
+                names.append(option_id)
+                most = points + self._rules.most_points(option)
+                promised.append(promise(option, self._calm, most))
+        scores = highest_scores(promised, [self._work(volume) for volume in volumes])
+        return sorted(zip(scores, names, strict=True), reverse=True)
+
+    def _falls_short(self, option_id: str, volumes: Sequence[float]) -> list[float]:
+        """How far at each volume the option's score stays below what `_promises` says, told by the
+        rules that look at the volume; infinite where one of them excludes it."""
+        if not volumes:
+            return []
+        option = load_options()[option_id]
+        most = self._rules.most_points_before(option, self._calm) or 0.0
+        weight = SCALES["rules"]["point_weight"]
+        return [
+            math.inf if against(rules) else weight * (most - preferred(rules))
+            for rules in self._before(option, self._volumes(tuple(volumes)))
+        ]
 
     def _score(self, option: Option, volume: float, spot: Spot) -> float:
         work, usd = self._work(volume), spot.ranked_usd
@@ -141,115 +111,9 @@ class AtVolumes:
         bare = measured(option, work, people_time(option, work), total, spot, spot.points)
         return score(bare, work)
 
-    def _work(self, volume: float) -> Workload:
-        found = self._works.get(volume)
-        if found is None:
-            found = self._works[volume] = resolve(self._at(volume))
-        return found
 
-    def _volumes(self, volumes: tuple[float, ...]) -> Volumes:
-        found = self._many.get(volumes)
-        if found is None:
-            found = self._many[volumes] = Volumes(tuple(self._work(v) for v in volumes))
-        return found
-
-    def _reckoned(self, option: Option, volumes: Volumes) -> list[Spot]:
-        before = self._rules.holding_each(option, volumes.works[0], _cases(volumes))
-        against = {id(fired): _against(fired) for fired in before}
-        refusing = [against[id(fired)] for fired in before]
-        open_ = [i for i, rules in enumerate(refusing) if not rules]
-        fitting, alone = self._cheapest(option, volumes, before, open_)
-        for i in alone:
-            plan = self._alone(option, volumes.works[i]).plan
-            fitting.pop(i, None)
-            if plan is not None:
-                fitting[i] = _spot(plan)
-        return [fitting.get(i) or Spot(False, rules) for i, rules in enumerate(refusing)]
-
-    def _alone(self, option: Option, work: Workload) -> Considered:
-        return consider(option, work, self._regions, self._rules, self._book, ranges=False)
-
-    def _cheapest(
-        self, option: Option, volumes: Volumes, before: Sequence[Sequence[Checked]],
-        at: Sequence[int],
-    ) -> tuple[dict[int, Spot], Iterable[int]]:  # fmt: skip
-        """The cheapest plan that the rules allow, of all regions, by number of the volume; and the
-        volumes that have to be looked at one by one: what is bought there depends on the plan."""
-        need = volumes.need
-        best: dict[int, Spot] = {}
-        if not at:
-            return best, ()
-        if terms(option, need) != (ON_DEMAND,):
-            return best, at
-        alone: set[int] = set()
-        among = usable_regions(option, need, self._regions.get(option.cloud.value, ()))
-        part = volumes if len(at) == len(volumes) else volumes.part(at)
-        for region in sorted(among):
-            try:
-                groups, singly = plans_at(option, part, region, self._book)
-            except UnknownPriceError:
-                continue
-            alone.update(at[i] for i in singly)
-            for plans in groups:
-                for i, plan in self._allowed(option, part, before, at, plans):
-                    if i not in best or plan.ranked_usd < best[i].ranked_usd:
-                        best[i] = plan
-        return best, alone
-
-    def _allowed(
-        self, option: Option, part: Volumes, before: Sequence[Sequence[Checked]],
-        at: Sequence[int], plans: ManyPlans,
-    ) -> Iterable[tuple[int, Spot]]:  # fmt: skip
-        """(number of the volume, plan) of the plans that no rule forbids."""
-        work, sized = part.works[0], plans.sized
-        rows = sized.at.tolist()
-        why = missing_commitment(option, work.need)
-        facts = plan_values(plans.facts(f"{why}: priced on demand" if why else ""))
-        each = {name: [values[i] for i in rows] for name, values in _cases(part).each.items()}
-        for name, value in facts.items():
-            many = isinstance(value, np.ndarray)
-            each[name] = value.tolist() if many else [value] * len(rows)
-        after = self._rules.holding_each(option, work, Cases(each, len(rows)), planned=True)
-        people_usd = people_time(option, work).monthly_usd.expected
-        columns = zip(
-            plans.bill_usd.tolist(), plans.ranked_usd.tolist(), plans.at_least.tolist(),
-            sized.machines.tolist(), sized.replicas_max.tolist(), sized.ready_seconds.tolist(),
-            _figures(sized.p95_ms, rows), _figures(sized.finish_h, rows), strict=True,
-        )  # fmt: skip
-        for row, fired, (bill, ranked, at_least, machine, most, ready_s, p95, finish) in zip(
-            rows, after, columns, strict=True
-        ):
-            if any(one.rule.kind not in SILENT for one in fired):
-                continue
-            points = [
-                one.rule.points for one in (*before[at[row]], *fired) if one.rule.kind == "prefer"
-            ]
-            yield at[row], Spot(
-                True, (), bill, people_usd, ranked, at_least, plans.region, machine, most,
-                sized.strategy, ready_s, p95, finish, float(sum(points)),
-            )  # fmt: skip
-
-
-def _spot(plan: Plan) -> Spot:
-    sized = plan.sized
-    return Spot(
-        True, (), plan.monthly_usd.expected, plan.people.monthly_usd.expected,
-        plan.total_usd.expected, plan.at_least, plan.region, sized.machine, sized.replicas_max,
-        sized.strategy, sized.ready_seconds, sized.p95_ms, sized.finish_h, plan.measures.points,
-    )  # fmt: skip
-
-
-def _against(fired: Iterable[Checked]) -> tuple[Checked, ...]:
-    return tuple(one for one in fired if one.rule.kind not in SILENT)
-
-
-def _cases(volumes: Volumes) -> Cases:
-    """What rules see of each volume."""
-    found: Cases | None = volumes.kept.get("cases")
-    if found is None:
-        found = volumes.kept["cases"] = Cases(each_volume(volumes), len(volumes))
-    return found
-
-
-def _figures(values: np.ndarray[Any, Any] | None, rows: Sequence[int]) -> list[float | None]:
-    return [None] * len(rows) if values is None else values.tolist()
+def _near(best: Best, volume: float, most: float) -> bool:
+    """Whether an option that scores at most so much could be the best at the volume."""
+    if volume not in best:
+        return most > -math.inf
+    return most + WHISKER >= -best[volume][0]

@@ -60,14 +60,22 @@ def cost_floor_usd(work: Workload) -> float:
 
 def utilities(measures: Measures, work: Workload) -> dict[str, float]:
     """Utility of each criterion, 0 to 1."""
-    return dict(zip(CRITERIA, _row(measures, work), strict=True))
+    return dict(zip(CRITERIA, _row(measures, work, _scale(work)), strict=True))
 
 
 def score(measures: Measures, work: Workload) -> float:
     """What `contributions` sum to, to the last digit."""
-    shares = _scale(work).shares
-    parts = [share * u for share, u in zip(shares, _row(measures, work), strict=True)]
-    return float(sum((*parts, SCALES["rules"]["point_weight"] * measures.points)))
+    return _score(measures, work, _scale(work))
+
+
+def highest_scores(measured: Sequence[Measures], works: Sequence[Workload]) -> list[float]:
+    """Of each, at least its `score` for any of the workloads, which differ in the volume alone."""
+    scales = [_scale(work) for work in works]
+    kindest = scales[0]._replace(
+        floor_usd=max(scale.floor_usd for scale in scales),
+        moves=min(scale.moves for scale in scales),
+    )
+    return [_score(measures, works[0], kindest) for measures in measured]
 
 
 def contributions(
@@ -135,9 +143,13 @@ def headroom(work: Workload, p95_ms: float | None, finish_h: float | None) -> fl
     return 0.0
 
 
-def _row(measures: Measures, work: Workload) -> list[float]:
+def _score(measures: Measures, work: Workload, scale: _Scale) -> float:
+    parts = [share * u for share, u in zip(scale.shares, _row(measures, work, scale), strict=True)]
+    return float(sum((*parts, SCALES["rules"]["point_weight"] * measures.points)))
+
+
+def _row(measures: Measures, work: Workload, scale: _Scale) -> list[float]:
     """Utilities in the order of the criteria."""
-    scale = _scale(work)
     slack, short = measures.headroom, max(0.0, scale.control_asked - measures.control)
     usd = max(measures.total_usd.expected, scale.floor_usd) / scale.floor_usd
     hours = max(measures.people_hours.expected, scale.best_hours) / scale.best_hours

@@ -10,16 +10,13 @@ from functools import cached_property
 
 from advisor.catalog.loader import load_options
 from advisor.catalog.schema import Option
-from advisor.consider import Considered, Look, promise, regions_by_cloud
+from advisor.consider import WHISKER, Considered, Look, promise, regions_by_cloud
 from advisor.prices import PriceBook, load_book
 from advisor.ranking import Measures, score
 from advisor.recommendation import Range
 from advisor.requirements import Requirements
 from advisor.rules import Outcome, Policy, RuleSet, load_rules
 from advisor.workload import resolve
-
-# Scores this near are told apart by their ids, so neither is left out for the other.
-WHISKER = 1e-9
 
 
 class Standing:

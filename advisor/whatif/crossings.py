@@ -10,9 +10,9 @@ import contextlib
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from advisor.at_volumes import AtVolumes
-from advisor.whatif.answers import Cancelled, go_on
 from advisor.whatif.shapes import BreakEven, Measure, WinnerChange
 
 # A place where two options change is narrowed until both ends are this near.
@@ -21,7 +21,16 @@ NARROW = 1.002
 # price, and so has each volume in it.
 PARTS, PARTS_OF_FEW, FEW = 7, 17, 3
 
-Asked = tuple[float, float, tuple[str, ...]]  # two volumes to look between, and options
+
+class Asked(NamedTuple):
+    """What to look at next: between two volumes these options, and who wins there."""
+
+    below: float
+    above: float
+    options: tuple[str, ...]
+    winners: bool = False
+
+
 Volumes = tuple[float, ...]  # rising, with the upper of the two
 Steps = Generator[Asked, Volumes, None]
 
@@ -58,7 +67,7 @@ class Pair:
     def _narrowed(self, below: float, above: float, cheaper: str, then: str) -> Steps:
         first, options = below, (self._one, self._other)
         while above / below > NARROW:
-            cut = yield below, above, options
+            cut = yield Asked(below, above, options)
             below, above = _tighter(below, cut, lambda v: self._cheaper(v) == cheaper)
         cost = self._cost(cheaper, below)
         if cost is not None and self._cheaper(above) == then:
@@ -106,11 +115,12 @@ class Winners:
                 yield self._narrowed(below, above)
 
     def _narrowed(self, below: float, last: float) -> Steps:
-        wins, options = self._seen.winner, self._seen.contending
+        wins = self._seen.winner
         while wins(below) != wins(last):
             first, before, above = below, wins(below), last
             while above / below > NARROW:
-                cut = yield below, above, options
+                ends = tuple(dict.fromkeys(filter(None, (before, wins(above)))))
+                cut = yield Asked(below, above, ends, winners=True)
                 below, above = _tighter(below, cut, partial(self._won, before))
             self._found[first] = WinnerChange(
                 requests_per_month=between(below, above),
@@ -125,21 +135,23 @@ class Winners:
         return self._seen.winner(volume) == option_id
 
 
-def narrow(sought: Iterable[Pair | Winners], seen: AtVolumes, cancelled: Cancelled) -> None:
-    """Narrow all places, in step. Raises WhatIfCancelledError."""
+def narrow(sought: Iterable[Pair | Winners], seen: AtVolumes) -> None:
+    """Narrow all places, in step. Raises WhatIfCancelledError where `seen` does."""
     places = [
         (steps, asked) for each in sought for steps in each.places() if (asked := next(steps, None))
     ]
     while places:
-        go_on(cancelled)
         parts = PARTS_OF_FEW if len(places) <= FEW else PARTS
-        cuts = [_cut(below, above, parts) for _, (below, above, _) in places]
+        cuts = [_cut(asked.below, asked.above, parts) for _, asked in places]
         wanted: dict[str, dict[float, None]] = {}
-        for cut, (_, (_below, _above, options)) in zip(cuts, places, strict=True):
-            for option_id in options:
+        contested: list[float] = []
+        for cut, (_, asked) in zip(cuts, places, strict=True):
+            for option_id in asked.options:
                 wanted.setdefault(option_id, {}).update(dict.fromkeys(cut))
+            contested += cut if asked.winners else ()
         for option_id, volumes in wanted.items():
             seen.look(volumes, (option_id,))
+        seen.find_winners(contested)
         left = []
         for (steps, _), cut in zip(places, cuts, strict=True):
             with contextlib.suppress(StopIteration):

@@ -70,7 +70,7 @@ def flips(
     book = book or load_book()
     rules = load_rules(tuple(policies))
 
-    many = _many_volumes(need, rules, book)
+    many = _many_volumes(need, rules, book, cancelled)
 
     def wins(field: str, value: Any) -> str | None:
         go_on(cancelled)
@@ -100,24 +100,30 @@ def flips(
 class _Ahead:
     """The winner at the volumes of the coarse scale, which are reckoned in one pass."""
 
-    def __init__(self, need: Requirements, rules: RuleSet, book: PriceBook) -> None:
+    def __init__(
+        self, need: Requirements, rules: RuleSet, book: PriceBook, cancelled: Cancelled
+    ) -> None:
         now, bounds = need.traffic.requests_per_month, NUMERIC_FLIPS[0]
         each = [now * step for step in FLIP_STEPS] + [now / step for step in FLIP_STEPS]
         self.volumes = frozenset(v for v in each if bounds.least <= v <= bounds.most)
-        self._seen = AtVolumes(lambda volume: at_volume(need, volume), need, rules, book)
+        self._seen = AtVolumes(
+            lambda volume: at_volume(need, volume), need, rules, book, lambda: go_on(cancelled)
+        )
 
     def winner(self, volume: float) -> str | None:
-        self._seen.look(self.volumes, self._seen.contending)  # the first time alone
+        self._seen.find_winners(self.volumes)  # the first time alone
         return self._seen.winner(volume)
 
 
-def _many_volumes(need: Requirements, rules: RuleSet, book: PriceBook) -> _Ahead | None:
+def _many_volumes(
+    need: Requirements, rules: RuleSet, book: PriceBook, cancelled: Cancelled
+) -> _Ahead | None:
     """None where one volume after the other is as quick, or where the week changes its shape."""
     traffic, place = need.traffic, need.placement
     bought = place.spot or place.commitment is not Commitment.none
     if traffic.mode is not Mode.realtime or bought or traffic.peak_requests_per_second is not None:
         return None
-    return _Ahead(need, rules, book)
+    return _Ahead(need, rules, book, cancelled)
 
 
 def _numeric_flips(

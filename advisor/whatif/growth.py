@@ -42,11 +42,11 @@ def growth(
         for month in range(months + 1)
     ]
     volumes, note = _answerable(need, grown)
-    seen = AtVolumes(lambda volume: _at(need, volume), need, rules, book)
-    for option_id in seen.contending:
-        go_on(cancelled)
-        seen.look(volumes, (option_id,))
+    seen = AtVolumes(lambda volume: _at(need, volume), need, rules, book, lambda: go_on(cancelled))
+    seen.find_winners(volumes)
     present = seen.winner(volumes[0])
+    if present is not None:
+        seen.look(volumes, (present,))
     rows = [_month(month, volume, seen, present) for month, volume in enumerate(volumes)]
     return Growth(
         growth_percent_per_month=percent,

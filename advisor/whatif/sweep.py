@@ -41,10 +41,8 @@ def volume_sweep(
     _check(low, high, points)
     book = book or load_book()
     volumes = tuple(float(v) for v in np.geomspace(low, high, points))
-    seen = _every(need, policies, book)
-    for option_id in load_options():
-        go_on(cancelled)
-        seen.look((*volumes, need.traffic.requests_per_month), (option_id,))
+    seen = _every(need, policies, book, cancelled)
+    seen.look((*volumes, need.traffic.requests_per_month))
     options = tuple(_swept(option_id, volumes, seen) for option_id in load_options())
     contenders = _contenders(options, volumes, seen, need.traffic.requests_per_month)
     pairs = [
@@ -53,7 +51,7 @@ def volume_sweep(
         for one, other in itertools.combinations(contenders, 2)
     ]
     changes = Winners(volumes, seen)
-    narrow([*pairs, changes], seen, cancelled)
+    narrow([*pairs, changes], seen)
     return VolumeSweep(
         requests_per_month=need.traffic.requests_per_month,
         volumes=volumes,
@@ -92,18 +90,20 @@ def break_even(
                 f"there is no option {option_id!r}; use one of {', '.join(load_options())}"
             )
     volumes = tuple(float(v) for v in np.geomspace(low, high, points))
-    seen = _every(need, policies, book or load_book())
-    go_on(cancelled)
+    seen = _every(need, policies, book or load_book(), cancelled)
     seen.look(volumes, (one, other))
     pair = Pair(one, other, by, volumes, seen)
-    narrow([pair], seen, cancelled)
+    narrow([pair], seen)
     return pair.found()
 
 
-def _every(need: Requirements, policies: Sequence[Policy], book: PriceBook) -> AtVolumes:
+def _every(
+    need: Requirements, policies: Sequence[Policy], book: PriceBook, cancelled: Cancelled
+) -> AtVolumes:
     return AtVolumes(
-        lambda volume: at_volume(need, volume), need, load_rules(tuple(policies)), book
-    )
+        lambda volume: at_volume(need, volume), need, load_rules(tuple(policies)), book,
+        lambda: go_on(cancelled),
+    )  # fmt: skip
 
 
 def _check(low: float, high: float, points: int) -> None:
@@ -137,6 +137,7 @@ def _contenders(
     options: Sequence[SweptOption], volumes: Sequence[float], seen: AtVolumes, asked: float
 ) -> list[str]:
     """Options worth comparing: somewhere the cheapest or the winner. In catalogue order."""
+    seen.find_winners((*volumes, asked))
     wanted = {seen.winner(volume) for volume in (*volumes, asked)}
     for i in range(len(volumes)):
         for by in MEASURES:

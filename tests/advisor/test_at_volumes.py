@@ -63,8 +63,10 @@ rules:
 
 def check(need: Requirements, volumes: list[float], policies: tuple[PolicyText, ...] = ()) -> None:
     rules, book = load_rules(policies), load_book()
-    many = AtVolumes(lambda volume: at_volume(need, volume), need, rules, book)
+    many = at_many(need, policies)
     many.look(volumes)
+    pruned = at_many(need, policies)
+    pruned.find_winners(volumes)
     for volume in volumes:
         one = Standing(at_volume(need, volume), rules, book)
         for option_id in load_options():
@@ -79,7 +81,12 @@ def check(need: Requirements, volumes: list[float], policies: tuple[PolicyText, 
                 assert (spot.machine, spot.replicas_max) == (
                     plan.sized.machine, plan.sized.replicas_max,
                 )  # fmt: skip
-        assert many.winner(volume) == one.winner, volume
+        assert many.winner(volume) == pruned.winner(volume) == one.winner, volume
+
+
+def at_many(need: Requirements, policies: tuple[PolicyText, ...] = ()) -> AtVolumes:
+    rules, book = load_rules(policies), load_book()
+    return AtVolumes(lambda volume: at_volume(need, volume), need, rules, book)
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
@@ -89,7 +96,7 @@ def test_presets_from_few_to_many_requests(name: str) -> None:
 
 def test_they_are_what_recommend_says_in_full() -> None:
     need = at_volume(presets()["fraud-detection"].requirements, 3.3e6)
-    many = AtVolumes(lambda volume: at_volume(need, volume), need, load_rules(), load_book())
+    many = at_many(need)
     answer = recommend(need, doubt=False)
     many.look([3.3e6, 4e6])
     assert many.winner(3.3e6) == answer.winner
@@ -102,6 +109,17 @@ def test_they_are_what_recommend_says_in_full() -> None:
 def test_team_policies_on_the_volume_and_on_the_plan() -> None:
     need = presets()["custom-app"].requirements
     check(need, [float(v) for v in np.geomspace(1e5, 6e8, 9)], (POLICY,))
+
+
+def test_who_wins_is_told_without_the_options_that_could_not() -> None:
+    reckoned: list[int] = []
+    need = presets()["chatbot"].requirements
+    seen = AtVolumes(
+        lambda volume: at_volume(need, volume), need, load_rules(), load_book(),
+        lambda: reckoned.append(1),
+    )  # fmt: skip
+    seen.find_winners(float(v) for v in np.geomspace(1e6, 1e8, 12))
+    assert 1 <= len(reckoned) <= 4 < len(seen.contending)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
