@@ -72,12 +72,13 @@ def serve() -> int:
         return int(refused.code or 0) or 1
     finally:
         app.service.log.flush()
+    code = 0 if server.started else 1
     if failed:
-        print(str(failed[0]), file=sys.stderr)
-        return 1
+        print(str(failed[0]), file=sys.stderr, flush=True)
+        code = 1
     if app.unfinished:  # a thread that does not come to an end would hold the exit back
-        os._exit(1 if app.service.ready else 0)
-    return 0 if server.started else 1
+        os._exit(1 if app.service.ready else code)
+    return code
 
 
 def health() -> int:

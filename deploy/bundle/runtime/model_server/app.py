@@ -38,7 +38,8 @@ class ClientGoneError(Exception):
 
 
 class App:
-    """`App(service)` is the ASGI callable. `on_fail` is told when the model cannot be loaded.
+    """`App(service)` is the ASGI callable. `on_fail` is told when the model cannot be loaded, or
+    its workers fail for good.
 
     `live`: the whole life of a copy of the server, over its line; None where there are none.
     """
@@ -52,7 +53,7 @@ class App:
         self.service = service
         self.predictions = Predictions(service)
         self.watch = Watch(service)
-        self._on_fail, self._live = on_fail, live
+        self.on_fail, self._live = on_fail, live
         self._docs: Any = None
         self._loading: threading.Thread | None = None
         settings = service.settings
@@ -112,7 +113,7 @@ class App:
             asyncio.run_coroutine_threadsafe(processes.start(), loop).result()
 
         def broken(wrong: ModelError) -> None:
-            self._failed(wrong, "workers do not stay")
+            self._failed(wrong, "workers fail")
 
         def load() -> None:
             try:
@@ -142,8 +143,8 @@ class App:
 
     def _failed(self, wrong: ModelError, event: str = "model not loaded") -> None:
         self.service.log.event(event, "error", because=str(wrong))
-        if self._on_fail:
-            self._on_fail(wrong)
+        if self.on_fail:
+            self.on_fail(wrong)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()

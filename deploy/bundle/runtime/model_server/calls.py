@@ -37,6 +37,11 @@ def answer(model: Model, batches: list[Batch], method: Method) -> list[Answer]:
     return [_call(model, [batch], method) for batch in batches]
 
 
+def no_answer(batches: list[Batch], wrong: RequestError) -> list[Answer]:
+    """The same error for each."""
+    return [Answer(1, batch.rows, None, wrong, 0.0) for batch in batches]
+
+
 def stackable(first: Batch, other: Batch) -> bool:
     if first.kind == "columns":  # of several tensors, whose rows may differ in shape
         return all(c.shape[1:] == other.data[n].shape[1:] for n, c in first.data.items())

@@ -7,17 +7,20 @@ pair of sockets, and ends with the parent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import pickle
+import signal
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .calls import Answer, answer
+from .calls import Answer, answer, no_answer
 from .errors import ModelError, RequestError
 from .forked import DEATHS, WITHIN_S, Deaths, fork, reap
-from .hands import Done
+from .hands import Done, Running
 from .loaders import Model
 from .log import Log
 from .values import Batch, Method
@@ -33,9 +36,10 @@ class Crew:
     ) -> None:
         """`broken` is told when the processes end again and again."""
         self._model, self._count, self._log, self._broken = model, count, log, broken
+        self.stuck = False  # a process can always be ended
         self._workers: list[_Worker] = []
         self._free: list[_Worker] = []
-        self._waiting: deque[tuple[list[Batch], Method, Done]] = deque()  # while one is replaced
+        self._waiting: deque[_Asked] = deque()  # while one is replaced
         self._deaths = Deaths()
         self._closed = self._broken_down = False
 
@@ -44,11 +48,16 @@ class Crew:
         for _ in range(self._count):
             await self._hire()
 
-    def ask(self, batches: list[Batch], method: Method, done: Done) -> None:
+    def ask(self, batches: list[Batch], method: Method, done: Done) -> Running:
+        asked = _Asked(batches, method, done)
+        self._ask(asked)
+        return asked
+
+    def _ask(self, asked: _Asked) -> None:
         if self._broken_down:
-            asyncio.get_running_loop().call_soon(done, _no_answer(batches))
+            asyncio.get_running_loop().call_soon(asked.finish)
             return
-        self._waiting.append((batches, method, done))
+        self._waiting.append(asked)
         self._give()
 
     def close(self) -> None:
@@ -69,8 +78,8 @@ class Crew:
         if self._closed:
             return
         reap(asyncio.get_running_loop(), worker.pid, self._log)
-        worker.give_up()
-        if self._deaths.too_many():
+        meant = worker.give_up()
+        if not meant and self._deaths.too_many():
             self._give_up(
                 f"{DEATHS} processes with the model ended within {WITHIN_S:.0f} s; it crashes, or "
                 "there is too little memory"
@@ -87,7 +96,7 @@ class Crew:
     def _give_up(self, because: str) -> None:
         self._broken_down = True
         while self._waiting:
-            self.ask(*self._waiting.popleft())
+            self._ask(self._waiting.popleft())
         self._broken(ModelError(because))
 
     async def _hire(self) -> None:
@@ -102,7 +111,38 @@ class Crew:
 
     def _give(self) -> None:
         while self._waiting and self._free:
-            self._free.pop().ask(*self._waiting.popleft())
+            asked = self._waiting.popleft()
+            if not asked.is_over:
+                self._free.pop().ask(asked)
+
+
+class _Asked:
+    """One call, from the queue to its answer."""
+
+    def __init__(self, batches: list[Batch], method: Method, done: Done) -> None:
+        self.batches, self.method = batches, method
+        self.worker: _Worker | None = None
+        self.wrong: RequestError | None = None  # why it was stopped
+        self.is_over = False
+        self._done = done
+
+    def stop(self, wrong: RequestError) -> None:
+        """End the process that works on it; the crew replaces it."""
+        self.wrong = wrong
+        if self.worker is None:
+            self.finish()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.worker.pid, signal.SIGKILL)
+
+    def leave(self) -> None:
+        """A process always ends."""
+
+    def finish(self, answers: list[Answer] | None = None) -> None:
+        """`answers`: None where there are none, and will be none."""
+        if not self.is_over:
+            self.is_over = True
+            self._done(answers or no_answer(self.batches, self.wrong or _ended()))
 
 
 class _Worker(asyncio.Protocol):
@@ -114,16 +154,17 @@ class _Worker(asyncio.Protocol):
         self.pid = pid
         self._crew = crew
         self._read = bytearray()
-        self._asked: list[Batch] = []
-        self._done: Done | None = None
+        self._asked: _Asked | None = None
 
-    def ask(self, batches: list[Batch], method: Method, done: Done) -> None:
-        self._asked, self._done = batches, done
-        self.line.write(_message((batches, method)))
+    def ask(self, asked: _Asked) -> None:
+        self._asked, asked.worker = asked, self
+        self.line.write(_message((asked.batches, asked.method)))
 
-    def give_up(self) -> None:
-        """Tell whoever waits that there will be no answer."""
-        self._finish(_no_answer(self._asked))
+    def give_up(self) -> bool:
+        """Tell whoever waits that there will be no answer; whether that was meant."""
+        asked = self._asked
+        self._finish(None)
+        return asked is not None and asked.wrong is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.line = transport
@@ -143,10 +184,11 @@ class _Worker(asyncio.Protocol):
         self._finish(answers)
         self._crew.answered(self)
 
-    def _finish(self, answers: list[Answer]) -> None:
-        done, self._done, self._asked = self._done, None, []
-        if done is not None:
-            done(answers)
+    def _finish(self, answers: list[Answer] | None) -> None:
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.worker = None
+            asked.finish(answers)
 
 
 def _work(line: socket.socket, model: Model) -> None:
@@ -156,11 +198,10 @@ def _work(line: socket.socket, model: Model) -> None:
         line.sendall(_message(answer(model, batches, method)))
 
 
-def _no_answer(batches: list[Batch]) -> list[Answer]:
-    wrong = RequestError(
+def _ended() -> RequestError:
+    return RequestError(
         500, "worker_ended", "the process that computed this ended before it had an answer"
     )
-    return [Answer(1, batch.rows, None, wrong, 0.0) for batch in batches]
 
 
 def _message(content: Any) -> bytes:

@@ -13,12 +13,14 @@ import asyncio
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 
-from .calls import Answer, Job, answer, as_request_error, stackable
-from .errors import RequestError
+from .calls import Answer, Job, answer, as_request_error, no_answer, stackable
+from .errors import ModelError, RequestError
 from .hands import Hands, Threads
 from .loaders import Model
+from .overdue import ABANDONED_S, GRACE_S, OnLoop, too_slow
 from .speed import Speed
 from .telemetry import Metrics
 from .values import Batch, Method, Output
@@ -47,8 +49,13 @@ class Engine:
         max_batch_rows: int = 64,
         inline_only: bool = False,
         hands: Hands | None = None,
+        limit_s: float = math.inf,
+        on_loop: OnLoop | None = None,
+        broken: Callable[[ModelError], None] = lambda _: None,
     ) -> None:
-        """`hands`: who makes the calls that are too long for the loop; threads, unless given."""
+        """`hands`: who makes the calls that are too long for the loop; threads, unless given.
+        `limit_s`: for one such call. `on_loop` watches the others. `broken` is told when a call
+        neither ends nor can be stopped."""
         self.model, self.speed, self._metrics = model, speed, metrics
         self.workers = workers
         self.batching = (
@@ -69,7 +76,8 @@ class Engine:
         self._gathers_until = 0.0
         self._served_in_turn, self._spent_in_turn = False, 0.0
         self._crowded = False  # the last call was shared, or could have been
-        self._hands = hands or Threads(model, workers)
+        self._hands = hands or Threads(model, workers, broken)
+        self._limit_s, self._on_loop = limit_s, on_loop
 
     def submit(self, batch: Batch, method: Method) -> asyncio.Future[Output]:
         """Queue a batch. Raises RequestError 429 when the queue is full; cancel to give up."""
@@ -113,12 +121,19 @@ class Engine:
             if self.batching:
                 self._crowded = True
                 return None
+        watch = self._on_loop
         started = time.perf_counter()
+        if watch is not None:
+            watch.begin(started)
         try:
             return self.model.predict(batch, method)
         except Exception as error:  # a model may raise anything; it is the answer
+            if watch is not None and watch.end():
+                raise too_slow(watch.limit_s) from error
             raise as_request_error(error) from error
         finally:
+            if watch is not None:
+                watch.end()
             took = time.perf_counter() - started
             self._record(batch.rows, took)
             if self.batching or self.speed.one_row > COUNTED_SECONDS:
@@ -141,11 +156,13 @@ class Engine:
     def close(self) -> None:
         """Start nothing more; what runs is not waited for."""
         self._hands.close()
+        if self._on_loop is not None:
+            self._on_loop.close()
 
     @property
     def busy(self) -> bool:
-        """A worker is predicting."""
-        return self._busy > 0
+        """A worker is predicting, or never stops."""
+        return self._busy > 0 or self._hands.stuck
 
     @property
     def inline(self) -> bool:
@@ -188,7 +205,7 @@ class Engine:
                 continue
             rows = sum(job.batch.rows for job in jobs)
             if self._inline(rows):
-                self._finish(jobs, answer(self.model, [job.batch for job in jobs], jobs[0].method))
+                self._finish(jobs, self._answer_on_loop(jobs))
                 if self._jobs:  # let the loop read what has arrived meanwhile
                     self._wake()
                 return
@@ -251,14 +268,42 @@ class Engine:
         self._rows_waiting -= job.batch.rows
         return job
 
+    def _answer_on_loop(self, jobs: list[Job]) -> list[Answer]:
+        batches, watch = [job.batch for job in jobs], self._on_loop
+        if watch is None:
+            return answer(self.model, batches, jobs[0].method)
+        watch.begin(time.perf_counter())
+        answers = answer(self.model, batches, jobs[0].method)
+        return no_answer(batches, too_slow(watch.limit_s)) if watch.end() else answers
+
     def _hand_over(self, jobs: list[Job]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
         def done(answers: list[Answer]) -> None:
+            looks[0].cancel()
             self._busy -= 1
             self._metrics.running = self._busy
             self._finish(jobs, answers)
             self._next()
 
-        self._hands.ask([job.batch for job in jobs], jobs[0].method, done)
+        def look() -> None:
+            took, limit_s = loop.time() - began, self._limit_s
+            if took >= limit_s + GRACE_S:
+                running.leave()
+                return
+            # Its client may have given up long ago: then it is stopped where that harms no other.
+            unwanted = took >= ABANDONED_S and all(job.future.cancelled() for job in jobs)
+            if took >= limit_s or unwanted:
+                running.stop(too_slow(min(took, limit_s)))
+            later(min(ABANDONED_S, limit_s - took) if took < limit_s else GRACE_S)
+
+        def later(seconds: float) -> None:
+            looks[:] = [loop.call_later(seconds, look)]
+
+        looks: list[asyncio.TimerHandle] = []
+        later(min(ABANDONED_S, self._limit_s))
+        running = self._hands.ask([job.batch for job in jobs], jobs[0].method, done)
 
     def _record(self, rows: int, seconds: float) -> None:
         if not self.speed.measured:  # nobody knew a row to warm up with: learn from this one

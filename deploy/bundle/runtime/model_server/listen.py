@@ -60,6 +60,7 @@ class Copy(uvicorn.Server):
         self._service, self._line = app.service, line
         self._taken = 0
         self._opening: set[asyncio.Task[Any]] = set()
+        app.on_fail = lambda _wrong: setattr(self, "should_exit", True)
         line.setblocking(False)
 
     @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,8 @@ class OnnxModel:
         self._outputs = [o.name for o in self._session.get_outputs()]
         self._label, self._scores = _roles(self._session.get_outputs(), signature)
         self._shares = _columns_of_classes(self._session.get_outputs(), signature)
-        self._run: Any = self._session.run
+        self._new_options: Any = ort.RunOptions
+        self._local = threading.local()
         classes = signature.classes
         self._classes = np.asarray(classes) if classes else None
         self._keys = [str(c) for c in classes] if classes else None
@@ -89,6 +92,15 @@ class OnnxModel:
         if method == "predict_proba":
             return Output(None, scores)
         return Output(labels, scores, keys)
+
+    def stopper(self) -> Callable[[], None]:
+        """What ends this thread's calls from now on: at the next node, also within a loop."""
+        options = self._local.options = self._new_options()
+        return lambda: setattr(options, "terminate", True)
+
+    def _run(self, wanted: list[str], feed: dict[str, Any]) -> list[Any]:
+        found: list[Any] = self._session.run(wanted, feed, getattr(self._local, "options", None))
+        return found
 
     def _by_column(self, feed: dict[str, Any], method: Method) -> Output:
         """skl2onnx's zipmap="columns": an output for each class."""

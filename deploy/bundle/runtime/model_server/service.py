@@ -17,6 +17,7 @@ from .http_parts import ids_of_a_new_process
 from .loaders import Model, load
 from .locate import Located, locate
 from .log import Log
+from .overdue import OnLoop
 from .payload import Decoder
 from .settings import Settings
 from .speed import warm
@@ -81,7 +82,8 @@ class Service:
         """Find, load and warm the model. Blocks; raises ModelError.
 
         `hire` starts processes on the event loop, where the model gains from them; `copier` makes
-        copies of the whole server; `broken` is told when processes do not stay.
+        copies of the whole server; `broken` is told when processes do not stay, or a
+        prediction never ends. Without `hire` nobody watches the predictions: the platform does.
         """
         started = time.perf_counter()
         located = find()
@@ -105,6 +107,8 @@ class Service:
             queue = -(-queue // allowed)  # each copy has a queue of its own
 
         def engine() -> Engine:
+            limit_s = self.settings.predict_timeout
+            on_loop = OnLoop(model, limit_s, self.log) if hire else None
             return Engine(
                 model,
                 speed,
@@ -114,6 +118,9 @@ class Service:
                 max_batch_rows=self.settings.max_batch_rows,
                 inline_only=inline_only,
                 hands=crew,
+                limit_s=limit_s,
+                on_loop=on_loop,
+                broken=broken,
             )
 
         self._example_row, self._new_engine = example, engine

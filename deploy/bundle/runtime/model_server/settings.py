@@ -28,6 +28,7 @@ class Settings:
     max_body: int = 100_000_000
     head_timeout: float = 20.0  # from a request's first byte to the end of its head
     body_timeout: float = 60.0  # for a whole request; also for a client to fetch its answer
+    predict_timeout: float = 3600.0  # of one prediction; no platform waits for longer
     drain: int = 25
     keep_alive: int = 620  # longer than any load balancer's idle timeout, so that none is cut off
     token: str | None = None
@@ -40,8 +41,8 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read HOST, PORT or AIP_HTTP_PORT, WORKERS, WORKER_KIND, MODEL_THREADS, QUEUE_SIZE,
-        MAX_BATCH_ROWS, MAX_BODY_MB, HEAD_TIMEOUT_S, BODY_TIMEOUT_S, DRAIN_S, KEEP_ALIVE_S,
-        MODEL_SERVER_TOKEN, MODEL_NAME, AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE, ACCESS_LOG and
+        MAX_BATCH_ROWS, MAX_BODY_MB, HEAD_TIMEOUT_S, BODY_TIMEOUT_S, PREDICT_TIMEOUT_S, DRAIN_S,
+        KEEP_ALIVE_S, MODEL_SERVER_TOKEN, MODEL_NAME, AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE, ACCESS_LOG and
         END_WITH_PID. Raises ModelError for a value that is no number, or no kind."""
         env = os.environ if env is None else env
         queue = env.get("QUEUE_SIZE")
@@ -56,6 +57,7 @@ class Settings:
             max_body=_whole(env, "MAX_BODY_MB", cls.max_body // 1_000_000, 1, 10_000) * 1_000_000,
             head_timeout=_whole(env, "HEAD_TIMEOUT_S", int(cls.head_timeout), 1, 3600),
             body_timeout=_whole(env, "BODY_TIMEOUT_S", int(cls.body_timeout), 1, 86_400),
+            predict_timeout=_whole(env, "PREDICT_TIMEOUT_S", int(cls.predict_timeout), 1, 86_400),
             drain=_whole(env, "DRAIN_S", cls.drain, 0, 3600),
             keep_alive=_whole(env, "KEEP_ALIVE_S", cls.keep_alive, 1, 86_400),
             token=env.get("MODEL_SERVER_TOKEN") or None,
