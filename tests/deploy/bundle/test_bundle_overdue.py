@@ -65,11 +65,13 @@ def looping(path: Path, least: int) -> Path:
     return path
 
 
-def both_workers(server: Server) -> list[psutil.Process]:
+def both_workers(server: Server, ended: int) -> list[psutil.Process]:
+    """Once so many have ended and been replaced."""
     end = time.monotonic() + 20
     while True:
+        seen = [e for e in server.events() if e["event"] == "worker ended"]
         found = psutil.Process(server.process.pid).children()
-        if len(found) == 2 and all(p.status() != psutil.STATUS_ZOMBIE for p in found):
+        if len(seen) == ended and len(found) == 2:
             return found
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -127,11 +129,11 @@ def test_a_worker_process_that_does_not_answer_is_replaced(
     joblib.dump(model, tmp_path / "loop.joblib")
     bundle: Bundle = pack(inspect(tmp_path / "loop.joblib"), tmp_path / "bundle")
     server = start_server(bundle.path, WORKERS="2", WORKER_KIND="processes", **LIMIT)
-    for _ in range(DEATHS + 1):  # they would end the server if they counted as such
-        for worker in both_workers(server):
+    for ended in range(DEATHS + 1):  # they would end the server if they counted as such
+        for worker in both_workers(server, ended):
             worker.suspend()
         assert ask(server, [0.1, 0.2, 0.3, 0.4]).status_code == 504
-    for worker in both_workers(server):
+    for worker in both_workers(server, DEATHS + 1):
         worker.resume()
     assert ask(server, [0.1, 0.2, 0.3, 0.4]).status_code == 200
     assert server.process.poll() is None
