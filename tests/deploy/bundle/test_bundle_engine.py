@@ -12,7 +12,7 @@ import pytest
 from model_server.engine import INLINE_SECONDS, Engine
 from model_server.errors import ModelError, RequestError
 from model_server.locate import locate
-from model_server.settings import Settings, processors
+from model_server.settings import Settings
 from model_server.signature import Signature
 from model_server.speed import Speed, warm
 from model_server.telemetry import Metrics
@@ -324,27 +324,6 @@ def test_warming_measures_what_batches_gain() -> None:
     assert speed.measured
     assert speed.gain > 1
     assert warm(Doubler(), None) == Speed()
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({}, None),
-    ],
-)
-def test_workers_follow_the_container_s_quota(
-    files: dict[str, str], expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert processors(tmp_path) == (expected or 8)
 
 
 def test_settings_come_from_the_environment() -> None:

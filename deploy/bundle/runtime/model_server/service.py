@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from .cgroup import memory_limit, resident
 from .copies import Copies
 from .crew import Crew
 from .engine import INLINE_SECONDS, Engine
@@ -28,6 +29,9 @@ from .values import Batch
 # fro for each of four hundred trees answer less together than one alone. The other libraries let go
 # of it. What has threads of its own does not survive a fork.
 FORKS = frozenset({"joblib", "pickle", "skops"})
+# A process of its own: some megabytes of the interpreter's that are written to, and the bodies,
+# rows and answers of a request.
+PROCESS_BYTES = 32_000_000
 CLIENT_GONE = 499  # nginx's number for a client that left
 
 
@@ -95,8 +99,9 @@ class Service:
         single = CAN_FORK and self.settings.threads == 1
         forks = single and located.format in FORKS
         self._check_kind(forks)
-        allowed, crew = self.settings.workers, None
         quick = speed.one_row <= INLINE_SECONDS
+        many = single and (forks or quick) and self.settings.worker_kind != "threads"
+        allowed, crew = self._workers(many), None
         more = allowed > 1 and self.settings.worker_kind != "threads" and example is not None
         copies = copier is not None and more and quick and single
         workers = 1 if copies else allowed
@@ -167,6 +172,22 @@ class Service:
         """Predict the example, where there is one. Raises what the model raises."""
         if self.engine is not None and self._example_row is not None:
             self.engine.model.predict(self._example_row, "default")
+
+    def _workers(self, processes: bool) -> int:
+        """As many as there are processors. Where each is a process, not more than there is memory
+        for, unless a person chose."""
+        wanted = self.settings.workers
+        limit, used = memory_limit(), resident()
+        if not processes or self.settings.workers_chosen or limit is None or used is None:
+            return wanted
+        fits = min(wanted, max(1, (limit - used) // PROCESS_BYTES))
+        if fits < wanted:
+            self.log.event(
+                "fewer workers", "warning", workers=fits, processors=wanted,
+                because=f"the container may have {limit // 1_000_000:,} MB, of which "
+                f"{used // 1_000_000:,} MB are used",
+            )  # fmt: skip
+        return fits
 
     def _start(self, copies: Copies, hire: Callable[[Starts], None]) -> Copies | None:
         """None, and a log line, when they do not start: then this process serves alone."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from .cgroup import processors
 from .errors import ModelError
 
-CGROUP = Path("/sys/fs/cgroup")
 WORKER_KINDS = ("auto", "threads", "processes")
 
 
@@ -21,6 +19,7 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside; HOST overrides it
     port: int = 8080
     workers: int = 1  # predictions that run at once
+    workers_chosen: bool = False  # by a person: not made fewer to save memory
     worker_kind: str = "auto"  # "threads" or "processes"; auto: what the model gains from
     threads: int = 1  # processor threads of one prediction
     queue_size: int | None = None  # requests that may wait; None: what five seconds can serve
@@ -50,6 +49,7 @@ class Settings:
             host=env.get("HOST") or cls.host,
             port=_whole(env, "PORT", _whole(env, "AIP_HTTP_PORT", cls.port, 0, 65535), 0, 65535),
             workers=_whole(env, "WORKERS", processors(), 1, 512),
+            workers_chosen=bool(env.get("WORKERS")),
             worker_kind=_one_of(env, "WORKER_KIND", WORKER_KINDS),
             threads=_whole(env, "MODEL_THREADS", 1, 1, 512),
             queue_size=_whole(env, "QUEUE_SIZE", 0, 0, 1_000_000) if queue else None,
@@ -67,29 +67,6 @@ class Settings:
             access_log=env.get("ACCESS_LOG", "on").lower() not in ("off", "0", "false", "no"),
             parent=_whole(env, "END_WITH_PID", 0, 0, 2**31) or None,
         )
-
-
-def processors(cgroup: Path = CGROUP) -> int:
-    """Processors that this container may use: its cgroup's quota, rounded up, or its affinity."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    available = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota = _quota(cgroup)
-    return max(1, min(available, math.ceil(quota) if quota else available))
-
-
-def _quota(cgroup: Path) -> float | None:
-    """Processors of the quota: cgroup v2's cpu.max, else v1's cfs files; None when unlimited."""
-    try:
-        first, period = (cgroup / "cpu.max").read_text().split()
-        return None if first == "max" else int(first) / int(period)
-    except (OSError, ValueError):
-        pass  # no version 2 here
-    try:
-        quota = int((cgroup / "cpu" / "cpu.cfs_quota_us").read_text())
-        period_us = int((cgroup / "cpu" / "cpu.cfs_period_us").read_text())
-        return quota / period_us if quota > 0 else None
-    except (OSError, ValueError):
-        return None
 
 
 def _one_of(env: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
