@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from advisor.errors import InputError
 from advisor.prices import load_book
@@ -24,7 +24,7 @@ from advisor.recommend import recommend
 from advisor.recommendation import PurchaseChoice, Recommendation
 from advisor.requirements import Requirements
 from advisor.rules import Policy, policy_stamps
-from advisor.whatif import LoadCurve, load_curve
+from advisor.whatif import LoadCurve, load_curve, with_changes
 from ui import jobs
 from ui.crowd import Crowd
 from ui.workers import Job, Workers
@@ -33,7 +33,7 @@ What = Literal["changes", "volume", "growth"]
 Policies = Sequence[Policy]
 Stamp = tuple[object, ...]
 
-_KEPT = 64  # what-ifs; each holds a recommendation or a sweep
+_KEPT = 64  # what-ifs
 _VERDICTS = 512
 WORKERS = Workers()
 CROWD = Crowd(Workers(workers=1, niceness=0))
@@ -59,7 +59,8 @@ def verdict(need: Requirements, policies: Policies = ()) -> Recommendation:
 
 def whole(need: Requirements, policies: Policies = ()) -> Recommendation:
     """The recommendation with what would change it. Blocks: it asks for many verdicts."""
-    return cast(Recommendation, start("changes", need, policies).result())
+    found = start("changes", need, policies).result()
+    return with_changes(verdict(need, policies), found)
 
 
 def load(need: Requirements, option: str, policies: Policies = ()) -> LoadCurve:
@@ -83,7 +84,7 @@ def start(what: What, need: Requirements, policies: Policies = (), *, who: str =
     with _lock:
         asked = _asked.get(key)
         if asked is None or asked.job.future.cancelled() or _failed(asked.job.future):
-            asked = _Asked(WORKERS.submit(jobs.run, what, key[1], key[2], load_book().edition))
+            asked = _Asked(WORKERS.submit(jobs.run, what, key[1], key[2]))
             _asked[key] = asked
         _asked.move_to_end(key)
         asked.waiting.add(who)

@@ -7,26 +7,20 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-from advisor.prices import load_book
 from advisor.recommend import recommend
-from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
-from advisor.rules import Policy, policy_stamps
-from advisor.whatif import Growth, VolumeSweep, complete, growth, volume_sweep
+from advisor.rules import Policy
+from advisor.standing import winner
+from advisor.whatif import Changes, Growth, VolumeSweep, changes, growth, volume_sweep
 from ui.workers import is_unwanted
 
-_KEPT = 32
 
-
-def run(what: str, need_json: str, policies: tuple[Policy, ...], edition: str, wanted: str) -> Any:
-    """One what-if by name, on the same edition of the prices as the page."""
-    if load_book().edition != edition:
-        _answer.cache_clear()  # they were refreshed since the page asked
+def run(what: str, need_json: str, policies: tuple[Policy, ...], wanted: str) -> Any:
+    """One what-if by name, on the prices in use."""
     need = Requirements.model_validate_json(need_json)
-    return _JOBS[what](need, need_json, policies, is_unwanted(wanted))
+    return _JOBS[what](need, policies, is_unwanted(wanted))
 
 
 def packed(need_json: str, policies: tuple[Policy, ...], edition: str, wanted: str) -> bytes:
@@ -35,34 +29,19 @@ def packed(need_json: str, policies: tuple[Policy, ...], edition: str, wanted: s
     return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
 
 
-def _changes(
-    need: Requirements, need_json: str, policies: tuple[Policy, ...], stop: Callable[[], bool]
-) -> Recommendation:
-    return complete(
-        need,
-        _answer(need_json, policies, load_book().edition, policy_stamps(policies)),
-        policies=policies,
-        cancelled=stop,
-    )
+def _changes(need: Requirements, policies: tuple[Policy, ...], stop: Callable[[], bool]) -> Changes:
+    # The page has the verdict; here it is enough to know who wins, at a tenth of the work.
+    return changes(need, winner(need, policies=policies), policies=policies, cancelled=stop)
 
 
 def _volume(
-    need: Requirements, need_json: str, policies: tuple[Policy, ...], stop: Callable[[], bool]
+    need: Requirements, policies: tuple[Policy, ...], stop: Callable[[], bool]
 ) -> VolumeSweep:
     return volume_sweep(need, policies=policies, cancelled=stop)
 
 
-def _growth(
-    need: Requirements, need_json: str, policies: tuple[Policy, ...], stop: Callable[[], bool]
-) -> Growth:
+def _growth(need: Requirements, policies: tuple[Policy, ...], stop: Callable[[], bool]) -> Growth:
     return growth(need, policies=policies, cancelled=stop)
-
-
-@lru_cache(maxsize=_KEPT)
-def _answer(
-    need_json: str, policies: tuple[Policy, ...], edition: str, stamps: tuple[object, ...]
-) -> Recommendation:
-    return recommend(Requirements.model_validate_json(need_json), policies=policies)
 
 
 _JOBS: dict[str, Callable[..., Any]] = {

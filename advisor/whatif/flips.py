@@ -67,6 +67,18 @@ def flips(
     Numbers are searched outwards on a coarse scale in both directions and then narrowed to 5 %.
     Raises WhatIfCancelledError.
     """
+    return flips_from(need, answer.winner, policies=policies, book=book, cancelled=cancelled)
+
+
+def flips_from(
+    need: Requirements,
+    now_wins: str | None,
+    *,
+    policies: Sequence[Policy] = (),
+    book: PriceBook | None = None,
+    cancelled: Cancelled = None,
+) -> list[Flip]:
+    """`flips`, when only the winner's id is at hand."""
     book = book or load_book()
     rules = load_rules(tuple(policies))
 
@@ -79,19 +91,17 @@ def flips(
         try:
             changed = with_answer(need, field, value)
         except RequirementsError:
-            return answer.winner
+            return now_wins
         return Standing(changed, rules, book).winner
 
     out = [
-        flip
-        for numeric in NUMERIC_FLIPS
-        for flip in _numeric_flips(need, answer.winner, numeric, wins)
+        flip for numeric in NUMERIC_FLIPS for flip in _numeric_flips(need, now_wins, numeric, wins)
     ]
     for field, values in CATEGORY_FLIPS:
         now = value_of(need, field)
         for value in _nearest_first(values, now):
             to = wins(field, value)
-            if to != answer.winner:
+            if to != now_wins:
                 out.append(Flip(**{"from": plain(now)}, field=field, to=plain(value), winner=to))
                 break
     return out

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from advisor.recommendation import Kind, Result
+from advisor.recommendation import Flip, Kind, Relaxation, Result
 
 Measure = Literal["bill", "total"]  # the cloud bill alone, or with people's time
+
+
+class Changes(Result):
+    """What would change an answer: flips, or where nothing fits the smallest relaxations."""
+
+    flips: tuple[Flip, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
 
 
 class SweptOption(Result):

@@ -12,6 +12,7 @@ from here import Here
 from advisor.errors import InputError
 from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
+from advisor.whatif import Changes, changes, complete, with_answer
 from ui import advice, answers, jobs, warm
 
 NEED = answers.to_requirements(answers.starting_answers())
@@ -19,7 +20,7 @@ NEED = answers.to_requirements(answers.starting_answers())
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "complete", lambda need, answer, **_: answer)
+    monkeypatch.setattr(jobs, "changes", lambda *_, **__: Changes())
     monkeypatch.setattr(advice, "WORKERS", Here())
     advice.forget()
 
@@ -65,6 +66,17 @@ def test_a_what_if_is_known_once_it_was_asked_for_and_did_not_fail() -> None:
     broken.set_exception(InputError("no"))
     next(iter(advice._asked.values())).job.future = broken
     assert advice.known("changes", NEED) is None
+
+
+@pytest.mark.parametrize("target_ms", [150.0, 1.0])  # with a winner, and with nothing that fits
+def test_the_whole_answer_is_the_verdict_with_what_would_change_it(
+    monkeypatch: pytest.MonkeyPatch, target_ms: float
+) -> None:
+    monkeypatch.setattr(jobs, "changes", changes)
+    need = with_answer(NEED, "service.p95_ms", target_ms)
+    found = advice.whole(need)
+    assert found == complete(need, advice.recommend(need))
+    assert found.flips if found.winner else found.relaxations
 
 
 def test_the_first_page_finds_its_answer_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from advisor.presets import presets
 from advisor.requirements import Requirements, dumps, parse
+from advisor.whatif import Changes
 from ui import advice, jobs, state, told
 from ui.answers import encode, flatten, to_requirements
 from ui.components import later, questionnaire
@@ -48,7 +49,7 @@ def look_at(app: AppTest, *sections: str) -> AppTest:
 @pytest.fixture(autouse=True)
 def _flips_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flips ask for a hundred verdicts; they have tests of their own below advisor."""
-    monkeypatch.setattr(jobs, "complete", lambda need, answer, **_: answer)
+    monkeypatch.setattr(jobs, "changes", lambda *_, **__: Changes())
     monkeypatch.setattr(advice, "WORKERS", Here())
     advice.forget()
 
@@ -144,7 +145,8 @@ def test_nothing_fits_is_a_state_with_a_way_out(
         return sample.nothing_fits() if need.service.p95_ms < 60 else real(need)
 
     monkeypatch.setattr(advice, "verdict", verdict)
-    monkeypatch.setattr(jobs, "recommend", verdict)
+    ways = Changes(relaxations=sample.nothing_fits().relaxations)
+    monkeypatch.setattr(jobs, "changes", lambda *_, **__: ways)
     app = open_app()
     app.number_input(key="service.p95_ms").set_value(1.0).run()
     assert not app.exception
@@ -426,10 +428,10 @@ def test_a_busy_pool_is_said_and_the_verdict_stands(
 def test_a_what_if_that_fails_is_said_and_the_verdict_stands(
     open_app: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(need, answer, **_):
+    def gone(need, winner, **_):
         raise WorkerDiedError("the process that computed this was ended twice; change an answer")
 
-    monkeypatch.setattr(jobs, "complete", gone)
+    monkeypatch.setattr(jobs, "changes", gone)
     app = open_app()
     assert any("ended twice" in w.value for w in app.warning)
     assert app.metric

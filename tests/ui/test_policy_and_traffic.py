@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from advisor.recommend import recommend
 from advisor.rules import PolicyText
+from advisor.whatif import Changes
 from advisor.workload_import.csv_file import ReadOptions
 from ui import advice, jobs, state, traffic_job
 from ui.answers import starting_answers, to_requirements
@@ -30,7 +31,7 @@ NO_AWS = (
 
 @pytest.fixture(autouse=True)
 def _workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "complete", lambda need, answer, **_: answer)
+    monkeypatch.setattr(jobs, "changes", lambda *_, **__: Changes())
     monkeypatch.setattr(advice, "WORKERS", Here())
     advice.forget()
 

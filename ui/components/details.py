@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from advisor.recommendation import Flip, Recommendation
 from advisor.requirements import Mode, Requirements
 from advisor.ruled_out import not_asked_for
+from advisor.whatif import Changes
 from ui import charts, tables, theme
 from ui import format as fmt
 from ui.components import later
@@ -100,7 +101,7 @@ def what_changes_it(
 ) -> later.Later | None:
     """The flips: in one line on the card, and as a table where that is looked at."""
 
-    def draw(found: Recommendation) -> None:
+    def draw(found: Changes) -> None:
         line.markdown(_changes_line(found.flips[:_ON_THE_CARD], names))
         if table is not None:
             with table.container():

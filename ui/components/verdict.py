@@ -15,6 +15,7 @@ from advisor.certainty import certainty, headline
 from advisor.recommendation import Ranked, Recommendation, Relaxation
 from advisor.requirements import Mode, Requirements
 from advisor.rule_text import spoken
+from advisor.whatif import Changes
 from ui import format as fmt
 from ui import state
 from ui.components import figures as opened
@@ -132,10 +133,10 @@ def _sentence(text: str) -> str:
     return f"{asked[:1].upper()}{asked[1:].rstrip('.')}."
 
 
-def ways_out(answer: Recommendation, names: Mapping[str, str]) -> None:
+def ways_out(found: Changes, names: Mapping[str, str]) -> None:
     """The smallest changes that would make something fit, each as a button that makes it."""
     ways: dict[str, list[Relaxation]] = {}
-    for relaxation in answer.relaxations:
+    for relaxation in found.relaxations:
         ways.setdefault("\n".join(_changes(relaxation)), []).append(relaxation)
     if not ways:
         st.info(

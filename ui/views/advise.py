@@ -11,6 +11,7 @@ from advisor.errors import AdvisorError, InputError, RequirementsError
 from advisor.presets import presets
 from advisor.recommendation import Recommendation
 from advisor.requirements import Requirements
+from advisor.whatif import Changes
 from ui import advice, catalog, state, told
 from ui import format as fmt
 from ui.answers import encode, preset_links, to_requirements
@@ -145,7 +146,7 @@ def _nothing_fits(advised: _Advised) -> list[later.Later]:
     st.subheader("Ruled out", anchor=False)
     details.ruled_out(advised.answer, names)
 
-    def draw(found: Recommendation) -> None:
+    def draw(found: Changes) -> None:
         with advised.place.container():
             verdict.ways_out(found, names)
 
