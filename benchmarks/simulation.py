@@ -160,14 +160,36 @@ def queue_answers_s(
     """Time to the answer of each request in one first-come queue, exponential service."""
     rng = np.random.default_rng(seed)
     times = rng.exponential(1 / rate, requests).cumsum()
-    lengths = rng.exponential(service_s, requests)
+    out = _answers_s(times, rng.exponential(service_s, requests), servers)
+    return out[requests // 10 :]
+
+
+def slowest_hour_s(
+    hourly_rates: Floats, service_s: float, servers: int, percentile: float, days: int, seed: int
+) -> float:
+    """The `percentile` of the time to the answer, exponential service, of those who come in the
+    hour of the day where it is longest: one first-come queue, worked off around the clock."""
+    rng = np.random.default_rng(seed)
+    rates = np.tile(hourly_rates, days + 1)
+    counts = rng.poisson(rates * 3600)
+    hours = np.repeat(np.arange(rates.size), counts)
+    times = np.sort((hours + rng.random(hours.size)) * 3600)
+    answers = _answers_s(times, rng.exponential(service_s, hours.size), servers)
+    first, hour = hours >= hourly_rates.size, hours % hourly_rates.size
+    return max(
+        float(np.percentile(answers[first & (hour == one)], percentile))
+        for one in np.unique(hour[first])
+    )
+
+
+def _answers_s(times: Floats, lengths: Floats, servers: int) -> Floats:
     free = [0.0] * servers
-    out = np.empty(requests)
+    out = np.empty(times.size)
     for i, (now, length) in enumerate(zip(times.tolist(), lengths.tolist(), strict=True)):
         done = max(now, free[0]) + length
         heapq.heapreplace(free, done)
         out[i] = done - now
-    return out[requests // 10 :]
+    return out
 
 
 def ramped_responses(

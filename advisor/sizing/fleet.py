@@ -232,7 +232,7 @@ def _size_async(plan: Fleet, factors: Factors) -> Sized:
         if sleeps
         else "replicas follow the work"
         if min(hourly) < max(hourly)
-        else "as many replicas as the busiest hour needs stay all week"
+        else "as many replicas as work it off in time stay all week"
     )
     return Sized(
         strategy="fleet",

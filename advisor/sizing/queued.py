@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from advisor.errors import InputError
+from advisor.sizing.levelled import longest_wait_s, most_requests
 from advisor.sizing.queueing import response_percentile_ms
 
 Floats = NDArray[np.float64]
@@ -28,7 +30,7 @@ class Queue:
     wake_s: float  # until a new one takes requests
     max_utilisation: float
     to_zero: bool  # with nothing to do all may go
-    fixed: bool = False  # every hour has the replicas of the busiest
+    fixed: bool = False  # always as many: the queue levels the load
     percentile: float = 95.0
     within_s: float = math.inf
     cv: float = 1.0  # of the service time
@@ -72,6 +74,10 @@ def async_replica_hours(
     Where that is later than `within_s`, more replicas answer in time: in the hours that are late, or
     enough of them all week, so that nobody waits for a wake-up, whichever takes fewer replica-hours.
     What no number of them brings in time stays as the load alone asks.
+
+    Where their number is `fixed`, requests of busy hours wait for quiet ones: the fewest replicas for
+    which the longest wait in the queue (as a fluid, worked off at `max_utilisation`) and the response
+    of the workers fit into `within_s`.
     """
     week = async_weeks(rates, np.array([service_ms]), np.array([servers]), queue)
     return AsyncPlan(
@@ -94,18 +100,21 @@ def async_weeks(rates: ArrayLike, service_ms: ArrayLike, servers: ArrayLike, que
             f"{queue.max_utilisation:g}; give a time above 0, at least 1 worker and a share up to 1"
         )
     true = np.asarray(rates, dtype=np.float64)
-    # The rates that hours are planned for, rising, and the one of each hour.
-    planned = np.full_like(true, true.max()) if queue.fixed else true
-    rate, hour = np.unique(planned, return_inverse=True)
     work_each = (service / 1000 / count)[:, None]
-    need = np.ceil(rate * work_each / queue.max_utilisation - 1e-9).astype(np.int64)
+
+    def response_s(replicas: Whole, machine: Whole, rate: Floats) -> Floats:
+        workers = np.maximum(replicas, 1) * count[machine]
+        found = response_percentile_ms(queue.percentile, rate, service[machine], queue.cv, workers)
+        return np.asarray(found / 1000, dtype=np.float64)
+
+    if queue.fixed:
+        return _levelled(true, work_each[:, 0], response_s, queue)
+    # The distinct rates, rising, and the one of each hour.
+    rate, hour = np.unique(true, return_inverse=True)
+    need = _whole(rate * work_each / queue.max_utilisation)
 
     def served_s(replicas: Whole, machine: Whole, at: Whole) -> Floats:
-        workers = np.maximum(replicas, 1) * count[machine]
-        found = response_percentile_ms(
-            queue.percentile, rate[at], service[machine], queue.cv, workers
-        )
-        return np.asarray(found / 1000, dtype=np.float64)
+        return response_s(replicas, machine, rate[at])
 
     def week(need: Whole, queue: Queue) -> Weeks:
         used, awake, replicas = _week(true, service, true * work_each, need[:, hour], queue)
@@ -133,6 +142,40 @@ def async_weeks(rates: ArrayLike, service_ms: ArrayLike, servers: ArrayLike, que
 
 
 Served = Callable[[Whole, Whole, Whole], Floats]  # seconds: of replicas, at a machine, at a rate
+Response = Callable[[Whole, Whole, Floats], Floats]  # the same at requests/s
+
+
+def _levelled(rate: Floats, work_each: Floats, response_s: Response, queue: Queue) -> Weeks:
+    """The fewest replicas, all week, whose queue is worked off in time. More of them answer sooner
+    and more requests are answered later, so more requests never take fewer."""
+    machine, most = np.arange(len(work_each)), most_requests(rate)
+    within_s = min(queue.within_s * (1 + _WHISKER), sys.float_info.max)  # at all, if not in time
+
+    def answer_s(replicas: Whole) -> Floats:
+        worked_off = replicas * queue.max_utilisation / work_each
+        busiest = np.minimum(rate.max(), worked_off)
+        wait_s = np.asarray(longest_wait_s(most, worked_off), dtype=np.float64)
+        return wait_s + response_s(replicas, machine, busiest)
+
+    load = np.maximum(_whole(rate.max() * work_each / queue.max_utilisation), 1)  # nobody waits
+    high = np.where(answer_s(load) > within_s, load * _MOST, load)
+    helps = answer_s(high) <= within_s
+    low = np.zeros_like(high)
+    while (high - low > 1).any():
+        middle = np.maximum((low + high) // 2, 1)
+        enough = answer_s(middle) <= within_s
+        low, high = (
+            np.where(enough, low, np.minimum(middle, high - 1)),
+            np.where(enough, middle, high),
+        )
+    found = np.where(helps, high, load)
+    replicas = np.repeat(found[:, None], len(rate), axis=1)
+    busy = np.minimum(rate.max() * work_each / found, 1.0)
+    return Weeks(replicas, replicas.astype(np.float64), busy, answer_s(found))
+
+
+def _whole(replicas: Floats) -> Whole:
+    return np.ceil(replicas - 1e-9).astype(np.int64)
 
 
 def _slowest_s(need: Whole, served_s: Served) -> Floats:

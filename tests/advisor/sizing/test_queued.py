@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.sizing.levelled import longest_wait_s, most_requests
 from advisor.sizing.queued import Queue, async_replica_hours, async_weeks
-from benchmarks.simulation import awake_share, queue_answers_s
+from benchmarks.simulation import awake_share, queue_answers_s, slowest_hour_s
 
 WEEK = np.ones(168)
 QUEUE = Queue(idle_s=300, wake_s=240, max_utilisation=0.7, to_zero=False)
@@ -44,12 +45,59 @@ def test_the_answer_of_the_busiest_hour_is_that_of_a_simulation(
     assert plan.answer_s == pytest.approx(seen, rel=0.05)
 
 
-def test_what_does_not_scale_has_the_replicas_of_the_busiest_hour_all_week() -> None:
-    rates = np.where(np.arange(168) % 24 < 12, 10.0, 1.0)
-    plan = async_replica_hours(rates, 1000, 2, replace(QUEUE, fixed=True))
-    assert set(plan.hourly_replicas) == {8}
-    assert plan.replica_hours_per_week == 8 * 168
-    assert plan.answer_s < QUEUE.wake_s  # nothing has to start first
+DAYTIME = np.where(np.arange(168) % 24 < 12, 10.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("within_h", "replicas"),
+    [(0.01, 8), (1, 7), (4, 6), (24, 4), (np.inf, 4)],  # 10, 120 / 13, 120 / 16, 5.5 / (2 x 0.7)
+)
+def test_what_does_not_scale_works_the_queue_off_within_the_deadline(
+    within_h: float, replicas: int
+) -> None:
+    plan = async_replica_hours(
+        DAYTIME, 1000, 2, replace(QUEUE, fixed=True, within_s=within_h * 3600)
+    )
+    assert set(plan.hourly_replicas) == {replicas}
+    assert plan.replica_hours_per_week == replicas * 168
+    assert plan.answer_s <= within_h * 3600
+    fewer = (replicas - 1) * 2 * 0.7
+    assert longest_wait_s(most_requests(DAYTIME), fewer) >= within_h * 3600 * 0.95
+
+
+def test_a_week_of_one_busy_day_is_levelled_over_the_days_after_it() -> None:
+    rates = np.where(np.arange(168) < 24, 7.0, 0.0)
+    plan = async_replica_hours(rates, 1000, 1, replace(QUEUE, fixed=True, within_s=2.5 * 24 * 3600))
+    # 7 x 24 h of work, done in 24 h and two and a half days more, at 70 %: 48 / (24 + 60) ...
+    assert plan.hourly_replicas[0] == np.ceil(7 * 24 / (24 + 60) / 0.7)
+
+
+@pytest.mark.parametrize(
+    ("service_s", "workers", "within_h"), [(20.0, 1, 2), (20.0, 4, 8), (300.0, 2, 12), (2.0, 1, 1)]
+)
+@pytest.mark.parametrize("busy", [0.05, 0.3])
+def test_a_levelled_queue_keeps_what_it_promises(
+    service_s: float, workers: int, within_h: float, busy: float
+) -> None:
+    """The promise is on the safe side: machines at 70 % of what they can do."""
+    day = np.where(np.arange(24) < 9, busy, busy / 20)
+    queue = replace(QUEUE, fixed=True, within_s=within_h * 3600)
+    plan = async_replica_hours(np.tile(day, 7), service_s * 1000, workers, queue)
+    assert plan.answer_s <= within_h * 3600
+    servers = plan.hourly_replicas[0] * workers
+    seen = slowest_hour_s(day, service_s, servers, 95, days=int(80 / busy), seed=5)
+    assert seen <= plan.answer_s * 1.05
+
+
+def test_the_longest_wait_is_that_of_the_backlog_hour_by_hour() -> None:
+    rates = np.random.default_rng(3).gamma(0.5, 2.0, 168)
+    done = rates.mean() * 1.1
+    backlog = longest = 0.0
+    for rate in np.tile(rates, 4):
+        backlog = max(0.0, backlog + (rate - done) * 3600)
+        longest = max(longest, backlog)
+    assert longest_wait_s(most_requests(rates), done) == pytest.approx(longest / done)
+    assert longest_wait_s(most_requests(rates), rates.mean() * 0.99) == np.inf
 
 
 def test_without_sleep_one_replica_is_always_up() -> None:
