@@ -41,6 +41,14 @@ def test_scores_add_up() -> None:
     assert sum(bar.x[0] for bar in figure.data) == pytest.approx(answer.ranking[0].score)
 
 
+def test_measured_hours_stand_on_the_axis_of_the_week() -> None:
+    figure = charts.measured([float(h) for h in range(168)])
+    bar = figure.data[0]
+    assert (bar.customdata[0], bar.customdata[167]) == ("Mon 00:00", "Sun 23:00")
+    assert list(figure.layout.xaxis.tickvals) == [0, 24, 48, 72, 96, 120, 144]
+    assert "most on Sun 23:00 UTC" in charts.measured_said([float(h) for h in range(168)])
+
+
 def test_the_week_starts_on_monday_midnight() -> None:
     rates = [float(hour) for hour in range(168)]
     figure = charts.week(rates, sample.recommendation().ranking[0])

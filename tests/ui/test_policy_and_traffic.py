@@ -123,6 +123,18 @@ def test_measured_traffic_is_shown_and_answers_the_questions_with_one_click(
     assert to_requirements(held).traffic.requests_per_month == pytest.approx(2150 * 730)
 
 
+def test_the_open_popover_shows_what_came_of_the_file_and_closes_once_it_is_taken(
+    open_app: Open,
+) -> None:
+    app = upload(open_app(), "traffic_file", "bad.csv", b"time,count\n", "text/csv")
+    shown = app.main.get("popover")
+    popover = next(p for p in shown if "From measured traffic" in str(p.proto))
+    assert any("The file was not taken over" in e.value for e in popover.error)
+    app.file_uploader(key="traffic_file").upload("week.csv", hourly(), "text/csv").run()
+    app.button(key="use_traffic").click().run()
+    assert app.session_state["popover traffic"] is False
+
+
 def test_a_file_that_is_no_traffic_is_said_and_the_answers_are_kept(open_app: Open) -> None:
     app = open_app()
     before = dict(app.session_state[state.ANSWERS])

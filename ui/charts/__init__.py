@@ -28,5 +28,7 @@ from ui.charts.volume import break_even_table as break_even_table
 from ui.charts.volume import volume as volume
 from ui.charts.volume import volume_said as volume_said
 from ui.charts.volume import volume_table as volume_table
+from ui.charts.week import measured as measured
+from ui.charts.week import measured_said as measured_said
 from ui.charts.week import week as week
 from ui.charts.week import week_said as week_said

@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 
 from advisor.recommendation import Ranked
 from ui import format as fmt
-from ui.charts.look import LEGEND, MARGIN, line
+from ui.charts.look import LEGEND, MARGIN, line, palette
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_LOW = 150  # pixels: among questions, where there is little room
 
 
 def week(rates: Sequence[float], ranked: Ranked, *, dark: bool = False) -> go.Figure:
@@ -20,7 +21,7 @@ def week(rates: Sequence[float], ranked: Ranked, *, dark: bool = False) -> go.Fi
     `rates` are arrivals a second, one for each hour. An option without replicas shows the load
     alone.
     """
-    labels = [f"{_DAYS[h // 24]} {h % 24:02d}:00" for h in range(len(rates))]
+    labels = _hours(len(rates))
     x = list(range(len(rates)))
     figure = go.Figure()
     figure.add_scatter(
@@ -39,11 +40,7 @@ def week(rates: Sequence[float], ranked: Ranked, *, dark: bool = False) -> go.Fi
         "height": 300,
         "margin": MARGIN,
         "legend": LEGEND,
-        "xaxis": {
-            "tickvals": [d * 24 for d in range(7)],
-            "ticktext": list(_DAYS),
-            "range": [0, max(len(rates), 1)],
-        },
+        "xaxis": _week_axis(len(rates)),
         "yaxis": {"title": "Requests a second", "rangemode": "tozero"},
     }
     if replicas:
@@ -68,6 +65,42 @@ def week_said(rates: Sequence[float], ranked: Ranked) -> str:
         f"{load}; replicas of {ranked.name}: between {min(hours)} and {max(hours)}, "
         f"{sum(hours) / len(hours):.1f} on average."
     )
+
+
+def measured(requests: Sequence[float], *, dark: bool = False) -> go.Figure:
+    """Requests in each hour of the week, Monday 00:00 UTC first, as bars."""
+    figure = go.Figure()
+    figure.add_bar(
+        x=list(range(len(requests))), y=list(requests), customdata=_hours(len(requests)),
+        marker={"color": palette(dark)[0], "line": {"width": 0}}, offset=0,
+        hovertemplate="%{customdata} UTC: %{y:,.6g} requests<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(
+        height=_LOW, margin=MARGIN, bargap=0, xaxis=_week_axis(len(requests)),
+        yaxis={"rangemode": "tozero", "nticks": 4},
+    )  # fmt: skip
+    return figure
+
+
+def measured_said(requests: Sequence[float]) -> str:
+    """The same in a sentence."""
+    busiest = max(range(len(requests)), key=requests.__getitem__)
+    return (
+        f"Between {fmt.count(min(requests))} and {fmt.count(max(requests))} requests an hour over "
+        f"the week; most on {_hours(len(requests))[busiest]} UTC."
+    )
+
+
+def _hours(count: int) -> list[str]:
+    return [f"{_DAYS[hour // 24]} {hour % 24:02d}:00" for hour in range(count)]
+
+
+def _week_axis(hours: int) -> dict[str, Any]:
+    return {
+        "tickvals": [day * 24 for day in range(7)],
+        "ticktext": list(_DAYS),
+        "range": [0, max(hours, 1)],
+    }
 
 
 def _tick(most: int) -> int:

@@ -21,6 +21,11 @@ def keep_open(key: str) -> None:
     st.session_state[_popover(key)] = True
 
 
+def close(key: str) -> None:
+    """For callbacks that end what a popover was opened for."""
+    st.session_state[_popover(key)] = False
+
+
 def _popover(key: str) -> str:
     return f"popover {key}"
 

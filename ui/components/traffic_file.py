@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
-import pyarrow as pa
 import streamlit as st
 
 from advisor.errors import AdvisorError
-from ui import advice, state
+from ui import advice, charts, state, theme
 from ui import format as fmt
-from ui.components.opened import opened
+from ui.components.opened import close, opened
 from ui.workers import Job
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_UPLOAD_MB = 200
 _UPLOAD, _ZONE, _GAPS = "traffic_file", "traffic_zone", "traffic_gaps"
+_POPOVER = "traffic"
 _ORDER, _DECIMAL = "traffic_order", "traffic_decimal"
 _READING, _FOUND, _SAID, _PLACE = (
     "_traffic_job",
@@ -37,7 +37,6 @@ _TURN_S, _LONGEST_WAIT_S = 0.3, 600.0
 _GAP_CHOICES = {None: "as usual for the file", "zero": "no traffic", "leave-out": "not measured"}
 _ORDERS = {None: "as the file shows", True: "day first", False: "month first"}
 _DECIMALS = {None: "as the file shows", "point": "a point: 1,200.5", "comma": "a comma: 1.200,5"}
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass
@@ -57,10 +56,18 @@ class _Reading:
 
 def show() -> None:
     """The way in, and what the last file said; `finish` waits for a file that is being read."""
-    with opened("From measured traffic", ":material/upload_file:", "traffic") as is_open:
+    with opened("From measured traffic", ":material/upload_file:", _POPOVER) as is_open:
+        if is_open:  # it lies over the page, so what the page says would not be seen
+            _outcome()
         # While there is a file its widget stays: Streamlit lets go of the file with it.
         if is_open or st.session_state.get(_UPLOAD) is not None:
             _ask()
+    if not is_open:
+        _outcome()
+
+
+def _outcome() -> None:
+    """How far the reading is, or what came of it."""
     st.session_state[_PLACE] = st.empty()
     said = st.session_state.get(_SAID)
     if said:
@@ -173,15 +180,13 @@ def _summary(found: ImportedTraffic) -> None:
     with st.container(border=True, key="measured-traffic"):
         st.markdown(f"**Measured by {fmt.escape(found.source)}**")
         st.markdown("\n".join(f"- {fmt.escape(a)}: {fmt.escape(b)}" for a, b in facts(found)))
-        hours = range(len(found.pattern))
-        week = pa.table(
-            {
-                "hour": [f"{i // 24 + 1} {_DAYS[i // 24]} {i % 24:02}:00" for i in hours],
-                "requests an hour": found.pattern,
-            }
-        )
-        st.bar_chart(
-            week, x="hour", y="requests an hour", x_label="hour of the week, UTC", height=160
+        said = charts.measured_said(found.pattern)
+        st.markdown(f"**Requests an hour over the week (UTC).** {said}")
+        st.plotly_chart(
+            charts.measured(found.pattern, dark=theme.is_dark()),
+            config={"displayModeBar": False},
+            key="measured week",
+            alt=said,
         )
         with st.expander("What was assumed", type="compact"):
             st.markdown("\n".join(f"- {fmt.escape(note)}" for note in found.notes))
@@ -200,6 +205,7 @@ def _summary(found: ImportedTraffic) -> None:
 def _use(found: ImportedTraffic) -> None:
     state.put_changes((f"traffic.{name}", value) for name, value in found.answers().items())
     _forget()
+    close(_POPOVER)
 
 
 def _forget() -> None:
