@@ -90,6 +90,10 @@ def sentences(error: ValidationError, root: type[BaseModel]) -> list[str]:
         elif kind == "value_error":
             message = str(item["ctx"]["error"])
             out.extend(f"{path} {line}".strip() if path else line for line in message.split("\n"))
+        elif kind in ("dict_type", "model_type", "model_attributes_type"):
+            out.append(
+                f"{path or 'the file'} is {_short(value)}; {_names_below(item['loc'], root)}"
+            )
         elif path == "traffic.pattern":
             names = ", ".join(p.value for p in Pattern)
             out.append(f"traffic.pattern is {_short(value)}; use {names}, or 168 numbers")
@@ -112,6 +116,11 @@ def _known_keys(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
     close = difflib.get_close_matches(str(loc[-1]), fields, n=2, cutoff=0.7)
     meant = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{meant}known here: {', '.join(fields)}"
+
+
+def _names_below(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    known = ", ".join(list(_section((*loc, ""), root))[:3])
+    return f"write names and values below it ({known} …)" if known else "write names and values"
 
 
 def _unit(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:

@@ -34,8 +34,15 @@ def read(text: str) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        where = " ".join(str(error).split())[:200]
-        raise InputError(f"is not valid YAML or JSON: {where}") from None
+        raise InputError(f"is not valid YAML or JSON: {_where(error)}") from None
+
+
+def _where(error: Exception) -> str:
+    """What is wrong and at which line, without the parser's name for the text."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or not problem:
+        return " ".join(str(error).split())[:200]
+    return f"{problem} at line {mark.line + 1}, column {mark.column + 1}"
 
 
 def _paired(text: str) -> str:

@@ -137,7 +137,8 @@ def close_failed_apply_step(run_id: str, outcome: Outcome, result: dict[str, Any
         state: State = "failed" if removal["error"] else "destroyed"
     else:
         state, result["endpoint"] = standing(now)
-    current().append(run_id, event_of("end", error or "", "error"))
+    as_asked = outcome["cancelled"] and error == outcome["error"]
+    current().append(run_id, event_of("end", error or "", "warning" if as_asked else "error"))
     current().finish(
         run_id,
         "cancelled" if outcome["cancelled"] else "failed",

@@ -55,8 +55,8 @@ class Background(Generic[Found]):
         """Begin the work, or join the one of this key. Raises InputError when too many wait."""
         with self._lock:
             now = self._all.get(key)
-            if now is not None and not now.is_over:
-                return now
+            if now is not None and not (now.is_over or now.stopped):
+                return now  # one that was stopped is on its way out: this one waits for its turn
             if sum(not w.is_over for w in self._all.values()) >= MOST_WAITING:
                 raise InputError(f"{MOST_WAITING} {self._name} wait already; try again later")
             fresh: Work[Found] = Work(key)

@@ -61,8 +61,8 @@ def start(
     """
     with _lock:
         now = _all.get(digest)
-        if now is not None and not now.is_over:
-            return now
+        if now is not None and not (now.is_over or now.stopped):
+            return now  # one that was stopped is on its way out: this one waits for its turn
         if sum(not m.is_over for m in _all.values()) >= MOST_WAITING:
             raise InputError(f"{MOST_WAITING} models wait to be measured already; try again later")
         fresh = Measuring(digest)

@@ -34,6 +34,7 @@ class Progress:
     what: str = "starting"
     is_active: bool = True
     failed: str = ""
+    cancelled: bool = False
     machines: int = 0
     rates: int = 0
     kept: int = 0
@@ -111,7 +112,7 @@ class Refresher:
                 notes=(*told["accepted"], *told["notes"]),
             )
         elif self._cancelled:
-            self._change(is_active=False, failed="it was cancelled")
+            self._change(is_active=False, failed="it was cancelled", cancelled=True)
         else:
             why = last.removeprefix("advisor: ") or f"its process ended with {code}"
             self._change(is_active=False, failed=why)

@@ -42,7 +42,7 @@ def _state(run: RunState, group: Sequence[StoredEvent], *, is_last: bool) -> Ste
         return "complete"
     if run.is_active:
         return "running"
-    return "complete" if run.state == "succeeded" else "error"
+    return "complete" if run.state in ("succeeded", "cancelled") else "error"
 
 
 def _without_old_progress(group: Sequence[StoredEvent]) -> tuple[StoredEvent, ...]:

@@ -32,15 +32,19 @@ from deploy.target import (
     Status,
     Target,
 )
-from deploy.targets import local_back, local_checks, local_process, local_start
+from deploy.targets import (
+    local_back,
+    local_checks,
+    local_process,
+    local_resources,
+    local_start,
+)
 from deploy.targets.local_process import LOOPBACK, Server
 from deploy.targets.local_record import (
     BUNDLE_VARIANT,
     STOP_GRACE_S,
     Parameters,
     alone,
-    bundle_name,
-    created,
     directory,
     event,
     in_words,
@@ -77,7 +81,8 @@ class LocalTarget(Target):
                 "choose an option in a cloud"
             )
         port = local_checks.asked_port(request)
-        findings = self.preflight(request)
+        running = live(request.name)
+        findings = local_checks.findings(request, running)
         blocking = [f"{f.message}; {f.fix}" for f in findings if f.blocking and not f.ok]
         if blocking:
             raise PreflightError(" — ".join(blocking))
@@ -86,8 +91,6 @@ class LocalTarget(Target):
             bundle_hash = pack(artifact, Path(scratch) / "bundle", variant=BUNDLE_VARIANT).hash
         local_start.remember(artifact)
         sample = sample_request(artifact.signature)
-        own = directory(request.name)
-        where = f"{LOOPBACK}:{port}" if port else f"a free port of {LOOPBACK}"
         return Plan(
             name=request.name,
             option=request.ranked.option,
@@ -101,12 +104,7 @@ class LocalTarget(Target):
             region=HERE,
             monthly_usd=0.0,
             monthly_usd_high=0.0,
-            resources=[
-                created("process", f"{request.name} server", "uvicorn, in a session of its own"),
-                created("port", where, "loopback only"),
-                created("directory", str(own / bundle_name(bundle_hash)), "the bundle"),
-                created("file", str(log_of(request.name)), "the server's log"),
-            ],
+            resources=local_resources.planned(request.name, bundle_hash, port, running),
             public=[f"nothing: listens on {LOOPBACK} only"],
             permissions=["none: runs as you, without your environment variables"],
             expected_minutes=round((need.model.load_time_s + 10) / 60, 2),

@@ -105,6 +105,7 @@ def test_yaml_and_json_are_both_read() -> None:
     ("text", "said"),
     [
         ("[1, 2", "not valid YAML"),
+        ("model: 1\nx: [", r"not valid YAML or JSON: did not find .* at line 3, column 1"),
         ("just words", "mapping"),
         ("", "mapping"),
         ("a: &x [*x]", "an anchor or an alias"),

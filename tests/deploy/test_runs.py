@@ -153,6 +153,7 @@ def test_cancelling_takes_back_what_was_made(plan: Plan, advisor_home: Path) -> 
         runs.cancel(run_id)
     run = finished(run_id)
     assert run.state == "cancelled"
+    assert not [e for e in runs.events(run_id) if e.level == "error"]  # it went as was asked
     assert servers(advisor_home) == []
     assert runs.deployments() == []
     with pytest.raises(InputError, match="only an active run"):

@@ -198,6 +198,7 @@ def test_a_requirements_file_replaces_the_answers(open_app: Open) -> None:
         "mine.yaml", dumps(need).encode(), "application/yaml"
     ).run()
     assert not app.exception
+    assert app.session_state["popover file"] is False  # it would lie over the new verdict
     assert app.number_input(key="service.p95_ms").value == 8000
     assert app.pills(key="preset").value == "internal-tool"
 
@@ -206,6 +207,7 @@ def test_a_requirements_file_replaces_the_answers(open_app: Open) -> None:
     ("content", "said"),
     [
         (b"model: {format: docx}", "model.format"),
+        (b"traffic: 5", "traffic is 5; write names and values below it (mode, "),
         (b"model: [", "is not valid YAML"),
         (b"\xff\xfe", "not UTF-8"),
     ],

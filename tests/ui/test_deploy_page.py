@@ -5,16 +5,19 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
 from advisor.errors import DeployError
 from advisor.presets import presets
-from deploy import runs
+from deploy import planning, runs
+from deploy.artifact import Artifact
 from deploy.registry import target
-from deploy.target import Plan
+from deploy.target import Plan, PlannedResource
 from ui import guard
 from ui.answers import encode, flatten
 from ui.components import endpoint, model_file
@@ -55,8 +58,54 @@ def test_nothing_starts_before_the_plan_is_agreed_to(open_app: Open) -> None:
     assert "listens on 127.0.0.1 only" in shown
     assert {m.label for m in app.metric} == {"Where", "Cloud bill a month", "Takes about"}
     assert button(app, "Deploy").disabled
+    assert "*Deploy* can be pressed once the box above is ticked." in shown
     app.checkbox[0].check().run()
     assert not button(app, "Deploy").disabled
+    assert not any("can be pressed once" in m.value for m in app.markdown)
+
+
+def test_that_a_model_is_being_looked_at_is_on_the_page_before_the_look_begins(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    enqueue = ScriptRunContext.enqueue
+
+    def noted(self: ScriptRunContext, message: Any) -> None:
+        sent.append(str(message))
+        enqueue(self, message)
+
+    def looks(*_: object, **__: object) -> Artifact:
+        assert any("Looking at the model, in a confined process" in said for said in sent)
+        raise DeployError("looked at")
+
+    monkeypatch.setattr(ScriptRunContext, "enqueue", noted)
+    monkeypatch.setattr(model_file, "inspect_bytes", looks)
+    assert "looked at" in said(at_deploy(open_app))
+
+
+def test_an_example_takes_the_place_of_the_uploaded_file_on_the_page_too(open_app: Open) -> None:
+    app = open_app(page="deploy")
+    app.file_uploader(key="model_file").upload("notes.joblib", b"no model", None).run()
+    assert "notes.joblib" in said(app)
+    example = next(p.name for p in model_file.examples() if p.suffix == ".joblib")
+    app.button(key=f"example {example}").click().run()
+    assert not app.exception
+    assert not app.error
+    [shown] = app.file_uploader
+    assert shown.value is None
+
+
+def test_a_plan_that_replaces_what_runs_says_so_where_it_is_agreed_to(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = planning.made
+
+    def replaces(*asked: Any) -> Plan:
+        thing = PlannedResource(action="replace", kind="process", name="trial server")
+        return made(*asked).model_copy(update={"resources": [thing]})
+
+    monkeypatch.setattr(planning, "made", replaces)
+    assert "put this model in the place of" in at_deploy(open_app).checkbox[0].label
 
 
 def test_another_name_is_another_plan_and_needs_agreeing_again(open_app: Open) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -82,6 +83,36 @@ def test_what_went_wrong_is_said(
     until(app, lambda: now.is_over)
     assert "it was stopped" in "\n".join(e.value for e in app.error)
     assert not [b for b in app.button if b.label.startswith("Use these figures")]
+
+
+def test_who_stops_can_start_again_at_once_and_a_stop_is_no_error(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    begun: list[str] = []
+
+    def slow(_model: Path, *, cancelled: Callable[[], bool], **_: object) -> None:
+        begun.append("")
+        while not cancelled():
+            time.sleep(0.01)
+        told.wait(LIMIT_S)  # what was stopped needs a while to end
+        raise MeasureCancelledError("measuring was stopped; nothing is kept")
+
+    monkeypatch.setattr(measuring, "measure", slow)
+    app = chosen(open_app)
+    button(app, "Measure").click().run()
+    first = next(reversed(measuring._all.values()))
+    button(app, "Stop").click().run()
+    button(app, "Measure").click().run()
+    second = next(reversed(measuring._all.values()))
+    assert second is not first
+    assert not second.stopped
+    told.set()
+    until(app, lambda: len(begun) == 2)
+    button(app, "Stop").click().run()
+    until(app, lambda: second.is_over)
+    assert not app.error
+    assert "measuring was stopped" in "\n".join(i.value for i in app.info)
 
 
 def test_nobody_measures_where_others_reach_the_page(

@@ -13,7 +13,7 @@ from advisor.errors import DeployError
 from deploy import runs
 from deploy.registry import target
 from deploy.run_models import Deployment, Kind, RunState, RunStatus, StoredEvent
-from deploy.target import Plan, Prediction, State, Status
+from deploy.target import Level, Plan, Prediction, State, Status
 from ui import guard
 
 Open = Callable[..., AppTest]
@@ -144,6 +144,18 @@ def test_what_runs_without_an_hour_counts_nothing(
     text = said(open_app({"run": "r1"}, page="deployments"))
     assert "it answers" in text
     assert "xpire" not in text
+
+
+@pytest.mark.parametrize(("level", "shown"), [("warning", "info"), ("error", "error")])
+def test_a_run_that_was_cancelled_as_asked_is_no_failure(
+    open_app: Open, there: Callable[..., None], level: Level, shown: str
+) -> None:
+    words = "cancelled; what the run made was taken back"
+    end = StoredEvent(id=1, run_id="r1", at=NOW, level=level, step="end", message=words)
+    there(a_run("cancelled", error=words), a_status(), events=(end,), state="destroyed")
+    app = open_app({"run": "r1"}, page="deployments")
+    assert not app.exception
+    assert [e.value for e in app.get(shown) if e.value.startswith("cancelled")] == [words]
 
 
 def test_an_active_run_is_followed_and_can_be_cancelled(

@@ -37,6 +37,13 @@ def test_the_last_step_of_a_failed_run_is_an_error() -> None:
     assert [s.state for s in found] == ["complete", "error"]
 
 
+def test_a_run_that_was_cancelled_as_asked_has_no_step_that_failed() -> None:
+    events = [event(1, "cancel", "warning"), event(2, "end", "warning")]
+    assert {s.state for s in timeline.steps(run("cancelled"), events)} == {"complete"}
+    events[1] = event(2, "end", "error")  # something is left behind
+    assert timeline.steps(run("cancelled"), events)[1].state == "error"
+
+
 def test_of_several_progress_lines_the_newest_stays() -> None:
     events = [event(1, "start"), event(2, "start", "progress"), event(3, "start", "progress")]
     (step,) = timeline.steps(run("running"), events)

@@ -102,6 +102,7 @@ def destroy(deployment: Deployment, *, show_run: str) -> None:
         key=f"button {confirm}",
         disabled=not agreed or refused is not None,
         icon=":material/delete:",
+        help=None if agreed else "Tick the box beside it first.",
         on_click=partial(_destroy, deployment.name, show_run),
     )
     _said()

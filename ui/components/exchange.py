@@ -15,9 +15,9 @@ from ui import advice, kept, state, typed
 from ui import format as fmt
 from ui.answers import encode
 from ui.components import conversion, measurement, scenario_file, scenarios
-from ui.components.opened import opened
+from ui.components.opened import close, opened
 
-_UPLOAD = "requirements_file"
+_FILE, _UPLOAD = "file", "requirements_file"
 _PROBLEMS = "_requirements_problems"
 _DECIDERS = "deciders"
 _FORMATS: tuple[tuple[str, str, str, Callable[..., str | bytes]], ...] = (
@@ -48,7 +48,7 @@ def link() -> None:
 
 def file(need: Requirements | None) -> None:
     """The requirements as a file, the one that the command line reads."""
-    with opened("File", ":material/description:", "file") as is_open:
+    with opened("File", ":material/description:", _FILE) as is_open:
         if not is_open:
             return
         if need is not None:
@@ -151,5 +151,6 @@ def _take_file() -> None:
         st.session_state[_PROBLEMS] = (upload.name, found)
         return
     state.put_requirements(found.requirements)
+    close(_FILE)
     if found.name and not kept.is_full():
         kept.add(found.name, state.answers(), found.notes, opened=True)

@@ -16,10 +16,12 @@ from deploy.artifact import Artifact, inspect_bytes
 from deploy.home import home
 from ui import format as fmt
 from ui.components import own_code
+from ui.components.busy import busy
 
 _ARTIFACT = "_artifact"
 _SAID = "_artifact_error"
 _UPLOAD = "model_file"
+_LET_GO = "_uploads_let_go"
 _PENDING = "_artifact_pending"
 _UNKNOWN = "_artifact_unknown"  # (name, content, the refusal that a person may overrule)
 _PARAM = "model"
@@ -46,7 +48,7 @@ def choose(need: Requirements | None) -> Artifact | None:
     st.file_uploader(
         "Your model file",
         type=list(_SUFFIXES),
-        key=_UPLOAD,
+        key=_upload_key(),
         on_change=_take_upload,
         help="joblib, pickle, skops, ONNX, TorchScript, XGBoost or LightGBM. The file stays on the "
         "machine that runs this app.",
@@ -118,7 +120,7 @@ def _size(artifact: Artifact) -> str:
 
 
 def _take_upload() -> None:
-    upload = st.session_state.get(_UPLOAD)
+    upload = st.session_state.get(_upload_key())
     _forget()
     if upload is not None:
         st.session_state[_PENDING] = (upload.name, upload.getvalue())
@@ -126,7 +128,15 @@ def _take_upload() -> None:
 
 def _take_example(path: Path) -> None:
     _forget()
+    if st.session_state.get(_upload_key()) is not None:
+        # The file that was uploaded is no longer the model: only another widget shows none.
+        st.session_state[_LET_GO] = st.session_state.get(_LET_GO, 0) + 1
     st.session_state[_PENDING] = (path.name, path.read_bytes())
+
+
+def _upload_key() -> str:
+    let_go = st.session_state.get(_LET_GO, 0)
+    return f"{_UPLOAD} {let_go}" if let_go else _UPLOAD
 
 
 def _forget() -> None:
@@ -160,7 +170,7 @@ def _decide() -> None:
 
 def _inspect(name: str, data: bytes, decision: Decision | None = None) -> None:
     try:
-        with st.spinner("Looking at the model, in a confined process"):
+        with busy("Looking at the model, in a confined process"):
             artifact = inspect_bytes(name, data, _kept(), decision=decision)
     except UnknownCodeError as unknown:
         st.session_state[_UNKNOWN] = (name, data, unknown)

@@ -60,5 +60,7 @@ def _steps(run: RunState) -> None:
             )
     if not found:
         st.status("Starting", state="running", type="step")
-    if run.error:
+    if run.error and run.state == "cancelled" and not any(e.level == "error" for e in events):
+        st.info(fmt.escape(run.error), icon=":material/cancel:")
+    elif run.error:
         st.error(fmt.escape(run.error), icon=":material/error:")

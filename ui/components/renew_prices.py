@@ -57,20 +57,37 @@ def _ended(progress: Progress, status: PriceStatus) -> None:
         newest = next(
             (p.newest for p in status.providers if p.cloud == progress.provider), status.as_of
         )
+        if progress.cancelled:
+            st.info(
+                f"{cloud}: the refresh was cancelled; the prices from the snapshot of {newest} stay.",
+                icon=":material/cancel:",
+            )
+            return
         st.error(
             f"{cloud}: prices from the snapshot of {newest}: refresh failed because "
-            f"{fmt.escape(progress.failed)}",
+            f"{fmt.escape(_here(progress.failed))}",
             icon=":material/sync_problem:",
         )
         return
     st.success(
         f"{cloud} refreshed: {progress.machines:,} machine prices and {progress.rates:,} rates; "
-        f"{progress.kept:,} rates that the lists do not hold stay as they were.",
+        f"{_kept(progress.kept)}.",
         icon=":material/check:",
     )
     if progress.notes:
         with st.expander(f"Notes: {len(progress.notes):,}"):
             st.markdown("\n".join(f"- {fmt.escape(note)}" for note in progress.notes[:200]))
+
+
+def _kept(count: int) -> str:
+    if count == 1:
+        return "1 rate that the lists do not hold stays as it was"
+    return f"{count:,} rates that the lists do not hold stay as they were"
+
+
+def _here(said: str) -> str:
+    """What the terminal's command says, where its option is a box on this page."""
+    return said.replace("then repeat with --accept-jumps", "then tick the box below")
 
 
 def _choose(book: PriceBook, last: Progress | None) -> None:

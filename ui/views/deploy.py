@@ -24,6 +24,7 @@ from ui import format as fmt
 from ui.answers import decode, to_requirements
 from ui.components import model_file, run_page
 from ui.components import plan as plan_card
+from ui.components.busy import busy
 from ui.components.launch import LOCAL
 
 _PLAN, _PLANNED_FOR, _TAKEN = "_plan", "_plan_for", "_answers_taken"
@@ -179,7 +180,7 @@ def _image_settings(there: Target) -> dict[str, Any]:
 def _make(request: Callable[[], PlanRequest], to: str, wanted: tuple[object, ...]) -> None:
     try:
         guard.require()
-        with st.spinner("Checking and planning; nothing is started yet"):
+        with busy("Checking and planning; nothing is started yet"):
             made = planning.made(target(to), request())
     except AdvisorError as error:
         st.error(
@@ -228,8 +229,10 @@ def _say_discarded() -> None:
 
 def _confirm(plan: Plan, *, here: bool, refused: bool) -> None:
     if here:
+        replaces = any(thing.action == "replace" for thing in plan.resources)
+        what = "put this model in the place of" if replaces else "start"
         agreed = st.checkbox(
-            f"I have read the plan: start {plan.name} on this machine", disabled=refused
+            f"I have read the plan: {what} {plan.name} on this machine", disabled=refused
         )
     else:
         typed = st.text_input(
@@ -238,6 +241,9 @@ def _confirm(plan: Plan, *, here: bool, refused: bool) -> None:
             width=420,
         )
         agreed = typed == plan.name
+    if not (agreed or refused):
+        first = "the box above is ticked" if here else f"{plan.name} stands above, then Enter"
+        st.markdown(f":gray[*Deploy* can be pressed once {first}.]")
     if not st.button(
         "Deploy", type="primary", disabled=refused or not agreed, icon=":material/rocket_launch:"
     ):

@@ -47,7 +47,10 @@ def show() -> None:
         _live(artifact.digest)
         return
     if now is not None and now.error:
-        st.error(fmt.escape(now.error), icon=":material/error:")
+        told = st.info if now.stopped else st.error
+        told(fmt.escape(now.error), icon=":material/stop:" if now.stopped else ":material/error:")
+        if found is not None:
+            st.markdown(f"The figures below are those of {found.measured_at:%Y-%m-%d %H:%M} UTC.")
     if found is not None:
         measurement.show(found)
         if measurement.use(found):
