@@ -154,7 +154,14 @@ def _clock(caught: ClientError, code: str, said: str) -> str:
 
 
 def _of_sdk(caught: BotoCoreError, doing: str, when_no_region: str) -> Said:
-    if isinstance(caught, NoCredentialsError | PartialCredentialsError):
+    if isinstance(caught, PartialCredentialsError):
+        missing = caught.kwargs.get("cred_var", "")
+        return Said(
+            "sign-in",
+            f"only a part of the AWS credentials is on this machine: {missing} is missing; set it, "
+            "or sign in with 'aws sso login' or 'aws configure'",
+        )
+    if isinstance(caught, NoCredentialsError):
         return Said(
             "sign-in",
             "no AWS credentials were found on this machine; sign in with 'aws sso login' or "

@@ -138,6 +138,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     from advisor.scenario import load
     from deploy import runs
     from deploy.planning import plan_deployment
+    from deploy.registry import target
 
     scenario = load(arguments.requirements)
     plan = plan_deployment(
@@ -158,7 +159,11 @@ def _plan(arguments: argparse.Namespace) -> int:
         decision=decision_for(arguments.model, arguments.accept_unsafe, arguments.code),
         warn=lambda said: print(f"deploy: {said}", file=sys.stderr),
     )
-    write_plan(arguments.out, plan)
+    try:
+        write_plan(arguments.out, plan)
+    except InputError:
+        target(plan.target).discard(plan)  # without its file nobody could
+        raise
     if arguments.format == "json":
         print_json(plan)
         return OK

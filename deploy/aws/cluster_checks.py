@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import timedelta
 
 from advisor.errors import DeployError, PreflightError
@@ -21,6 +22,7 @@ from deploy.requests import PlanRequest
 from deploy.target import Finding
 
 SERVICE = ("eks", "EKS")
+ADMIN_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/\S+")
 
 
 def own_cluster_findings(
@@ -176,6 +178,13 @@ def _number(version: str) -> tuple[int, int]:
 
 def _administrator(given: AwsSettings, aws: Aws) -> Finding:
     if given.cluster_admin_arn:
+        if not ADMIN_ARN.fullmatch(given.cluster_admin_arn):
+            return bad(
+                "administrator",
+                f"ADVISOR_AWS_CLUSTER_ADMIN_ARN is {given.cluster_admin_arn!r}, which is no role or "
+                "user",
+                "write it like arn:aws:iam::123456789012:role/deploy",
+            )
         return good("administrator", f"{given.cluster_admin_arn} will administer the cluster")
     try:
         return good("administrator", f"{admin_arn(aws)} will administer the cluster")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.errors import AdvisorError, DeployError
-from deploy.aws.bootstrap import Bootstrap
+from deploy.aws.bootstrap import STACK_NAME, Bootstrap
 from deploy.aws.session import Aws, code_of, told
 from deploy.images.engines import Architecture as Architecture
 from deploy.target import Emit, Event
@@ -24,6 +24,8 @@ CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f]")
 TOLD_LINE_CHARACTERS = 300
 TOLD_LINES_ON_FAILURE = 5
 HEARTBEAT_S = 20.0
+# A first apply that fails takes the bootstrap stack back, and with it the group of logs.
+LOG_LIES = f"its log is in the run's events, and in CloudWatch while the stack {STACK_NAME} stands"
 STEP = "build"
 
 
@@ -255,7 +257,7 @@ def _why(build: dict[str, Any], lines: list[str]) -> str:
     return (
         f"the image build {_words(build['buildStatus'])} in {_words(failed.get('phaseType', '?'))}"
         f"{f' ({said})' if said else ''}{f': {tail}' if tail else ''}; mend that and deploy again"
-        f"{f' (the whole log is in CloudWatch: {whole})' if whole else ''}"
+        f"{f' ({LOG_LIES}: {whole})' if whole else ''}"
     )
 
 

@@ -228,8 +228,9 @@ def _loader(path: str | None) -> Loader:
 
 
 def _core() -> botocore.session.Session:
-    core = botocore.session.get_session()
-    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
+    with told("read the AWS configuration of this machine", PreflightError):
+        core = botocore.session.get_session()
+        core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
     return core
 
 

@@ -98,7 +98,7 @@ def test_a_door_is_opened_as_printed_and_to_nobody_else(
     request = asked(onnx_model, option=option, public=public, settings=SETTINGS[door])
     plan = target.plan(request)
     assert plan.parameters["stack"]["Reach"] == door
-    assert SAID[door] in plan.public[0]
+    assert any(SAID[door] in said for said in plan.public)  # EKS names its API server too
     asked_for = [f.fix for f in plan.findings if f.check == "token" and not f.ok]
     assert len(asked_for) == (door == TOKENS), asked_for
     status = target.apply(plan, Log())

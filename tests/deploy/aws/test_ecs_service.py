@@ -278,6 +278,12 @@ def test_what_a_public_door_needs_is_asked_for(
     for name in ("certificate_arn", "alarm_topic_arn"):  # which AWS would refuse after minutes
         moved = given[name].replace(*elsewhere)
         assert f"{moved} lies in eu-west-1" in said(**given | {name: moved})
+        other = "arn:aws:iam::123456789012:role/x"
+        assert f"{name.upper()} is {other!r}, which is no ARN of" in said(**given | {name: other})
+    for domain in ("https://a.example.org", "a b.example.org", "localhost"):
+        assert "no name of a host" in said(**given | {"domain": domain})
+    for issuer in ("http://login.example.org", "login.example.org", "https://"):
+        assert "no issuer of tokens" in said(jwt_issuer=issuer, jwt_audience=["me"])
     assert "more than the 10 MB" in said(need(traffic={"request_mb": 11}))
     assert "an HTTP API waits 30 s" in said(
         need(service={"max_processing_s": 31, "p95_ms": 20_000})

@@ -182,6 +182,8 @@ def test_what_is_missing_is_said_before_anything_is_made(
     assert "root, which cannot be an administrator of a cluster" in root
     open_ = EksTarget(SETTINGS)
     assert "'anywhere', which is no network" in said(open_, onnx_model, cluster_cidrs=["anywhere"])
+    group = "arn:aws:iam::123456789012:group/all"
+    assert "which is no role or user" in said(open_, onnx_model, cluster_admin_arn=group)
     assert "no EKS cluster 'nowhere'" in said(open_, onnx_model, cluster="nowhere", public=True)
     assert "only its own ingress" in said(open_, onnx_model, cluster="nowhere", public=True)
     sign_in(monkeypatch)

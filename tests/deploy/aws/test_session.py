@@ -46,6 +46,30 @@ def test_a_profile_that_is_not_there(emulator: Emulator, monkeypatch: pytest.Mon
         Aws(REGION, SETTINGS).identity  # noqa: B018
 
 
+def test_a_plan_with_a_profile_that_is_not_there(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, onnx_model: Path
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(PreflightError, match=r"nobody.*set AWS_PROFILE"):
+        SageMakerTarget(SETTINGS).plan(asked(onnx_model))
+
+
+def test_a_configuration_that_cannot_be_read(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, onnx_model: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "config"
+    broken.write_text("this is no configuration\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(broken))
+    with pytest.raises(PreflightError, match="could not read the AWS configuration"):
+        SageMakerTarget(SETTINGS).plan(asked(onnx_model))
+
+
+def test_half_of_the_credentials(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(PreflightError, match="AWS_SECRET_ACCESS_KEY is missing"):
+        Aws(REGION, SETTINGS).identity  # noqa: B018
+
+
 def test_no_credentials_at_all(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, onnx_model: Path
 ) -> None:

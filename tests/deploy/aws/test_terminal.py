@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from emulator.client import REGION, Emulator
 
@@ -52,6 +54,22 @@ def test_errors_are_one_line_and_no_traceback(
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "no AWS credentials" in told
+
+
+def test_a_plan_that_cannot_be_written_down_leaves_nothing_that_waits(
+    bootstrapped: None, emulator: Emulator, onnx_model: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    need, before = tmp_path / "need.json", emulator.state()["stacks"]
+    need.write_text(
+        '{"model": {"format": "onnx", "size_mb": 1, "memory_mb": 300, "service_time_ms": 8},'
+        ' "traffic": {"mode": "realtime", "requests_per_month": 2000000}}'
+    )
+    plan = ["plan", "--target", "sagemaker-realtime", "--model", str(onnx_model)]
+    nowhere = str(tmp_path / "no" / "plan.json")
+    assert deploy([*plan, "--requirements", str(need), "--out", nowhere]) == 2
+    assert "cannot write the plan" in capsys.readouterr().err
+    assert emulator.state()["stacks"] == before
 
 
 @pytest.mark.parametrize(
