@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,12 +104,14 @@ def inspect(
     name: str | None = None,
     limits: Limits | None = None,
     decision: Decision | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Artifact:
     """Look at a model file: format, safety, signature, digest. Blocks for some seconds.
 
     The file is opened only in a confined process (`deploy.safety`), where it is traced, held to
     an allow-list and then loaded. `name` is the name to judge the ending by, when the file is
-    stored under another one. `decision`: a person's, to load unknown code with it. Raises
+    stored under another one. `decision`: a person's, to load unknown code with it. `cancelled` is
+    asked about once a second, and ends it with ConfinedError of the kind "cancelled". Raises
     ArtifactError when it is no model that can be served, and UnsafeArtifactError when it asks for
     more than a model needs (UnknownCodeError: and a person may decide that it does); nothing of it
     is executed then.
@@ -127,8 +130,11 @@ def inspect(
             readable=[path.resolve(), *([code] if code else [])],
             limits=limits,
             what=f"loading {label}",
+            cancelled=cancelled,
         )
     except ConfinedError as stopped:
+        if stopped.kind == "cancelled":
+            raise
         if stopped.kind in ("timeout", "cpu", "memory", "crash", "answer", "PermissionError"):
             raise UnsafeArtifactError(
                 f"{stopped}; a model file that does this is not served: check where it came from"

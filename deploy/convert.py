@@ -81,7 +81,7 @@ def convert(
     sample = checked_sample(sample)
     _check_out(out)
     tell("Looking whether the model is safe to load", 0.0)
-    artifact = inspect(path)
+    artifact = inspect(path, cancelled=stop)
     if artifact.format not in FORMATS:
         raise ArtifactError(
             f"{artifact.path.name} is {artifact.format}; scikit-learn, XGBoost and LightGBM models "
@@ -93,7 +93,7 @@ def convert(
     data = base64.b64decode(found["onnx"])
     refuse_unproven(artifact.path.name, proof)
     tell("Looking at the converted model", 0.6)
-    converted = _written(out, data)
+    converted = _written(out, data, stop)
     times = found["times_ms"]
     gain = Gain(
         one_before_ms=times["before"]["one"],
@@ -226,13 +226,13 @@ def _proof(found: dict[str, Any]) -> Proof:
     return Proof(tolerance=tolerance, **told)
 
 
-def _written(out: Path, data: bytes) -> Artifact:
+def _written(out: Path, data: bytes, cancelled: Callable[[], bool]) -> Artifact:
     """The file in its place, after the same look that every model gets."""
     handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=".converted-", suffix=".onnx")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        artifact = inspect(temporary)
+        artifact = inspect(temporary, cancelled=cancelled)
         Path(temporary).replace(out)
     except OSError as error:
         raise InputError(

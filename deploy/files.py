@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from pydantic import BaseModel, ValidationError
 from advisor.errors import DeployError, InputError
 
 LOCK_POLL_S = 0.1
+LOCK_NAME = ".in-use"
+SCRATCH_OLD_S = 60.0  # long after it was locked
 Kept = TypeVar("Kept", bound=BaseModel)
 
 
@@ -45,6 +48,23 @@ def read_kept(path: Path, kind: type[Kept], again: str) -> Kept | None:
         return None
     except ValidationError as old:
         raise DeployError(f"{path} was written by another version; remove it and {again}") from old
+
+
+@contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A new temporary folder, gone afterwards. What killed processes left of this kind goes now:
+    theirs is who holds no lock any more."""
+    place, old = Path(tempfile.gettempdir()), time.time() - SCRATCH_OLD_S
+    for left in place.glob(f"{purpose}-*"):
+        with suppress(OSError), (left / LOCK_NAME).open("r+") as file:
+            if left.stat().st_mtime < old and try_lock(file.fileno()):
+                shutil.rmtree(left, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=f"{purpose}-", ignore_cleanup_errors=True) as own,
+        (Path(own) / LOCK_NAME).open("w") as file,
+    ):
+        try_lock(file.fileno())
+        yield Path(own)
 
 
 @contextmanager

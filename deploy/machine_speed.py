@@ -8,6 +8,7 @@ the data knows.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import platform
@@ -39,6 +40,7 @@ class MachineSpeed(BaseModel):
     cores: int
     relative: Range
     basis: str  # a sentence
+    scored_by: str = ""  # digest of the data that told `relative`; "" where nobody wrote it down
 
 
 class Yardstick(BaseModel):
@@ -91,6 +93,7 @@ def machine_speed(seconds: Mapping[str, float]) -> MachineSpeed:
             cpu=cpu, cores=cores,
             relative=Range(low=speed / (1 + spread), expected=speed, high=speed * (1 + spread)),
             basis=f"the performance data knows this processor: it runs AWS {family}",
+            scored_by=_scores(cpu),
         )  # fmt: skip
     anchor = cpu_scores().families[held.cloud][held.family].alone
     ratios = [anchor * held.seconds[name] / took for name, took in seconds.items()]
@@ -104,7 +107,22 @@ def machine_speed(seconds: Mapping[str, float]) -> MachineSpeed:
         ),
         basis=f"{len(ratios)} pieces of work timed here and compared with {held.cpu} "
         f"({anchor:g} times an m5 vCPU)",
+        scored_by=_scores(cpu),
     )  # fmt: skip
+
+
+def is_as_here(speed: MachineSpeed) -> bool:
+    """Whether it was told of a machine like this one, and by the data that is used now."""
+    here = processor()
+    return (speed.cpu, speed.cores, speed.scored_by) == (here, usable_cores(), _scores(here))
+
+
+def _scores(cpu: str) -> str:
+    """A digest of all the data that `relative` depends on."""
+    held = measuring().yardstick
+    anchor = cpu_scores().families[held.cloud][held.family].alone
+    said = repr((_by_name(cpu), anchor, held.least_spread, sorted(held.seconds.items())))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def processor() -> str:

@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,10 +24,10 @@ from advisor.errors import ArtifactError, DeployError, InputError
 from deploy.acceptance import Decision
 from deploy.artifact import BYTES_IN_MB, Artifact, inspect
 from deploy.bundle.pack import Bundle, pack
-from deploy.files import read_kept, write_atomically
+from deploy.files import read_kept, scratch_folder, write_atomically
 from deploy.home import home
 from deploy.loadtest.calibrate import server_of
-from deploy.machine_speed import machine_speed, measuring, usable_cores
+from deploy.machine_speed import is_as_here, machine_speed, measuring, usable_cores
 from deploy.measurement import BatchPoint, Measurement, ThreadPoint, spread
 from deploy.safety.confine import ConfinedError, Limits, confined
 from deploy.sample import FROM_SIGNATURE
@@ -42,7 +41,8 @@ THREADS_SECONDS = 1.5
 MOST_THREADS = 8
 READY_LIMIT_S = 120.0
 STOP_GRACE_S = 15.0
-SERVED_REQUESTS = 50
+SERVED_REQUESTS, SERVED_SECONDS = 50, 10.0  # whichever comes first
+STOPPED = "measuring was stopped; nothing is kept"
 MAX_SAMPLE_BYTES = 10_000_000
 SAMPLE_TYPES = {
     ".json": "application/json",
@@ -77,7 +77,10 @@ def measure(
     stop = cancelled or (lambda: False)
     sample = checked_sample(sample)
     tell("Looking whether the model is safe to load", 0.0)
-    artifact = inspect(path, decision=decision)
+    try:
+        artifact = inspect(path, decision=decision, cancelled=stop)
+    except ConfinedError as stopped:
+        raise MeasureCancelledError(STOPPED) from stopped
     _stop_if(stop)
     tell("Timing single requests and batches", 0.15)
     timed = _timed(artifact, sample, 1, seconds, stop, whole=True)
@@ -92,13 +95,11 @@ def measure(
     _stop_if(stop)
     tell("Starting the whole server", 0.7)
     notes: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="measure-", ignore_cleanup_errors=True) as scratch:
-        bundle = pack(artifact, Path(scratch) / "bundle")
+    with scratch_folder("measure") as scratch:
+        bundle = pack(artifact, scratch / "bundle")
         start_s = memory_mb = http_ms = loop_ms = None
         if artifact.accepted is None:
-            start_s, memory_mb, http_ms, loop_ms = _served(
-                artifact, bundle, Path(scratch), notes, stop
-            )
+            start_s, memory_mb, http_ms, loop_ms = _served(artifact, bundle, scratch, notes, stop)
         else:
             notes.append(
                 "The server was not started: code that was accepted runs in the confined process "
@@ -137,6 +138,13 @@ def measure(
 
 def known(digest: str) -> Measurement | None:
     """What was last measured of the model with this digest on this machine; None if nothing was."""
+    found = last_kept(digest)
+    return found if found is not None and is_as_here(found.machine) else None
+
+
+def last_kept(digest: str) -> Measurement | None:
+    """What was last measured of it and kept here, by whatever machine: the folder may be shared, or
+    have moved. None if nothing was."""
     return read_kept(_kept(digest), Measurement, "measure again")
 
 
@@ -203,7 +211,7 @@ def _timed(
         )
     except ConfinedError as stopped:
         if stopped.kind == "cancelled":
-            raise MeasureCancelledError("measuring was stopped; nothing is kept") from stopped
+            raise MeasureCancelledError(STOPPED) from stopped
         raise ArtifactError(f"{artifact.path.name} cannot be measured: {stopped}") from stopped
     result: dict[str, Any] = answer.result
     return result
@@ -230,7 +238,7 @@ def _served(
     ms of a request without what is in it, and of the loop for a request that a worker answers);
     always stopped. One worker: more share what there is."""
     log, port = scratch / "server.log", local_process.free_port()
-    began = time.monotonic()
+    began, start_s = time.monotonic(), None
     mortal = {"END_WITH_PID": str(os.getpid()), "WORKERS": "1"}
     child = local_process.start(bundle.path, port, log, scratch, settings=mortal)
     server = local_process.Server(
@@ -247,18 +255,18 @@ def _served(
             server, limit_s=READY_LIMIT_S, log=log, tell=lambda _s: _stop_if(cancelled)
         )
         start_s = time.monotonic() - began
-        _ask(artifact, server.endpoint)
+        _ask(artifact, server.endpoint, cancelled)
         process = psutil.Process(child.pid)
         memory_mb = process.memory_info().rss / BYTES_IN_MB
         body = None if server_of(child.pid, log).inline else artifact.example_request()
         loop_ms = loop_ms_of(body, port, child.pid)
+        _stop_if(cancelled)
         return start_s, memory_mb, http_ms_of(port, child.pid), loop_ms
     except MeasureCancelledError:
         raise
-    except DeployError as failed:
-        notes.append(
-            f"The server did not start, so start and memory are of the model alone: {failed}"
-        )
+    except (DeployError, psutil.Error) as failed:
+        how = "did not stay" if start_s else "did not start"
+        notes.append(f"The server {how}, so start and memory are of the model alone: {failed}")
         return None, None, None, None
     finally:
         process_now = server.process()
@@ -267,13 +275,21 @@ def _served(
         child.wait(STOP_GRACE_S)
 
 
-def _ask(artifact: Artifact, endpoint: str) -> None:
+def _ask(artifact: Artifact, endpoint: str, cancelled: Callable[[], bool]) -> None:
+    """Have it answer some requests. Raises DeployError when it does not."""
     body = artifact.example_request()
     if body is None:
         return
-    with httpx.Client(trust_env=False, timeout=30, base_url=endpoint) as client:
-        for _ in range(SERVED_REQUESTS):
-            client.post("/invocations", content=body, headers={"content-type": "application/json"})
+    head, until = {"content-type": "application/json"}, time.monotonic() + SERVED_SECONDS
+    try:
+        with httpx.Client(trust_env=False, timeout=30, base_url=endpoint) as client:
+            for _ in range(SERVED_REQUESTS):
+                client.post("/invocations", content=body, headers=head)
+                _stop_if(cancelled)
+                if time.monotonic() > until:
+                    return
+    except httpx.HTTPError as failed:
+        raise DeployError(f"it did not answer a neutral row ({failed})") from failed
 
 
 def _image_mb(artifact: Artifact, bundle: Bundle, notes: list[str]) -> float:
@@ -322,7 +338,7 @@ def _thread_counts() -> list[int]:
 
 def _stop_if(cancelled: Callable[[], bool]) -> None:
     if cancelled():
-        raise MeasureCancelledError("measuring was stopped; nothing is kept")
+        raise MeasureCancelledError(STOPPED)
 
 
 def _kept(digest: str) -> Path:

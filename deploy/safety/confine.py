@@ -45,7 +45,7 @@ class Answer:
 
 class ConfinedError(ArtifactError):
     """The confined work failed. `kind`: the exception's class name, or "timeout", "memory",
-    "cpu", "crash", "answer", "cancelled"."""
+    "cpu", "crash", "killed", "answer", "cancelled"."""
 
     def __init__(self, kind: str, message: str) -> None:
         self.kind = kind
@@ -67,8 +67,9 @@ def confined(
     """`module.function(payload)` in a confined process; blocks until it is done or stopped.
 
     The process has an empty environment, an empty folder of its own, no network, may start
-    nothing, write nothing, and read only the installed libraries and `readable`. The bundle's
-    runtime (`model_server`) is importable there. `payload` and the result travel as JSON.
+    nothing, write nothing, and read only the installed libraries and `readable`; on Linux it ends
+    with the thread that called this. The bundle's runtime (`model_server`) is importable there.
+    `payload` and the result travel as JSON.
     `cancelled` is asked about once a second; when it says so, the process is stopped. `max_answer`:
     bytes that it may answer.
     Raises ConfinedError with a sentence that starts with `what`.
@@ -82,6 +83,7 @@ def confined(
         "sys_path": paths,
         "readable": [*paths, *(str(Path(p).resolve()) for p in readable)],
         "limits": {"cpu_s": limits.cpu_s, "memory_mb": limits.memory_mb},
+        "parent": os.getpid(),
     }
     with tempfile.TemporaryDirectory(prefix="model-check-") as own:
         process = subprocess.Popen(
@@ -171,10 +173,15 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _read(code: int, out: bytes, err: bytes, limits: Limits, what: str) -> Answer:
-    if code == -getattr(signal, "SIGXCPU", 24) or (code == -9 and not out):
+    if code == -getattr(signal, "SIGXCPU", 24):
         raise ConfinedError(
             "cpu", f"{what} used more than {limits.cpu_s} s of processor time and was stopped"
         )
+    if code == -9 and not out:
+        raise ConfinedError(
+            "killed", f"{what} was ended from outside: the machine had too little memory, or "
+            "somebody ended the process; try again"
+        )  # fmt: skip
     try:
         said = json.loads(out)
     except ValueError as broken:

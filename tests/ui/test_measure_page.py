@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from advisor.errors import ArtifactError
+from deploy import machine_speed
 from deploy.measure import MeasureCancelledError
 from ui import guard, measuring, state
 from ui.components import measurement, model_file
@@ -48,7 +49,9 @@ def until(app: AppTest, ready: Callable[[], bool]) -> None:
     assert not app.exception
 
 
-def test_a_model_is_measured_and_its_figures_answer_the_questions(open_app: Open) -> None:
+def test_a_model_is_measured_and_its_figures_answer_the_questions(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = chosen(open_app)
     before = dict(app.session_state[state.ANSWERS])
     button(app, "Measure").click().run()
@@ -64,6 +67,12 @@ def test_a_model_is_measured_and_its_figures_answer_the_questions(open_app: Open
     assert after["model.memory_mb"] == pytest.approx(now.found.memory_mb, rel=0.01)
     assert after["model.service_time_ms"] != before["model.service_time_ms"]
     assert after["traffic.requests_per_month"] == before["traffic.requests_per_month"]
+    # On another machine, which finds the same folder: it is said, and not passed for its own.
+    measuring._all.clear()
+    monkeypatch.setattr(machine_speed, "processor", lambda: "Some Other CPU 9")
+    app = chosen(open_app)
+    assert any(now.found.machine.cpu in i.value and "another machine" in i.value for i in app.info)
+    assert "One request" not in {m.label for m in app.metric}
 
 
 @pytest.mark.parametrize(

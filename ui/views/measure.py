@@ -8,7 +8,7 @@ from advisor.errors import AdvisorError
 from advisor.requirements import Requirements
 from deploy.acceptance import decision_of
 from deploy.artifact import Artifact
-from deploy.measure import SAMPLE_TYPES, known
+from deploy.measure import SAMPLE_TYPES, known, last_kept
 from deploy.measurement import Measurement
 from ui import format as fmt
 from ui import guard, measuring, nav, state
@@ -72,7 +72,15 @@ def _last(artifact: Artifact) -> Measurement | None:
     if now is not None and now.found is not None:
         return now.found
     try:
-        return known(artifact.digest)
+        found, elsewhere = known(artifact.digest), last_kept(artifact.digest)
+        if found is None and elsewhere is not None:
+            st.info(
+                f"Measured before on {fmt.escape(elsewhere.machine.cpu)}, "
+                f"{elsewhere.machine.cores} cores, {elsewhere.measured_at:%Y-%m-%d}. This is "
+                "another machine, or its speed is told by other data now: measure again.",
+                icon=":material/info:",
+            )
+        return found
     except AdvisorError as error:
         st.warning(fmt.escape(str(error)), icon=":material/warning:")
         return None

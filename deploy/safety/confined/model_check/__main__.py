@@ -1,6 +1,6 @@
 """The confined process: reads a job from stdin, locks itself in, does it, answers on stdout.
 
-Job: {"module", "function", "payload", "sys_path", "readable", "limits"}; answer:
+Job: {"module", "function", "payload", "sys_path", "readable", "limits", "parent"}; answer:
 {"ok": true, "result", "layers"} or {"ok": false, "kind", "message", "layers"}.
 """
 
@@ -23,7 +23,7 @@ def main() -> None:
 
     from model_check.lockdown import lock_down
 
-    layers = lock_down(job["limits"], job["readable"])
+    layers = lock_down(job["limits"], job["readable"], int(job["parent"]))
     reply = _do(job)
     reply["layers"] = layers
     answer.write(json.dumps(reply).encode())

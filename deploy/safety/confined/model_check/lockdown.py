@@ -23,18 +23,20 @@ FORBIDDEN_EVENTS = (
     "shutil.", "tempfile.", "webbrowser.", "ftplib.", "smtplib.", "urllib.",
     "http.", "sqlite3.", "winreg.", "msvcrt.",
 )  # fmt: skip
+CPU_GRACE_S = 2
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def lock_down(limits: dict[str, Any], readable: list[str]) -> list[str]:
+def lock_down(limits: dict[str, Any], readable: list[str], parent: int) -> list[str]:
     """Apply every layer that this machine offers and name those that hold.
 
     `limits`: cpu_s, memory_mb. `readable`: files and folders that may still be read besides the
-    libraries. There is no way back.
+    libraries. `parent`: the process whose end is the end of this one. There is no way back.
     """
     held = _limit_resources(limits)
     roots = _roots(readable)
     network = kernel.cut_network()
+    kernel.end_with_parent(parent)
     files = kernel.restrict_files(roots)
     calls = kernel.restrict_calls()
     sys.addaudithook(_guard(() if files else tuple(os.path.realpath(r) for r in roots)))
@@ -71,7 +73,9 @@ def _limit_resources(limits: dict[str, Any]) -> list[str]:
     for kind, value in wanted.items():
         hard = resource.getrlimit(kind)[1]
         top = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (top, top))
+        # At the soft limit of processor time the system says so; one who ignores that is killed.
+        last = top + CPU_GRACE_S if kind == resource.RLIMIT_CPU else top
+        resource.setrlimit(kind, (top, last if hard == resource.RLIM_INFINITY else min(last, hard)))
     return [f"limits of {cpu} s of processor time and {memory // 1_000_000} MB of memory"]
 
 
