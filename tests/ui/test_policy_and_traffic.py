@@ -82,6 +82,16 @@ def test_what_came_into_force_or_went_is_seen_as_the_policies_stay_open(open_app
     assert app.session_state["policies"] is True
 
 
+def test_what_a_policy_warns_of_the_winner_stands_above_the_verdict(open_app: Open) -> None:
+    warns = b"name: Board\nrules:\n- {id: ask, kind: warn, because: ask *us* first}\n"
+    app = open_app()
+    assert "ask" not in texts(app)
+    upload(app, "policy_file", "board.yaml", warns, "application/yaml")
+    assert ":orange[:material/warning: ask *us* first (policy: Board)]" in texts(app).replace(
+        "\\", ""
+    )
+
+
 def test_a_bad_policy_is_said_and_nothing_changes(open_app: Open) -> None:
     app = open_app()
     upload(app, "policy_file", "bad.yaml", b"rules:\n- {id: a, kind: forbit, because: x}\n",

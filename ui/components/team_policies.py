@@ -67,6 +67,9 @@ def effect(answer: Recommendation) -> None:
     """What each policy in force does to this answer, in one line each."""
     for name in dict.fromkeys(answer.policy_names):
         st.markdown(f":material/policy: **{fmt.escape(name)}** {fmt.escape(said_of(name, answer))}")
+    for warning in answer.ranking[0].warnings if answer.ranking else ():
+        if warning.policy:  # the team's own word about the winner is not left among the details
+            st.markdown(f":orange[:material/warning: {fmt.escape(warning.because)}]")
 
 
 def said_of(name: str, answer: Recommendation) -> str:
@@ -99,12 +102,12 @@ def _in_force() -> None:
 def _own(policy: Policy) -> None:
     if not isinstance(policy, PolicyText):
         return
-    left, right = st.columns([5, 1], vertical_alignment="center")
-    left.markdown(f"Yours: **{fmt.escape(_name_of(policy))}** ({fmt.escape(policy.name)})")
-    right.button(
-        ":material/delete:",
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.markdown(f"Yours: **{fmt.escape(_name_of(policy))}** ({fmt.escape(policy.name)})")
+    row.button(
+        "Take out of force",
+        icon=":material/delete:",
         key=f"drop policy {policy.name}",
-        help=f"Take {policy.name} out of force",
         on_click=_drop,
         args=(policy,),
     )
