@@ -41,6 +41,10 @@ NIGHTLY: dict[str, Any] = {
     "service": {"deadline_h": 4, "p95_ms": None},
 }
 BUSY: dict[str, Any] = {"traffic": {"requests_per_month": 400_000_000, "pattern": "business-hours"}}
+SCALED: dict[str, Any] = {  # several small nodes are the cheapest here, so that a cluster scales
+    "model": {"format": "joblib"},
+    "traffic": BUSY["traffic"] | {"request_mb": 0.0005, "response_mb": 0.0005},
+}
 READY: dict[str, Any] = {
     "traffic": {"requests_per_month": 40_000_000, "pattern": "business-hours"},
     "service": {"cold_starts_ok": False},
@@ -61,7 +65,7 @@ TARGETS: dict[str, tuple[type[StackTarget], dict[str, Any]]] = {
     "ecs-ec2": (EcsTarget, BUSY),
     "ec2": (Ec2Target, {}),
     "aws-batch": (BatchTarget, NIGHTLY),
-    "eks": (EksTarget, BUSY),
+    "eks": (EksTarget, SCALED),
 }
 
 

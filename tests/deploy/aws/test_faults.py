@@ -242,6 +242,7 @@ def life_interrupted(
 def test_whatever_fails_to_come_up_is_taken_back(case: Case) -> None:
     plan = case.plan()
     kinds = sorted({r.kind for r in plan.resources if r.kind not in BUILDS})
+    assert case.option != "eks" or f"{IN_CLUSTER}HorizontalPodAutoscaler" in kinds
     case.emulator.fault("build", "", "no space left on device")
     broken(case, plan, "the image's build", "no space left on device")
     case.apply(again := case.plan())
