@@ -1,4 +1,4 @@
-"""A home of its own for each test, tiny real models, and requests to deploy them here."""
+"""A home of its own for each test, tiny real models, requests to deploy them here, and templates."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from template_parts import NAMES
 
 from advisor.recommendation import PeopleTime, Range, Ranked, Replicas, Sizing
 from advisor.requirements import Requirements, parse
 from deploy.artifact import Artifact, inspect
+from deploy.aws.templates import Template, load
 from deploy.requests import PlanRequest
 from deploy.target import Event
 from deploy.targets import local_process
 
 NOTHING = Range(low=0, expected=0, high=0)
+
+
+@pytest.fixture(params=NAMES)
+def template(request: pytest.FixtureRequest) -> Template:
+    """Every CloudFormation template in turn."""
+    return load(request.param)
 
 
 @pytest.fixture
