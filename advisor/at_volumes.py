@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from advisor.consider import WHISKER, promise
 from advisor.costs.people import people_time
 from advisor.plans import measured
 from advisor.prices import PriceBook
-from advisor.ranking import SCALES, highest_scores, score
+from advisor.ranking import highest_scores, score, scored
 from advisor.recommendation import Range
 from advisor.requirements import Requirements
 from advisor.rules import RuleSet
@@ -81,15 +82,16 @@ class AtVolumes(Spots):
 
     def _promises(self, volumes: Sequence[float]) -> list[tuple[float, str]]:
         """(the most that it could score at any of the volumes, option), the highest first."""
-        names, promised = [], []
+        names, promised, most = [], [], []
         for option_id in self.contending:
             option = load_options()[option_id]
             points = self._rules.most_points_before(option, self._calm)
             if points is not None:
                 names.append(option_id)
-                most = points + self._rules.most_points(option)
-                promised.append(promise(option, self._calm, most))
-        scores = highest_scores(promised, [self._work(volume) for volume in volumes])
+                most.append(scored(points + self._rules.most_points(option)))
+                promised.append(promise(option, self._calm))
+        highest = highest_scores(promised, [self._work(volume) for volume in volumes])
+        scores = map(operator.add, highest, most)
         return sorted(zip(scores, names, strict=True), reverse=True)
 
     def _falls_short(self, option_id: str, volumes: Sequence[float]) -> list[float]:
@@ -99,9 +101,8 @@ class AtVolumes(Spots):
             return []
         option = load_options()[option_id]
         most = self._rules.most_points_before(option, self._calm) or 0.0
-        weight = SCALES["rules"]["point_weight"]
         return [
-            math.inf if against(rules) else weight * (most - preferred(rules))
+            math.inf if against(rules) else scored(most - preferred(rules))
             for rules in self._before(option, self._volumes(tuple(volumes)))
         ]
 

@@ -12,7 +12,7 @@ from advisor.catalog.residency import usable_regions
 from advisor.catalog.schema import Option
 from advisor.costs.people import people_time
 from advisor.errors import UnknownPriceError
-from advisor.memo import Same
+from advisor.memo import Memo, Same
 from advisor.plans import Plan, Ways, measured, ways
 from advisor.prices import PriceBook
 from advisor.ranking import Measures
@@ -20,11 +20,10 @@ from advisor.requirements import Cloud, Requirements
 from advisor.rules import Fired, Outcome, PlanFacts, RuleSet
 from advisor.sizing.function_prices import keeps_ready
 from advisor.sizing.sized import Sized
-from advisor.workload import Calm, Workload
+from advisor.workload import Workload
 
 # Scores this near are told apart by their ids, so neither is left out for the other.
 WHISKER = 1e-9
-MOST_PROMISED = 1024  # options times answers whose best is remembered
 
 
 @dataclass(frozen=True)
@@ -150,22 +149,18 @@ class _Search:
                 self.unpriced[region] = str(error)
 
 
-def promise(option: Option, work: Workload, points: float) -> Measures:
-    """The best that the option could measure with these points, before it is sized: no bill, an
-    instant answer. No plan of it scores higher."""
-    key = (Same(option), work.calm, points)
-    found = _PROMISED.get(key)
-    if found is None:
-        if len(_PROMISED) >= MOST_PROMISED:
-            _PROMISED.clear()
-        time = people_time(option, work)
-        found = _PROMISED[key] = measured(
-            option, work, time, time.monthly_usd, None, points, keeps_ready(option, work)
-        )
-    return found
+def promise(option: Option, work: Workload) -> Measures:
+    """The best that the option could measure without points, before it is sized: no bill, an instant
+    answer. No plan of it scores higher, but for its points."""
+    return _PROMISED.get(Same(option), work, lambda work: _promise(option, work))
 
 
-_PROMISED: dict[tuple[Same, Calm, float], Measures] = {}
+def _promise(option: Option, work: Workload) -> Measures:
+    time, ready = people_time(option, work), keeps_ready(option, work)
+    return measured(option, work, time, time.monthly_usd, None, ready=ready)
+
+
+_PROMISED: Memo[Measures] = Memo()
 
 
 def regions_by_cloud(

@@ -10,6 +10,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,11 @@ def score(measures: Measures, work: Workload) -> float:
     return _score(measures, work, _scale(work))
 
 
+def scored(points: float) -> float:
+    """What points of preferring rules add to a score."""
+    return float(SCALES["rules"]["point_weight"] * points)
+
+
 def highest_scores(measured: Sequence[Measures], works: Sequence[Workload]) -> list[float]:
     """Of each, at least its `score` for any of the workloads, which differ in the volume alone."""
     scales = [_scale(work) for work in works]
@@ -84,7 +90,7 @@ def contributions(
     """What each criterion adds to the score; they sum to it. Rules stand beside the criteria."""
     shares = zip(CRITERIA, _shares(priorities), strict=True)
     out = {name: share * utility[name] for name, share in shares}
-    out[RULES] = SCALES["rules"]["point_weight"] * measures.points
+    out[RULES] = scored(measures.points)
     return out
 
 
@@ -103,11 +109,8 @@ def stability(
         return {measured[0].option: 1.0}
     scale = SCALES["draws"]
     draws = draws or int(scale["count"])
-    spread, wobble = scale["weight_spread"], scale["response_spread"]
-    common = np.random.default_rng(seed)
-    weights = np.array([work.need.priorities.model_dump()[name] for name in CRITERIA])
-    drawn = weights * common.uniform(1 - spread, 1 + spread, (draws, len(CRITERIA)))
-    drawn /= drawn.sum(axis=1, keepdims=True)
+    wobble = scale["response_spread"]
+    drawn = _weights(_given(work.need.priorities), draws, seed)
     scores = np.empty((draws, len(measured)))
     for i, measures in enumerate(measured):
         stream = np.random.default_rng([seed, zlib.crc32(measures.option.encode())])
@@ -115,8 +118,7 @@ def stability(
         hours = _draw(stream, measures.people_hours, draws)
         slack = 1 - (1 - measures.headroom) * stream.uniform(1 - wobble, 1 + wobble, draws)
         utility = _utilities(work, total, hours, slack, measures)
-        points = SCALES["rules"]["point_weight"] * measures.points
-        scores[:, i] = (utility * drawn).sum(axis=1) + points
+        scores[:, i] = (utility * drawn).sum(axis=1) + scored(measures.points)
     wins = np.bincount(scores.argmax(axis=1), minlength=len(measured)) / draws
     return {m.option: float(share) for m, share in zip(measured, wins, strict=True)}
 
@@ -145,7 +147,7 @@ def headroom(work: Workload, p95_ms: float | None, finish_h: float | None) -> fl
 
 def _score(measures: Measures, work: Workload, scale: _Scale) -> float:
     parts = [share * u for share, u in zip(scale.shares, _row(measures, work, scale), strict=True)]
-    return float(sum((*parts, SCALES["rules"]["point_weight"] * measures.points)))
+    return float(sum((*parts, scored(measures.points))))
 
 
 def _row(measures: Measures, work: Workload, scale: _Scale) -> list[float]:
@@ -197,10 +199,25 @@ def _scale(work: Workload) -> _Scale:
     return found
 
 
+def _given(priorities: Priorities) -> tuple[float, ...]:
+    return tuple(getattr(priorities, name) for name in CRITERIA)
+
+
 def _shares(priorities: Priorities) -> tuple[float, ...]:
-    weights = [getattr(priorities, name) for name in CRITERIA]
+    weights = _given(priorities)
     whole = sum(weights)
     return tuple(weight / whole for weight in weights)
+
+
+@lru_cache(maxsize=16)
+def _weights(given: tuple[float, ...], draws: int, seed: int) -> NDArray[np.float64]:
+    """Redrawn weights, shape (draws, criteria): the same for every option, volume and price."""
+    spread = SCALES["draws"]["weight_spread"]
+    common = np.random.default_rng(seed)
+    drawn = np.array(given) * common.uniform(1 - spread, 1 + spread, (draws, len(given)))
+    drawn /= drawn.sum(axis=1, keepdims=True)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def _utilities(
@@ -225,9 +242,10 @@ def _utilities(
         cost, latency, control, operations, launch, measures.portability, elasticity,
         measures.resilience,
     ]  # fmt: skip
-    n = len(total_usd)
-    table = np.column_stack([np.broadcast_to(c, (n,)) for c in columns])
-    return np.asarray(np.clip(table, 0.0, 1.0), dtype=np.float64)
+    table = np.empty((len(total_usd), len(columns)))
+    for i, column in enumerate(columns):
+        table[:, i] = column
+    return np.clip(table, 0.0, 1.0, out=table)
 
 
 def _draw(stream: np.random.Generator, spread: Range, draws: int) -> NDArray[np.float64]:

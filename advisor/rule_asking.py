@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import compress
 from operator import itemgetter
 from typing import cast
 
@@ -229,6 +228,7 @@ class Group:
         self, env: cel.Env, rules: Sequence[Checked], fixed: Mapping[str, Value], text: str
     ) -> None:
         self._env, self._rules, self._fixed, self._text = env, tuple(rules), fixed, text
+        self._conditions = tuple(f"({one.rule.condition}\n)" for one in rules)
         self.changing = tuple(sorted({n for one in rules for n in one.asks} - fixed.keys()))
         self.names = frozenset(self.changing)
         self.moving = _of_plan(self.changing) or not OF_VOLUME.isdisjoint(self.changing)
@@ -279,10 +279,10 @@ class Group:
             return [self.holding(seen, tuple(range(len(self._rules))))] * cases.count
         alike = {name: seen.plain[name] for name in self.changing if name not in lists}
         out: list[tuple[int, ...]] = []
-        numbers = range(len(self._rules))
-        for answers in ask_rows(self._text, {**self._fixed, **alike}, lists, cases.count):
-            if answers is not None:
-                out.extend(tuple(compress(numbers, row)) for row in answers)
+        fixed = {**self._fixed, **alike}
+        for held in ask_rows(self._conditions, fixed, lists, cases.count):
+            if held is not None:
+                out.extend(held)
                 continue
             for case in range(len(out), min(len(out) + ROWS_AT_ONCE, cases.count)):
                 single = {name: values[case] for name, values in lists.items()}

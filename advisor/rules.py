@@ -208,6 +208,7 @@ _Stamp = tuple[Path, int, int] | PolicyText
 
 
 def _stamp(policy: Path | PolicyText) -> _Stamp:
+    """Of a path that is resolved already."""
     if isinstance(policy, PolicyText):
         return policy
     try:
@@ -216,7 +217,7 @@ def _stamp(policy: Path | PolicyText) -> _Stamp:
         raise RuleError(
             f"cannot read the policy file {policy}: {error.strerror}; name a YAML file"
         ) from None
-    return policy.resolve(), stat.st_mtime_ns, stat.st_size
+    return policy, stat.st_mtime_ns, stat.st_size
 
 
 @lru_cache(maxsize=32)

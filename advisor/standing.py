@@ -12,7 +12,7 @@ from advisor.catalog.loader import load_options
 from advisor.catalog.schema import Option
 from advisor.consider import WHISKER, Considered, Look, promise, regions_by_cloud
 from advisor.prices import PriceBook, load_book
-from advisor.ranking import Measures, score
+from advisor.ranking import Measures, score, scored
 from advisor.recommendation import Range
 from advisor.requirements import Requirements
 from advisor.rules import Outcome, Policy, RuleSet, load_rules
@@ -79,16 +79,18 @@ class Standing:
         points = rules.most_points_before(option, work)
         if points is None:
             return
-        yield score(promise(option, work, points + later), work), False
+        promised = promise(option, work)
+        most = score(promised, work)
+        yield most + scored(points + later), False
         first = rules.open_to(option, work)
         if first is None:
             return
-        promised = promise(option, work, sum(f.points for f in first.preferred) + later)
-        yield score(promised, work), False
+        points = scored(sum(f.points for f in first.preferred) + later)
+        yield most + points, False
         look = self._look(option, first)
         if look.least_usd == math.inf:
             return
-        yield score(_costing(promised, look.least_usd), work), False
+        yield score(_costing(promised, look.least_usd), work) + points, False
         plan = look.found.plan
         if plan is not None:
             yield score(plan.measures, work), True

@@ -44,8 +44,11 @@ class Workload:
     @cached_property
     def calm(self) -> Calm:
         """All answers but the volume, as one thing: the same one for the same answers."""
-        answers = self.answers
-        return _CALM.of(tuple(answers[path] for path in answers if path not in OF_VOLUME))
+        parts = []
+        for name in Requirements.model_fields:
+            section = getattr(self.need, name)
+            parts.append(_CALM_SECTIONS.get(section, partial(_calm_section, name)))
+        return _CALM.of(tuple(parts))
 
     @property
     def mean_per_s(self) -> float:
@@ -109,19 +112,25 @@ class _Calms:
 
     def __init__(self, most: int = 1024) -> None:
         self._most = most
-        self._known: dict[tuple[Hashable, ...], Calm] = {}
+        self._known: dict[Hashable, Calm] = {}
 
-    def of(self, answers: tuple[Hashable, ...]) -> Calm:
+    def of(self, answers: Hashable) -> Calm:
         if len(self._known) >= self._most:
             self._known = {}
         return self._known.setdefault(answers, Calm())
 
 
 _CALM = _Calms()
+_CALM_SECTIONS: ByIdentity[Section, Calm] = ByIdentity()
 OF_VOLUME: frozenset[Path] = frozenset(
     ("traffic", name) for name in ("requests_per_month", "peak_requests_per_second")
 )
 _ANSWERS: ByIdentity[Section, dict[Path, Hashable]] = ByIdentity()
+
+
+def _calm_section(name: str, section: Section) -> Calm:
+    answers = _ANSWERS.get(section, partial(_answers, name))
+    return _CALM.of(tuple(item for item in answers.items() if item[0] not in OF_VOLUME))
 
 
 def _answers(name: str, section: Section) -> dict[Path, Hashable]:

@@ -49,7 +49,7 @@ rules:
   - id: big
     kind: forbid
     options: [ec2]
-    when: need.requests_per_month > 30000000.0
+    when: need.clouds.exists(row, row == 'aws' && need.requests_per_month > 30000000.0)
     because: "too many: {need.requests_per_month}"
   - id: dear
     kind: forbid

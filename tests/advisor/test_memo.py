@@ -11,7 +11,7 @@ from advisor.consider import Considered, Look, consider, promise, regions_by_clo
 from advisor.errors import RequirementsError, UnknownPriceError
 from advisor.memo import Memo, forgetting
 from advisor.prices import load_book
-from advisor.ranking import contributions, utilities
+from advisor.ranking import contributions, scored, utilities
 from advisor.ranking import score as quick_score
 from advisor.requirements import Requirements, parse
 from advisor.rules import RuleSet, load_rules
@@ -103,8 +103,8 @@ def check_walk(walk: list[Requirements]) -> None:
                 most = rules.most_points_before(found.option, work)
                 assert most is not None
                 assert most >= given - 1e-9, option_id
-                best = promise(found.option, work, given + later)
-                assert quick_score(best, work) >= score(found, work) - 1e-9, option_id
+                best = quick_score(promise(found.option, work), work) + scored(given + later)
+                assert best >= score(found, work) - 1e-9, option_id
                 assert quick_score(found.plan.measures, work) == score(found, work), option_id
                 look = Look(found.option, work, regions, rules, book, first, ranges=False)
                 total = found.plan.total_usd.expected
