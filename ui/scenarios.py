@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from advisor.certainty import headline
 from advisor.plain_text import one_line
+from advisor.prices.status import STALE_AFTER_DAYS, stale_count
 from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Mode, Requirements
 from advisor.scenario import MAX_NAME
@@ -185,6 +186,13 @@ def _runner_up(need: Requirements, answer: Recommendation, best: Ranked) -> str:
     return f"{second.name}, {fmt.usd(second.total_monthly_usd, at_least=second.at_least)}"
 
 
+def _price_ages(need: Requirements, answer: Recommendation, best: Ranked) -> str:
+    stale, prices = stale_count(line.as_of for line in best.lines)
+    if not stale:
+        return "in date"
+    return f"{stale} of {prices} older than {STALE_AFTER_DAYS} days or undated"
+
+
 _RESULTS: tuple[tuple[str, Say], ...] = (
     ("Managed or self-hosted", _verdict),
     ("Service", lambda need, answer, best: best.name),
@@ -192,6 +200,7 @@ _RESULTS: tuple[tuple[str, Say], ...] = (
     ("Expected speed", _speed),
     ("How sure", _sure),
     ("Runner-up", _runner_up),
+    ("Unit prices of the bill", _price_ages),
     ("Options that fit", lambda need, answer, best: str(len(answer.ranking))),
 )
 _MONEY: tuple[tuple[str, Say, Callable[[Ranked], float]], ...] = (

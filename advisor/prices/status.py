@@ -94,14 +94,19 @@ def dated(as_of: str, today: date | None = None) -> str:
 
 def stale_note(as_ofs: Iterable[str], today: date | None = None) -> str:
     """One sentence for a bill with stale prices in it; "" when all of them are fresh."""
-    dates = [as_of for as_of in as_ofs if as_of]
-    stale = sum(is_stale(as_of, today) for as_of in dates)
+    stale, dated_ones = stale_count(as_ofs, today)
     if not stale:
         return ""
     return (
-        f"{stale} of {len(dates)} unit prices are older than {STALE_AFTER_DAYS} days or undated; "
+        f"{stale} of {dated_ones} unit prices are older than {STALE_AFTER_DAYS} days or undated; "
         "refresh them before you rely on the figures (python -m advisor prices refresh)."
     )
+
+
+def stale_count(as_ofs: Iterable[str], today: date | None = None) -> tuple[int, int]:
+    """How many of these prices are stale, and how many prices there are."""
+    dates = [as_of for as_of in as_ofs if as_of]
+    return sum(is_stale(as_of, today) for as_of in dates), len(dates)
 
 
 def oldest(as_ofs: Iterable[str]) -> str:

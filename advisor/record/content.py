@@ -246,7 +246,7 @@ def _look_again(need: Requirements, answer: Recommendation, on: date) -> Iterato
         yield (
             f"traffic has doubled, which {growth:g} % a month brings in about {months:.0f} months"
         )
-    yield _price_age(answer.prices_as_of)
+    yield _price_age(answer.prices_as_of, on)
     yield f"{(on + timedelta(days=REVIEW_AFTER_DAYS)).isoformat()}, whatever else has happened"
 
 
@@ -261,12 +261,17 @@ def _reached(need: Requirements, path: str, now: object, then: object) -> str:
     return f" (in about {months:.0f} months at {growth:g} % growth a month)"
 
 
-def _price_age(as_of: str) -> str:
+def _price_age(as_of: str, on: date) -> str:
     limit = PriceBook.stale_after_days
     try:
         end = date.fromisoformat(as_of[:10]) + timedelta(days=limit)
     except ValueError:
         return f"the prices ({as_of}) carry no date; renew them before the decision is accepted"
+    if end < on:
+        return (
+            f"now: the prices of {as_of} are older than {limit} days; renew them before the decision "
+            "is accepted"
+        )
     return f"after {end.isoformat()} the prices of {as_of} are older than {limit} days; renew them"
 
 

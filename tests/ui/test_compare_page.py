@@ -13,6 +13,7 @@ from advisor.presets import presets
 from advisor.requirements import dumps
 from advisor.scenario import Scenario
 from ui import advice
+from ui import format as fmt
 from ui.answers import flatten
 from ui.scenarios import Kept, to_link
 
@@ -34,6 +35,15 @@ def kept_names(app: AppTest) -> list[str]:
 def link(*names: str) -> dict[str, str]:
     needs = [p.requirements for p in presets().values()]
     return to_link([Kept(n, flatten(needs[i % len(needs)])) for i, n in enumerate(names)])
+
+
+def test_stale_prices_are_said_where_scenarios_are_compared(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fmt, "age_days", lambda *_: 91)
+    app = open_app(link("A", "B"), page="compare")
+    assert not app.exception
+    assert "The prices are 91 days old" in "\n".join(w.value for w in app.warning)
 
 
 def press(app: AppTest, label: str) -> AppTest:

@@ -18,6 +18,7 @@ from deploy import planning, runs
 from deploy.artifact import Artifact
 from deploy.registry import target
 from deploy.target import Plan, PlannedResource
+from ui import format as fmt
 from ui import guard
 from ui.answers import encode, flatten
 from ui.components import endpoint, model_file
@@ -140,6 +141,15 @@ def test_a_busy_port_is_said_with_its_holder_and_nothing_is_lost(open_app: Open)
     app.number_input(key="port").set_value(None).run()
     assert not app.error
     assert button(app, "Deploy").disabled
+
+
+def test_stale_prices_are_said_before_a_bill_is_planned(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fmt, "age_days", lambda *_: 91)
+    shown = "\n".join(w.value for w in at_deploy(open_app, to="sagemaker").warning)
+    assert "The prices are 91 days old" in shown
+    assert not at_deploy(open_app).warning  # here nothing is billed
 
 
 def test_a_cloud_without_credentials_is_said_and_nothing_is_made(

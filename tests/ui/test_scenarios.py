@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.presets import presets
+from advisor.recommendation import CostLine, Recommendation
 from ui.answers import encode, flatten
 from ui.scenarios import (
     MOST_KEPT,
@@ -92,6 +93,29 @@ def test_what_differs_is_marked_and_the_least_money_too() -> None:
     assert rows["Managed or self-hosted"].cells == ("Managed", "Self-hosted", "nothing fits", "–")
     same = {row.label: row for row in results([Advised("a", {}, need, cheap)] * 2)}
     assert not any(row.differs or row.lowest for row in same.values())
+
+
+def test_a_comparison_says_how_many_prices_of_each_bill_are_stale() -> None:
+    lines = [
+        sample.line("Machines", 10.0).model_copy(update={"as_of": as_of})
+        for as_of in ("2020-01-01", "undated", "2999-01-01", "")
+    ]
+    fresh = sample.recommendation()
+    ranked = fresh.ranking[0]
+
+    def bill(*held: CostLine) -> Recommendation:
+        best = ranked.model_copy(update={"lines": held})
+        return fresh.model_copy(update={"ranking": (best,)})
+
+    rows = results(
+        [
+            Advised("a", {}, NEEDS[0], bill(*lines)),
+            Advised("b", {}, NEEDS[0], bill(lines[2])),
+            Advised("c", {}, NEEDS[0], sample.nothing_fits()),
+        ]
+    )
+    said = next(row for row in rows if row.label == "Unit prices of the bill")
+    assert said.cells == ("2 of 3 older than 90 days or undated", "in date", "–")
 
 
 def test_answers_are_compared_question_by_question() -> None:

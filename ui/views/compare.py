@@ -11,7 +11,7 @@ from advisor.presets import presets
 from ui import advice, kept, nav, state
 from ui import format as fmt
 from ui.answers import flatten, to_requirements
-from ui.components import scenario_cards, scenario_file
+from ui.components import price_age, scenario_cards, scenario_file
 from ui.scenarios import COLUMN, MOST_COMPARED, MOST_KEPT, Advised, Kept, Row, answers, results
 
 _FILES, _PROBLEMS = "scenario_files", "_scenario_problems"
@@ -39,6 +39,9 @@ def _compare(held: Sequence[Kept]) -> None:
         st.info("Keep a second scenario, or duplicate this one and change it, to compare the two.")
         return
     st.header("What they are advised", anchor=False)
+    answered = [one.answer for one in chosen if one.answer is not None]
+    if answered:
+        price_age.warning(answered[0].prices_as_of)
     rows = results(chosen)
     _table(chosen, rows, "The advice for each scenario")
     st.markdown(

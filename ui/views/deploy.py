@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import streamlit as st
 
 from advisor.errors import AdvisorError
-from advisor.recommendation import Ranked
+from advisor.recommendation import Ranked, Recommendation
 from advisor.requirements import Requirements
 from deploy import planning, runs
 from deploy.artifact import Artifact
@@ -22,7 +22,7 @@ from deploy.target import Plan, Target
 from ui import advice, guard, kept, nav, state
 from ui import format as fmt
 from ui.answers import decode, to_requirements
-from ui.components import model_file, run_page
+from ui.components import model_file, price_age, run_page
 from ui.components import plan as plan_card
 from ui.components.busy import busy
 from ui.components.launch import LOCAL
@@ -46,7 +46,8 @@ def show() -> None:
     st.page_link(nav.ADVISE_VIEW, label="Back to the advice", icon=":material/arrow_back:")
     try:
         need = to_requirements(state.answers())
-        ranked = _ranked(need)
+        answer = advice.verdict(need, state.policies())
+        ranked = _ranked(answer)
     except AdvisorError as error:
         st.title("Deploy", anchor=False)
         st.error(f"There is nothing to deploy: {fmt.escape(str(error))}")
@@ -66,6 +67,8 @@ def show() -> None:
         if here
         else fmt.escape(fmt.machine(ranked))
     )
+    if not here:
+        price_age.warning(answer.prices_as_of)
     refused = guard.refusal()
     if refused:
         st.error(fmt.escape(refused), icon=":material/lock:")
@@ -92,8 +95,7 @@ def _take_over_answers() -> None:
         state.put(decode(dict(parse_qsl(packed, keep_blank_values=True))).answers)
 
 
-def _ranked(need: Requirements) -> Ranked | None:
-    answer = advice.verdict(need, state.policies())
+def _ranked(answer: Recommendation) -> Ranked | None:
     wanted = st.query_params.get("option", "")
     found = answer.option(wanted)
     return found or (answer.ranking[0] if answer.ranking else None)

@@ -97,6 +97,9 @@ def test_the_record_marks_lines_as_of_its_own_day(
     rows = [row for row in said.splitlines() if row.startswith("|")]
     assert any(re.search(r"2026-08-23: STALE, 91 days old \|$", row) for row in rows)
     assert any(row.endswith("STALE, undated |") for row in rows)
+    assert "* now: the prices of 2026-08-23 are older than 90 days" in said
+    fresh = record.markdown(need, redated(answer, "2026-11-01"), on=DAY)
+    assert "* after 2027-01-30 the prices of 2026-11-01 are older than 90 days" in fresh
     earlier = record.markdown(need, redated(answer, "2026-08-23"), on=date(2026, 8, 24))
     assert "STALE" not in earlier
 
