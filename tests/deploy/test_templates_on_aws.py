@@ -107,6 +107,9 @@ def test_the_registry_tags_it_as_it_is_made(kind: str) -> None:
 
 
 WAY_OUT = {"WayOut", "RoutesOfA", "RoutesOfB"}
+TO_IMAGES = {
+    "RoutesOfA", "RoutesOfB", "ObjectsEndpoint", "RegistryEndpoint", "ImagesEndpoint", "LogsEndpoint",
+}  # fmt: skip
 TO_CLUSTER = {"RoutesOfA", "RoutesOfB", "ClusterEndpoint", "AgentEndpoint", "TelemetryEndpoint"}
 
 
@@ -118,9 +121,11 @@ TO_CLUSTER = {"RoutesOfA", "RoutesOfB", "ClusterEndpoint", "AgentEndpoint", "Tel
         ("ecs-ec2.yaml", "Machines", {}, WAY_OUT),
         ("ecs-ec2.yaml", "Machines", {"Sealed": "true"}, TO_CLUSTER),
         ("ecs-ec2.yaml", "Service", {"Sealed": "true"}, TO_CLUSTER),
+        ("ecs-fargate.yaml", "Service", {"Sealed": "true"}, TO_IMAGES),
         ("ec2.yaml", "Machines", {}, WAY_OUT),
+        ("ec2.yaml", "Machines", {"Sealed": "true"}, TO_IMAGES),
         ("eks.yaml", "Nodes", {}, WAY_OUT),
-        ("eks.yaml", "Nodes", {"Sealed": "true"}, {"RoutesOfA", "RoutesOfB", "RolesEndpoint"}),
+        ("eks.yaml", "Nodes", {"Sealed": "true"}, TO_IMAGES - {"LogsEndpoint"} | {"RolesEndpoint"}),
         ("ecs-ec2.yaml", "Service", {"VpcId": "vpc-1"}, set()),
     ],
 )
