@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_server.errors import RequestError
+from model_server.payload import Decoder
+from model_server.signature import Signature
 from serving import Server
 
 
@@ -65,6 +68,12 @@ BAD: list[tuple[str, str, Any, int, str, str]] = [
     ("onnx", "application/json", [[*GOOD[:29], [1]]], 422, "type", "a list"),
     ("onnx", "application/json", [[GOOD]], 422, "features", "has 1"),
     ("onnx", "application/json", [{"a": 1}], 422, "names", "does not know feature names"),
+    ("onnx", "application/json", [[]], 422, "features", "row 0 has no features"),
+    ("onnx", "application/json", [[1]], 422, "features", "row 0 has 1 feature;"),
+    ("onnx", "application/json", {"data": [GOOD]}, 422, "envelope", "has 'data' and no"),
+    ("joblib", "application/json", {"inputs": [GOOD]}, 422, "envelope", "'inputs' and no"),
+    ("onnx", "application/json", "[]".encode("utf-16"), 400, "json", "not UTF-8 text"),
+    ("onnx", "multipart/form-data; boundary=x", b"--x", 415, "content_type", "--data-binary"),
     ("joblib", "application/json", [{"mean radius": 1, "x": 2}], 422, "names", "lacks 29"),
     ("joblib", "application/json", [{"mean radius": 1, "x": 2}], 422, "names", "'x'"),
     ("onnx", "application/json", {"instances": [GOOD], "parameters": {"method": "guess"}},
@@ -87,6 +96,21 @@ def test_wrong_input_is_named(
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert words in answer.json()["error"]
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ([{"a": 1}], "as a list of numbers"),
+        ([[]], "row 0 is empty"),
+        ({"x": [1]}, "has 'x' and no"),
+    ],
+)
+def test_a_model_that_tells_nothing_of_its_rows_says_so_in_plain_words(
+    body: Any, words: str
+) -> None:
+    with pytest.raises(RequestError, match=words):
+        Decoder(Signature(input_dtype="float32")).decode(json.dumps(body).encode(), "")
 
 
 @pytest.mark.parametrize("path", ["/predict", "/v2/models/model/infer"])

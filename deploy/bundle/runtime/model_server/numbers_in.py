@@ -126,6 +126,8 @@ class Numbers:
 
     def _check_shape(self, array: np.ndarray) -> None:
         if self._row_shape is None:
+            if not array.size:
+                raise RequestError(422, "shape", "row 0 is empty; send its values")
             return
         if array.ndim != len(self._row_shape) + 1 or any(
             wanted is not None and wanted != got
@@ -146,7 +148,10 @@ class Numbers:
             if self._names:
                 names = ": " + ", ".join(self._names[:5]) + (", …" if wanted > 5 else "")
             raise RequestError(
-                422, "features", f"row {row} has {got} features; the model takes {wanted}{names}"
+                422,
+                "features",
+                f"row {row} has {got or 'no'} feature{'' if got == 1 else 's'}; "
+                f"the model takes {wanted}{names}",
             )
 
     def _check_finite(self, array: np.ndarray) -> None:

@@ -44,6 +44,10 @@ def parse_json(body: bytes, where: str = "") -> Any:
                 f"{where}{word} at line {broken.lineno}, column {broken.colno} is no JSON; a missing "
                 "value is null, and infinity is not taken",
             ) from broken  # fmt: skip
+        if "UTF-8" in broken.msg:
+            raise RequestError(
+                400, "json", f"{where}the body is not UTF-8 text, which JSON is; encode it so"
+            ) from broken
         raise RequestError(
             400, "json",
             f"{where}the JSON is malformed at line {broken.lineno}, column {broken.colno} "

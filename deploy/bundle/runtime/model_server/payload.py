@@ -62,6 +62,8 @@ class Decoder(Rows):
             return Request(self._npy(body))
         if body.startswith(npy.MAGIC):
             hint = "; the body is a NumPy file: add -H 'Content-Type: application/x-npy'"
+        elif kind.startswith("multipart/"):
+            hint = "; send the rows as the body itself, not as a form (curl: --data-binary @FILE)"
         elif "form" in kind:
             hint = (
                 "; curl sends that unless told otherwise: add -H 'Content-Type: application/json'"
@@ -84,6 +86,7 @@ class Decoder(Rows):
                         422, "instances", f"instances is {named(rows)}; it is a list of rows"
                     )
                 return Request(self.batch(rows), self.method(found.get("parameters")), True)
+            self._check_envelope(found)
             return Request(self.batch([found]))
         if not isinstance(found, list):
             if self.numbers.dtype is None and isinstance(found, str):
@@ -93,6 +96,18 @@ class Decoder(Rows):
                 'an object with "instances"',
             )  # fmt: skip
         return Request(self.batch([found] if self._is_single(found) else found))
+
+    def _check_envelope(self, found: dict[str, Any]) -> None:
+        """Raise RequestError for rows under a key of somebody else's ("data", "inputs")."""
+        if self.signature.takes_records or any(name in self._index for name in found):
+            return
+        key = next((key for key, value in found.items() if isinstance(value, list)), None)
+        if key is not None:
+            raise RequestError(
+                422, "envelope",
+                f"the body has {key[:40]!r} and no \"instances\"; send {{\"instances\": [row, ...]}}, "
+                f"or the list of rows alone",
+            )  # fmt: skip
 
     def _npy(self, body: bytes) -> Batch:
         """An array of numbers goes in as it is; anything else the way its rows would as JSON."""
@@ -115,8 +130,8 @@ class Decoder(Rows):
         ):
             return self.signature.n_features is not None and not isinstance(found[0], list)
         depth, inner = 1, found[0]
-        while isinstance(inner, list) and inner:
-            depth, inner = depth + 1, inner[0]
+        while isinstance(inner, list):
+            depth, inner = depth + 1, inner[0] if inner else None
         return depth < (self.numbers.rank or 2)
 
     @staticmethod

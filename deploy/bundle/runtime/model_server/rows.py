@@ -42,10 +42,10 @@ class Rows:
         if not isinstance(row, dict):
             raise RequestError(422, "shape", f"row {i} is {named(row)} and row 0 is an object")
         if not self._names:
+            count = f"{self.signature.n_features} " if self.signature.n_features else ""
             raise RequestError(
-                422, "names",
-                "the model does not know feature names; send each row as a list of "
-                f"{self.signature.n_features} numbers",
+                422, "names", "the model does not know feature names; send each row as a list of "
+                f"{count}numbers",
             )  # fmt: skip
         if len(row) == len(self._names) and row.keys() == self._index.keys():
             return [row[name] for name in self._names]

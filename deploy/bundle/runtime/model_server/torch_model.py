@@ -50,8 +50,9 @@ class TorchModel:
                 raise
             # A script's error begins with where in its code it was; the end says what it is.
             said = one_line(ValueError(str(wrong).strip().splitlines()[-1]))
+            sent = " and ".join("x".join(map(str, part.shape[1:])) or "one value" for part in parts)
             raise RequestError(
-                422, "model_input", f"the model cannot use these rows: {said}"
+                422, "model_input", f"the model cannot use these rows (each of {sent}): {said}"
             ) from wrong
         return Output(by_row(self._first(out), batch.rows))
 
