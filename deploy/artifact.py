@@ -63,6 +63,9 @@ class Signature(BaseModel):
     tensors: list[tuple[str, str, list[int | None] | None]] | None = None
     # the values of each feature that was a pandas category, in the order of the model's codes
     categories: dict[str, list[str | int | float | bool]] | None = None
+    # features that were categories whose values the file does not tell, asked by their codes: how
+    # many codes each has, 0 where nobody knows
+    coded: dict[str, int] | None = None
     needs_frame: bool = False  # the pipeline picks columns by name
     allows_missing: bool = False  # null is taken as a missing value
     classes: list[str | int | float | bool] | None = None

@@ -124,6 +124,16 @@ def test_torchscript_and_exported_programs(tmp_path: Path) -> None:
         assert (found.format, found.safety.verdict) == ("torch", "allow-listed")
 
 
+@pytest.mark.torch
+def test_a_whole_pickled_module_is_told_the_way_to_torchscript(tmp_path: Path) -> None:
+    """What torch.save(model) writes: the most usual wrong file."""
+    import torch
+
+    torch.save(torch.nn.Linear(3, 1), tmp_path / "model.pt")
+    with pytest.raises(ArtifactError, match=r"pickled PyTorch model.*torch\.jit\.trace"):
+        inspect(tmp_path / "model.pt")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

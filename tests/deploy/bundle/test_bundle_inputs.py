@@ -6,14 +6,18 @@ import gzip
 import io
 import json
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from model_server import loaders
 from model_server.errors import RequestError
 from model_server.payload import Decoder
 from model_server.signature import Signature
 from serving import Server
+
+from deploy.artifact import inspect
 
 
 def npy(rows: Any) -> bytes:
@@ -211,3 +215,33 @@ def test_a_bad_request_does_not_spoil_its_neighbours(servers: dict[str, Server])
     with ThreadPoolExecutor(10) as pool:
         found = list(pool.map(lambda b: client.post("/predict", json=b).status_code, bodies))
     assert found == [200 if i % 3 else 422 for i in range(30)]
+
+
+@pytest.mark.parametrize("towns", [["Rome", "Zürich", "東京"], [10, 20, 30]])
+def test_categories_that_xgboost_damages_are_asked_by_code_and_said_so(
+    towns: list[Any], tmp_path: Path
+) -> None:
+    import pandas as pd
+    import xgboost
+
+    frame = pd.DataFrame({"age": np.arange(90.0), "town": pd.Categorical(towns * 30)})
+    frame["town"] = frame["town"].cat.set_categories(towns)
+    aim = frame["town"].cat.codes * 5.0 + frame["age"] / 50
+    model = xgboost.XGBRegressor(n_estimators=5, enable_categorical=True).fit(frame, aim)
+    model.save_model(tmp_path / "model.ubj")
+    artifact = inspect(tmp_path / "model.ubj")
+    assert any("The categories of town cannot be read" in f for f in artifact.safety.findings)
+    assert artifact.signature is not None
+    signature = Signature.of(artifact.signature.model_dump())
+    decoder = Decoder(signature)
+    with pytest.raises(RequestError, match="in the order of training, from 0"):
+        decoder.batch([[1.0, "Rome"]])
+    with pytest.raises(RequestError, match=r"\('age'\) is a text \('old'\); it is a number$"):
+        decoder.batch([["old", 1]])
+    for value in (3, 10, -1, 0.5):
+        with pytest.raises(RequestError, match="from 0 to 2"):
+            decoder.batch([[1.0, 0], [1.0, value]])
+    served = loaders.load("xgboost", tmp_path / "model.ubj", signature)
+    rows = [[age, code] for age, code in zip(frame["age"], frame["town"].cat.codes, strict=True)]
+    answers = served.predict(decoder.batch([[float(a), int(c)] for a, c in rows]), "default")
+    assert np.allclose(answers.values, model.predict(frame), rtol=1e-5)

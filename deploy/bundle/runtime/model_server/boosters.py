@@ -126,6 +126,21 @@ def xgboost_categories(learner: dict[str, Any], names: list[str]) -> dict[str, l
     return found or None
 
 
+def xgboost_coded(learner: dict[str, Any], names: list[str]) -> dict[str, int]:
+    """The features that are categories and whose values nobody can read from the file, so that they
+    are asked by their codes: how many codes each has, 0 where that is not told either."""
+    kinds = learner.get("feature_types") or []
+    if len(kinds) != len(names) or xgboost_categories(learner, names):
+        return {}
+    model = learner["gradient_booster"].get("model") or {}
+    kept = (model.get("cats") or {}).get("enc") or [{}] * len(names)
+    return {
+        name: max(len(one.get("offsets", [])) - 1, 0) or len(one.get("values", []))
+        for name, kind, one in zip(names, kinds, kept, strict=True)
+        if kind == "c"
+    }
+
+
 def _are_plain(values: list[Any]) -> bool:
     return all(isinstance(v, (str, int, float, bool)) for v in values)
 

@@ -28,6 +28,8 @@ class Numbers:
         # What says nothing of its shape (TorchScript) takes rows of any.
         self._any_shape = shape is None and signature.n_features is None
         self._names = signature.feature_names
+        coded = signature.coded or {}
+        self._coded = [(j, coded[n]) for j, n in enumerate(self._names or []) if coded.get(n)]
 
     def takes(self, found: np.ndarray) -> bool:
         """Whether `read` takes an array as it is."""
@@ -54,6 +56,8 @@ class Numbers:
         # A finite sum means finite values; an infinite one may still be rounding up.
         if dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
             self._check_finite(array)
+        for column, count in self._coded:
+            self._check_codes(array[:, column], column, count)
         return array
 
     def is_bent(self, ndim: int) -> bool:
@@ -120,9 +124,12 @@ class Numbers:
             )  # fmt: skip
         if isinstance(value, (int, float)):
             return float(value)
+        coded = self._names and self._names[column] in (self._signature.coded or ())
         raise RequestError(
             422, "type", f"row {row}, {self.feature(column)} is {named(value)}; it is a number"
-        )
+            + (": that of the category in the order of training, from 0, for the model file does "
+               "not tell their names" if coded else ""),
+        )  # fmt: skip
 
     def _check_shape(self, array: np.ndarray) -> None:
         if self._row_shape is None:
@@ -165,6 +172,17 @@ class Numbers:
         raise RequestError(
             422, "not_finite", f"row {at[0]}, {where} is {what}; the model takes finite numbers"
         )
+
+    def _check_codes(self, codes: np.ndarray, column: int, count: int) -> None:
+        """A category's value in the place of its code would be answered, and wrongly."""
+        with np.errstate(invalid="ignore"):
+            wrong = ~np.isnan(codes) & ((codes < 0) | (codes >= count) | (codes % 1 != 0))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise RequestError(
+                422, "range", f"row {row}, {self.feature(column)} is {codes[row]:g}; it is the "
+                f"category's number in the order of training, from 0 to {count - 1}",
+            )  # fmt: skip
 
     def feature(self, column: int) -> str:
         name = f" ({self._names[column]!r})" if self._names and column < len(self._names) else ""

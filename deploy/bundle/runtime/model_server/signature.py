@@ -19,6 +19,7 @@ class Signature:
     columns: list[tuple[str, str]] | None = None
     tensors: list[tuple[str, str, list[int | None] | None]] | None = None
     categories: dict[str, list[Any]] | None = None
+    coded: dict[str, int] | None = None  # categories asked by their codes: how many there are
     needs_frame: bool = False
     allows_missing: bool = False
     classes: list[Any] | None = None

@@ -58,6 +58,7 @@ def xgboost_signature(data: bytes) -> dict[str, Any]:
     n_classes = max(int(params.get("num_class", 0)), 2)
     classifier = objective.startswith(("binary:", "multi:")) and objective != "binary:logitraw"
     known = boosters.xgboost_categories(learner, names) if len(names) == width else None
+    coded = boosters.xgboost_coded(learner, names) if len(names) == width else {}
     return {
         "task": "classifier" if classifier else "regressor",
         "n_features": width,
@@ -67,6 +68,7 @@ def xgboost_signature(data: bytes) -> dict[str, Any]:
         "allows_missing": True,
         "classes": list(range(n_classes)) if classifier else None,
         "has_probabilities": classifier and objective not in ("binary:hinge", "multi:softmax"),
+        "coded": coded or None,
         "example": [0.0] * width,
         **(with_categories(names, known) if known else {}),
     }

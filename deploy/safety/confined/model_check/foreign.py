@@ -53,9 +53,14 @@ LIBRARIES = {
 }  # fmt: skip
 
 
+# Their models hold these beside their own classes; nothing can be done with them.
+PLAIN = {("builtins", name) for name in ("set", "frozenset", "bytearray", "complex", "slice")}
+
+
 def told(refused: list[tuple[str, str, str]]) -> str | None:
     """What to say of a file that asks for these (module, name, why); None: it is no such library's,
     or asks for something harmful as well."""
+    refused = [r for r in refused if r[:2] not in PLAIN]
     of = {module: module.split(".")[0] for module, _, _ in refused}
     known = [root for root in dict.fromkeys(of.values()) if root in LIBRARIES]
     if not known or any(
