@@ -178,12 +178,12 @@ def _onnx(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
 def _xgboost(path: Path, findings: list[str], _own: _Own) -> dict[str, Any]:
     signature = describe_files.xgboost_signature(path.read_bytes())
     findings.append("Every index and length in the XGBoost file stays within the file.")
-    if coded := signature["coded"]:
+    if coded := list(signature["coded"] or ()):
+        few = ", ".join(coded[:5]) + (" …" if len(coded) > 5 else "")
         findings.append(
-            f"The categories of {', '.join(list(coded)[:5])}{' …' if len(coded) > 5 else ''} cannot be read "
-            "from the file (XGBoost damages names outside of ASCII when it saves, and knows numbers "
-            "by their place alone): send each as its number in the order of training, from 0. To "
-            "send names, train with names in ASCII."
+            f"The categories of {few} cannot be read from the file (XGBoost damages names outside "
+            "of ASCII when it saves, and knows numbers by their place alone): send each as its "
+            "number in the order of training, from 0. To send names, train with names in ASCII."
         )
     _need("xgboost")
     loaders.load("xgboost", path, Signature.of(signature))
