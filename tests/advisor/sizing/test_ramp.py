@@ -24,7 +24,7 @@ def plan(option: str, cv: float) -> Fleet:
                 "service_time_cv": cv,
             },
             "traffic": {
-                "mode": "realtime", "requests_per_month": 25_000_000, "pattern": "business-hours",
+                "mode": "realtime", "requests_per_month": 100_000_000, "pattern": "business-hours",
             },
             "service": {"p95_ms": 250},
         }
