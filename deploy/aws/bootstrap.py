@@ -245,3 +245,10 @@ class BootstrapStack:
                 len(page["imageIds"])
                 for page in pages.paginate(repositoryName=found.repository_name)
             )
+
+
+def keeping_versions(name: str) -> str:
+    """The command with which a bucket that was made by hand keeps versions as ours does."""
+    return (
+        f"aws s3api put-bucket-versioning --bucket {name} --versioning-configuration Status=Enabled"
+    )

@@ -7,7 +7,7 @@ any other: without this look an upload would succeed and what reads it fail late
 from __future__ import annotations
 
 from advisor.errors import DeployError
-from deploy.aws.bootstrap import STACK_NAME
+from deploy.aws.bootstrap import STACK_NAME, keeping_versions
 from deploy.aws.findings import bad, good, unknown
 from deploy.aws.session import Aws, code_of, told
 from deploy.aws.stacks import Stacks
@@ -26,7 +26,7 @@ def bucket_findings(aws: Aws, stacks: Stacks) -> list[Finding]:
 
 
 def _finding(name: str, aws: Aws) -> Finding:
-    make = f"aws s3 mb s3://{name} --region {aws.region}"
+    make = f"aws s3 mb s3://{name} --region {aws.region} && {keeping_versions(name)}"
     try:
         with told(f"look at the bucket {name}"):
             answer = aws.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=aws.account)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.errors import AdvisorError, DeployError
-from deploy.aws.bootstrap import STACK_NAME, Bootstrap
+from deploy.aws.bootstrap import STACK_NAME, Bootstrap, keeping_versions
 from deploy.aws.session import Aws, code_of, told
 from deploy.images.engines import Architecture as Architecture
 from deploy.target import Emit, Event
@@ -98,6 +98,12 @@ class Images:
             raise DeployError(
                 f"s3://{self._boot.bucket}/{key} was overwritten by somebody else while it was "
                 "uploaded; apply again"
+            )
+        if head.get("VersionId", "null") == "null":  # a build takes the version that was uploaded
+            raise DeployError(
+                f"the bucket {self._boot.bucket} keeps no versions, so what is built could be "
+                f"another's upload; turn them on ({keeping_versions(self._boot.bucket)}) and apply "
+                "again"
             )
         where = f"s3://{self._boot.bucket}/{key}"
         emit(Event(step="upload", level="done", message=f"Uploaded to {where}", resource=where))

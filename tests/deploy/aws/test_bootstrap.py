@@ -157,3 +157,21 @@ def test_a_bucket_that_was_moved_or_deleted_is_named_with_the_way_out(
     here.create_bucket(Bucket=made.bucket)
     emulator.fault("s3.HeadBucket", "AccessDenied", "not you", status=403)
     assert target.plan(asked(onnx_model)).name == "fraud"
+
+
+def test_a_bucket_made_again_by_hand_has_to_keep_versions(
+    made: Bootstrap, emulator: Emulator, onnx_model: Path
+) -> None:
+    """Else a build could be given what somebody else uploaded meanwhile."""
+    target = SageMakerTarget(AwsSettings(poll_seconds=QUICK))
+    plan = target.plan(asked(onnx_model))
+    s3 = client("s3")
+    s3.delete_bucket(Bucket=made.bucket)
+    s3.create_bucket(Bucket=made.bucket)
+    with pytest.raises(DeployError, match=r"keeps no versions.* put-bucket-versioning --bucket"):
+        target.apply(plan, Log())
+    assert emulator.state()["buckets"] == {made.bucket: []}
+    assert emulator.state()["builds"] == []
+    s3.put_bucket_versioning(Bucket=made.bucket, VersioningConfiguration={"Status": "Enabled"})
+    target.apply(target.plan(asked(onnx_model)), Log())
+    assert len(emulator.state()["builds"]) == 1
