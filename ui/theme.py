@@ -38,6 +38,10 @@ _BOTH = """
     order: 2;
   }
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
+  /* Paths and names of a plan break where they must, so that all of it can be read. */
+  .st-key-resources :is(td, td *) { overflow-wrap: anywhere !important; white-space: normal; }
+  .st-key-resources :is(td, th) { padding-left: .25rem; padding-right: .25rem; }
+  .st-key-resources td:nth-child(2) { min-width: 4.9rem; }
 }
 """
 

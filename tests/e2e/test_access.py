@@ -122,6 +122,25 @@ def test_every_field_has_a_label_and_nothing_scrolls_sideways_on_a_phone(
     context.close()
 
 
+def test_a_model_and_its_plan_are_read_whole_on_a_phone(app: str, chromium: Browser) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
+    page = context.new_page()
+    page.set_default_timeout(SLOW_MS)
+    for path, last in (("deploy", "I have read the plan"), ("measure", "Convert and compare")):
+        open_page(page, f"{app}/{path}")
+        page.get_by_role("button", name=re.compile(r"example .*\.joblib")).click()
+        expect(page.get_by_text(last)).to_be_visible()
+        settle(page)
+        assert violations(page) == {}
+        for table in page.get_by_test_id("stTable").all():
+            cut = table.evaluate(
+                "table => Math.max(...[table, ...table.querySelectorAll('*')]"
+                ".map(e => e.scrollWidth - e.clientWidth - (e.clientWidth ? 0 : 1e6)))"
+            )
+            assert cut <= 1
+    context.close()
+
+
 def test_nothing_is_loaded_from_elsewhere_and_nothing_fails(app: str, page: Page) -> None:
     asked: list[str] = []
     failed: list[str] = []

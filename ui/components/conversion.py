@@ -26,7 +26,7 @@ def show(artifact: Artifact, need: Requirements | None) -> None:
     if artifact.format not in FORMATS:
         return
     with st.container(border=True):
-        st.subheader("Convert to ONNX", anchor=False)
+        st.header("Convert to ONNX", anchor=False)
         st.markdown(
             "The same model for ONNX Runtime: for one row often tens to hundreds of times as "
             "quick. It is kept only if both give the same answers."

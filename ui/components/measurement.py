@@ -89,7 +89,7 @@ def _take(found: Measurement) -> None:
 def _tables(found: Measurement) -> None:
     request = [("One request", found.request), ("The model alone", found.model_call),
                ("Processor time of a request", found.processor)]  # fmt: skip
-    st.subheader("Times of single calls", anchor=False)
+    st.header("Times of single calls", anchor=False)
     st.dataframe(
         {
             "Timed": [name for name, _ in request],
@@ -108,7 +108,7 @@ def _tables(found: Measurement) -> None:
     )
     best = found.best_batch
     if best is not None:
-        st.subheader("Rows in batches", anchor=False)
+        st.header("Rows in batches", anchor=False)
         st.markdown(
             f"{best.rows} rows at once give **{best.gain:.1f} times** the rows a second. "
             + (

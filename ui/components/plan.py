@@ -36,7 +36,7 @@ def show(plan: Plan) -> None:
     )
     grid.metric("Takes about", fmt.duration_s(plan.expected_minutes * 60))
     st.markdown("**What is made**")
-    st.table(
+    st.container(key="resources").table(
         {
             "Action": [fmt.name(r.action) for r in plan.resources],
             "Kind": [fmt.escape(r.kind) for r in plan.resources],
