@@ -81,7 +81,8 @@ def convert(
     sample = checked_sample(sample)
     _check_out(out)
     tell("Looking whether the model is safe to load", 0.0)
-    artifact = inspect(path, cancelled=stop)
+    name = Path(path).name
+    artifact = _looked_at(path, name, name, stop)
     if artifact.format not in FORMATS:
         raise ArtifactError(
             f"{artifact.path.name} is {artifact.format}; scikit-learn, XGBoost and LightGBM models "
@@ -93,7 +94,7 @@ def convert(
     data = base64.b64decode(found["onnx"])
     refuse_unproven(artifact.path.name, proof)
     tell("Looking at the converted model", 0.6)
-    converted = _written(out, data, stop)
+    converted = _written(out, data, name, stop)
     times = found["times_ms"]
     gain = Gain(
         one_before_ms=times["before"]["one"],
@@ -204,12 +205,23 @@ def _confined(
         )
     except ConfinedError as stopped:
         if stopped.kind == "cancelled":
-            raise ArtifactError(f"converting {name} was stopped; nothing is kept") from stopped
+            raise ArtifactError(_stopped(name)) from stopped
         if stopped.kind == "ModuleNotFoundError":
             raise ArtifactError(_missing(name, str(stopped))) from stopped
         raise ArtifactError(f"{name} cannot be converted: {stopped}") from stopped
     result: dict[str, Any] = answer.result
     return result
+
+
+def _looked_at(path: Path | str, name: str, source: str, cancelled: Callable[[], bool]) -> Artifact:
+    try:
+        return inspect(path, name=name, cancelled=cancelled)
+    except ConfinedError as stopped:
+        raise ArtifactError(_stopped(source)) from stopped
+
+
+def _stopped(source: str) -> str:
+    return f"converting {source} was stopped; nothing is kept"
 
 
 def _missing(name: str, said: str) -> str:
@@ -226,13 +238,13 @@ def _proof(found: dict[str, Any]) -> Proof:
     return Proof(tolerance=tolerance, **told)
 
 
-def _written(out: Path, data: bytes, cancelled: Callable[[], bool]) -> Artifact:
+def _written(out: Path, data: bytes, source: str, cancelled: Callable[[], bool]) -> Artifact:
     """The file in its place, after the same look that every model gets."""
     handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=".converted-", suffix=".onnx")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        artifact = inspect(temporary, cancelled=cancelled)
+        artifact = _looked_at(temporary, out.name, source, cancelled)
         Path(temporary).replace(out)
     except OSError as error:
         raise InputError(

@@ -200,6 +200,22 @@ def test_a_missing_converter_says_what_to_install() -> None:
     assert "pip install 'model-deployment-advisor[convert]'" in said
 
 
+@pytest.mark.parametrize("phase", ["Looking whether", "Converting", "Looking at the converted"])
+def test_stopped_in_any_phase_it_leaves_nothing_and_says_so(phase: str, tmp_path: Path) -> None:
+    told: list[str] = []
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(
+        ArtifactError, match=r"converting forest\.joblib was stopped; nothing is kept"
+    ):
+        convert(
+            forest(tmp_path), out / "model.onnx", progress=lambda what, _share: told.append(what),
+            cancelled=lambda: told[-1].startswith(phase),
+        )  # fmt: skip
+    assert told[-1].startswith(phase)
+    assert list(out.iterdir()) == []
+
+
 def test_the_money_is_the_difference_of_two_bills() -> None:
     def answer(service_ms: float):
         need = parse(
