@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from advisor import terminal
 from deploy.asking import agreed, show
 from deploy.aws.bootstrap import STACK_NAME, BootstrapStack
-from deploy.aws.session import Aws
 from deploy.aws.stacks import Stacks
+from deploy.in_account import in_region
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _status(given: argparse.Namespace) -> int:
     """what the account holds of this tool"""
-    boot = BootstrapStack(Stacks(Aws(given.region)))
+    boot = BootstrapStack(Stacks(in_region(given.region)))
     found = boot.found()
     if found is None:
         print(f"Nothing in {given.region}: the first apply makes the stack {STACK_NAME}")
@@ -46,10 +46,11 @@ def _status(given: argparse.Namespace) -> int:
 
 def _remove(given: argparse.Namespace) -> int:
     """empty and delete the bootstrap stack; refused while a deployment stands"""
+    aws = in_region(given.region)
     what = f"The stack {STACK_NAME} in {given.region}, with every image and bundle in it"
     if not given.yes and not agreed(what, "Delete it?"):
         return 1
-    removed = BootstrapStack(Stacks(Aws(given.region))).remove(show)
+    removed = BootstrapStack(Stacks(aws)).remove(show)
     print(f"Removed {len(removed)} things" if removed else "There was nothing to remove")
     return 0
 

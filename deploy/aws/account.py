@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from advisor.errors import DeployError, InputError, PreflightError
-from deploy.aws.bootstrap import MANAGED_BY, PREFIX, BootstrapStack
+from deploy.aws.bootstrap import PREFIX, BootstrapStack
 from deploy.aws.drift import drifted
 from deploy.aws.session import Aws, told
 from deploy.aws.stack_models import Stack
@@ -81,9 +81,7 @@ def standing(aws: Aws, recorded: Mapping[str, Plan], *, drift: bool = False) -> 
 
 def own_stacks(stacks: Stacks) -> list[Stack]:
     """Stacks that carry our tags and our kind of name, by name."""
-    [(key, value)] = MANAGED_BY.items()
-    found = BootstrapStack(stacks).stacks()
-    return sorted((s for s in found if s.tags.get(key) == value), key=lambda s: s.name)
+    return sorted(BootstrapStack(stacks).stacks(), key=lambda s: s.name)
 
 
 def adopted(name: str, aws: Aws) -> Plan:

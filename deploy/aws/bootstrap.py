@@ -128,8 +128,10 @@ class BootstrapStack:
         return Bootstrap.of(stack)
 
     def stacks(self) -> list[Stack]:
-        """The stacks of all deployments in this account and region."""
-        return self._stacks.names(PREFIX)
+        """The stacks of all deployments in this account and region; somebody else's that only begin
+        alike are none."""
+        [(key, value)] = MANAGED_BY.items()
+        return [s for s in self._stacks.names(PREFIX) if s.tags.get(key) == value]
 
     def runs(self, image_tag: str) -> bool:
         """Does a deployment's stack name the image? Then it needs it, to scale out or go back."""

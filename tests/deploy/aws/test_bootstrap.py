@@ -133,6 +133,15 @@ def push(made: Bootstrap, tag: str, kind: str, content: str = "one") -> None:
     )
 
 
+def test_somebody_elses_stack_of_a_like_name_holds_nothing_up(
+    made: Bootstrap, stacks: Stacks, emulator: Emulator
+) -> None:
+    theirs = '{"Resources": {"Own": {"Type": "AWS::Logs::LogGroup"}}}'
+    client("cloudformation").create_stack(StackName="mda-theirs", TemplateBody=theirs)
+    BootstrapStack(stacks).remove(Log())
+    assert set(emulator.state()["stacks"]) == {"mda-theirs"}
+
+
 def test_a_bucket_that_was_moved_or_deleted_is_named_with_the_way_out(
     made: Bootstrap, emulator: Emulator, onnx_model: Path
 ) -> None:

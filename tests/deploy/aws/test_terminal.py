@@ -54,6 +54,10 @@ def test_errors_are_one_line_and_no_traceback(
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "no AWS credentials" in told
+    for command in (["status"], ["remove", "--yes"]):
+        assert main([*command, "--region", "eu-nowhere-1"]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert "'eu-nowhere-1' is no region" in line
 
 
 def test_a_plan_that_cannot_be_written_down_leaves_nothing_that_waits(
