@@ -28,6 +28,23 @@ class Located:
     signature: Signature
     manifest: dict[str, Any]
 
+    @property
+    def other_versions(self) -> str:
+        """Which libraries are here in other versions than the model was checked with, in words; ""
+        where none is. Packed images have the same; an image or a machine of one's own may not."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        found = []
+        for package, wanted in (self.manifest.get("checked_with") or {}).items():
+            try:
+                here = version(package)
+            except PackageNotFoundError:
+                found.append(f"{package} {wanted}, which is not installed")
+                continue
+            if here != wanted:
+                found.append(f"{package} {wanted}, and {here} is installed")
+        return "; ".join(found)
+
 
 def locate(env: Mapping[str, str] | None = None, bundle: Path = BUNDLE) -> Located:
     """The model that the manifest names, in the first place that holds it, digest checked.

@@ -12,7 +12,7 @@ from .cgroup import memory_limit, resident
 from .copies import Copies
 from .crew import Crew
 from .engine import INLINE_SECONDS, Engine
-from .errors import ModelError, RequestError
+from .errors import ModelError, RefusedModelError, RequestError
 from .forked import CAN_FORK
 from .http_parts import ids_of_a_new_process
 from .loaders import Model, load
@@ -91,7 +91,7 @@ class Service:
         """
         started = time.perf_counter()
         located = find()
-        model = load(located.format, located.path, located.signature, self.settings.threads)
+        model = _load(located, self.settings.threads)
         decoder = Decoder(located.signature)
         loaded = time.perf_counter() - started
         example = self._example(decoder, model)
@@ -156,6 +156,10 @@ class Service:
             copies=self.copies.count if self.copies else 0,
             queue=found.queue_size,
         )
+        if other := located.other_versions:  # read once it serves: nobody waits for it
+            self.log.event(
+                "other versions", "warning", because=f"the model was checked with {other}"
+            )
         return found
 
     def begin_copy(self, place: int) -> None:
@@ -217,3 +221,15 @@ class Service:
             self.log.event("warm-up skipped", "warning", because=str(wrong)[:300])
             return None
         return row
+
+
+def _load(located: Located, threads: int) -> Model:
+    """Raises ModelError, which tells of other libraries than the model was checked with."""
+    try:
+        return load(located.format, located.path, located.signature, threads)
+    except RefusedModelError:
+        raise
+    except ModelError as wrong:
+        if other := located.other_versions:
+            raise ModelError(f"{wrong} (the model was checked with {other})") from wrong
+        raise
