@@ -235,6 +235,7 @@ def test_old_prices_are_warned_about(open_app: Open, monkeypatch: pytest.MonkeyP
 
     assert price_age.sentence(90, "2026-01-01", 90) is None
     assert "91 days old" in str(price_age.sentence(91, "2026-01-01", 90))
+    assert "on the page Prices" in str(price_age.sentence(91, "2026-01-01", 90))
     assert "no date" in str(price_age.sentence(None, "undated", 90))
     monkeypatch.setattr(advice, "verdict", lambda need, policies=(): sample.recommendation())
     app = open_app()

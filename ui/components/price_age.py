@@ -7,6 +7,8 @@ import streamlit as st
 from advisor.prices import load_book
 from ui import format as fmt
 
+_HOW = "(on the page Prices, or with python -m advisor prices refresh)"
+
 
 def note(as_of: str) -> None:
     """One quiet line with the age, or the warning once the prices are stale or undated."""
@@ -29,14 +31,10 @@ def warning(as_of: str) -> bool:
 def sentence(age_days: int | None, as_of: str, limit_days: int) -> str | None:
     """What to say about prices of that age; None while they are fresh enough."""
     if age_days is None:
-        return (
-            "The prices carry no date: treat every figure as unproven and refresh them "
-            "(python -m advisor prices refresh)."
-        )
+        return f"The prices carry no date: treat every figure as unproven and refresh them {_HOW}."
     if age_days > limit_days:
         return (
             f"The prices are {age_days} days old (snapshot of {as_of}), past the {limit_days} days "
-            "after which they are not relied upon: refresh them before you decide "
-            "(python -m advisor prices refresh)."
+            f"after which they are not relied upon: refresh them before you decide {_HOW}."
         )
     return None
