@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from advisor.errors import AdvisorError, UnknownCodeError
 from advisor.requirements import Requirements
@@ -64,11 +65,12 @@ def choose(need: Requirements | None) -> Artifact | None:
                     on_click=_take_example,
                     args=(path,),
                 )
-    _look()
+    place = st.empty()
+    _look(place)
     said = st.session_state.get(_SAID)
     if said:
         st.error(fmt.escape(said), icon=":material/gpp_bad:")
-    _decide()
+    _decide(place)
     artifact: Artifact | None = st.session_state.get(_ARTIFACT)
     if artifact is not None:
         _report(artifact, need)
@@ -146,17 +148,17 @@ def _forget() -> None:
         del st.query_params[_PARAM]
 
 
-def _look() -> None:
+def _look(place: DeltaGenerator) -> None:
     """Look at a model that was just chosen, or again at the one that the address names."""
     pending = st.session_state.pop(_PENDING, None)
     if pending is None and not {_ARTIFACT, _UNKNOWN} & set(st.session_state):
         pending = _named_by_address()
     if pending is None:
         return
-    _inspect(*pending)
+    _inspect(place, *pending)
 
 
-def _decide() -> None:
+def _decide(place: DeltaGenerator) -> None:
     """Where all that is wrong is unknown code: let a person decide."""
     held = st.session_state.get(_UNKNOWN)
     if held is None:
@@ -164,13 +166,15 @@ def _decide() -> None:
     name, data, unknown = held
     decision = own_code.ask(unknown, home() / "code")
     if decision is not None:
-        _inspect(name, data, decision)
+        _inspect(place, name, data, decision)
         st.rerun()
 
 
-def _inspect(name: str, data: bytes, decision: Decision | None = None) -> None:
+def _inspect(
+    place: DeltaGenerator, name: str, data: bytes, decision: Decision | None = None
+) -> None:
     try:
-        with busy("Looking at the model, in a confined process"):
+        with busy("Looking at the model, in a confined process", place):
             artifact = inspect_bytes(name, data, _kept(), decision=decision)
     except UnknownCodeError as unknown:
         st.session_state[_UNKNOWN] = (name, data, unknown)
