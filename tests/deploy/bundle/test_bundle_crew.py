@@ -109,6 +109,14 @@ def test_a_worker_that_ends_is_replaced_and_its_request_is_told(server: Server) 
     until(lambda: [e["code"] for e in server.events() if e["event"] == "worker ended"] == [-9, -9])
 
 
+def test_workers_that_hear_nothing_end_with_a_server_that_is_killed(server: Server) -> None:
+    left = workers(server)
+    for worker in left:
+        worker.suspend()  # as in the middle of a call that does not end
+    server.process.kill()
+    assert psutil.wait_procs(left, timeout=10)[1] == []
+
+
 def test_workers_that_do_not_stay_end_the_server(server: Server) -> None:
     for _ in range(DEATHS):
         until(lambda: len(workers(server)) == 2)

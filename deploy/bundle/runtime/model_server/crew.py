@@ -19,7 +19,7 @@ from typing import Any
 
 from .calls import Answer, answer, no_answer
 from .errors import ModelError, RequestError
-from .forked import DEATHS, WITHIN_S, Deaths, fork, reap
+from .forked import DEATHS, WITHIN_S, Deaths, end_with_parent, fork, reap
 from .hands import Done, Running
 from .loaders import Model
 from .log import Log
@@ -101,7 +101,8 @@ class Crew:
 
     async def _hire(self) -> None:
         mine, theirs = socket.socketpair()
-        pid = fork(theirs, lambda: _work(theirs, self._model), self._log)
+        parent = os.getpid()
+        pid = fork(theirs, lambda: _work(theirs, self._model, parent), self._log)
         theirs.close()
         mine.setblocking(False)
         worker = _Worker(self, pid)
@@ -191,8 +192,9 @@ class _Worker(asyncio.Protocol):
             asked.finish(answers)
 
 
-def _work(line: socket.socket, model: Model) -> None:
+def _work(line: socket.socket, model: Model, parent: int) -> None:
     """The whole life of a worker process: it keeps nothing of its parent's but the model."""
+    end_with_parent(parent)
     while (asked := _next(line)) is not None:
         batches, method = pickle.loads(asked)  # noqa: S301 - our own process
         line.sendall(_message(answer(model, batches, method)))
