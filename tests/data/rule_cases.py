@@ -221,7 +221,7 @@ CASES = (
     ),
     Case(
         "deadline", "sagemaker-async", "h to the answer > 0.01 h deadline",
-        ASYNC | {"service.deadline_h": 0.01, "traffic.pattern": "nightly"},
+        ASYNC | {"service.deadline_h": 0.01, "model.service_time_ms": 60_000},
         PlanFacts(monthly_usd=71.2, finish_h=0.09),
     ),
     Case(

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -37,9 +37,24 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+OTHERS: set[int] = set()  # what tests before these keep running
+
+
+@pytest.fixture(autouse=True)
+def _others() -> Iterator[None]:
+    OTHERS.update(p.pid for p in psutil.Process().children())
+    yield
+    OTHERS.clear()
+
+
+def children(whom: str) -> list[psutil.Process]:
+    """Of this process, with `whom` in their command line."""
+    fresh = (p for p in psutil.Process().children() if p.pid not in OTHERS)
+    return [p for p in fresh if whom in " ".join(p.cmdline())]
+
+
 def left_behind(scratch: Path, home: Path) -> list[str]:
-    mine = [p for p in psutil.Process().children() if "deploy" in " ".join(p.cmdline())]
-    servers = [p for p in psutil.Process().children() if "model_server" in p.cmdline()]
+    mine, servers = children("deploy"), children("model_server")
     folders = [p.name for p in scratch.iterdir() if p.name.startswith(("measure-", "model-check-"))]
     return [*map(str, mine + servers), *folders, *map(str, home.glob("measurements/*"))]
 
@@ -66,10 +81,9 @@ def killing(phase: str, whom: str) -> Callable[[str, float], None]:
     def kill() -> None:
         end = time.monotonic() + 30
         while time.monotonic() < end:
-            for child in psutil.Process().children():
-                if whom in " ".join(child.cmdline()):
-                    child.kill()
-                    return
+            if found := children(whom):
+                found[0].kill()
+                return
             time.sleep(0.01)
 
     def tell(what: str, _share: float) -> None:

@@ -31,7 +31,7 @@ def held() -> Iterator[Crowd]:
 
 def _ready(held: Crowd) -> None:
     end = time.monotonic() + LIMIT_S
-    while not held._ready:
+    while not held._ready or held._ready != held.workers.processes():
         assert time.monotonic() < end
         time.sleep(0.02)
 
