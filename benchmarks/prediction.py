@@ -26,6 +26,7 @@ import signal
 import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import onnxruntime
 import psutil
 from onnx import TensorProto, helper, numpy_helper, save
 
@@ -59,7 +61,8 @@ AGAIN = 2
 MOST_STOLEN = 0.01  # of the server's processors, by the host
 MOST_DRIFT = 0.07  # of a request's processor time, between calibration and test
 MOST_UNSTEADY = 0.08  # of the same, within the test
-CONVOLUTIONS, CHANNELS = 14, 80
+CONVOLUTIONS, CHANNELS = 14, 80  # so many layers are timed first
+IMAGE_MS = 20.0
 WIDE = 10_000  # 2,000 x 10,000 weights of four bytes: 80 MB are read for one row
 METHOD = Path(__file__).resolve().parents[1] / "docs" / "method.md"
 BEGIN, END = "<!-- prediction: begin -->", "<!-- prediction: end -->"
@@ -338,10 +341,26 @@ def _tabular(folder: Path) -> Path:
 
 
 def _image(folder: Path) -> Path:
-    """A small convolutional network on pictures of 32 x 32: much work on few weights."""
+    """A small convolutional network on pictures of 32 x 32, much work on few weights, with as many
+    layers as take about `IMAGE_MS` here."""
+    took_ms = _one_ms(_convolutions(folder, CONVOLUTIONS))
+    return _convolutions(folder, max(1, round(CONVOLUTIONS * IMAGE_MS / took_ms)))
+
+
+def _one_ms(model: Path) -> float:
+    """What a picture takes on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    picture = {"x": np.zeros((1, 3, 32, 32), dtype=np.float32)}
+    times = timeit.repeat(lambda: session.run(None, picture), number=1, repeat=30)
+    return float(np.median(times)) * 1000
+
+
+def _convolutions(folder: Path, count: int) -> Path:
     random = np.random.default_rng(0)
     weights, nodes, channels, last = [], [], 3, "x"
-    for i in range(CONVOLUTIONS):
+    for i in range(count):
         kernel = random.normal(0, (2 / (9 * channels)) ** 0.5, (CHANNELS, channels, 3, 3))
         weights.append(numpy_helper.from_array(kernel.astype(np.float32), f"w{i}"))
         nodes.append(helper.make_node("Conv", [last, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))

@@ -127,7 +127,8 @@ def calibrate(
     warm = None
     if not server.inline and work_alone_ms and work_busy_ms:
         warm = float(np.clip(work_busy_ms / work_alone_ms, RATIO_BOUNDS[0], 1.0))
-    station = Station(service, count, ratio, each_row_ms, warm=warm)
+    apart = server.copies > 1
+    station = Station(service, count, ratio, each_row_ms, warm=warm, apart=apart)
     return (
         Calibration(
             overhead_ms=overhead_ms,

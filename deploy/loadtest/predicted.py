@@ -53,7 +53,8 @@ def predict(
     rho = station.utilisation(rate_per_s)
     middle: float | None = None
     random = np.random.default_rng(seed)
-    if station.batches or (station.uneven and rho <= HIGHEST_QUOTED + 1e-6):
+    played = station.uneven or station.apart
+    if station.batches or (played and rho <= HIGHEST_QUOTED + 1e-6):
         middle = overhead_ms + _long_run(station, rate_per_s, percentile, random, long_run)
     elif rho <= HIGHEST_QUOTED + 1e-6:
         middle = overhead_ms + float(

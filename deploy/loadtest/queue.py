@@ -1,4 +1,5 @@
-"""The server's queue played through: one first-come queue, c workers, batches where it batches.
+"""The server's queue played through: one first-come queue and c workers, or a queue for each, and
+batches where it batches.
 
 Times are in seconds in arrays, in milliseconds in names that say so. This is how the interval
 around a prediction comes about, and the prediction itself where the server batches, for which the
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +34,8 @@ class Station:
     the loop that reads and writes HTTP, and on one machine with the sender. Where nobody can tell
     them apart (`warm` None), a ratio below one is all warmth and one above it all sharing.
     `each_row_ms`: what one more row in a call adds, or None where the server does not batch.
+    `apart`: each worker has a queue of its own, and a request comes to any of them: copies of the
+    server, whose connections the system spreads.
     """
 
     service_ms: Floats
@@ -40,6 +44,7 @@ class Station:
     each_row_ms: float | None = None
     most_rows: int = 64
     warm: float | None = None
+    apart: bool = False
 
     @property
     def warm_ratio(self) -> float:
@@ -152,7 +157,11 @@ def responses(
     if station.workers == 1:
         ends = _one_worker(arrivals.tolist(), work.tolist(), each, station)
     else:
-        ends = _several_workers(arrivals.tolist(), work.tolist(), each, station)
+        queue = random.integers(station.workers, size=arrivals.size) if station.apart else None
+        ends = _several_workers(
+            arrivals.tolist(), work.tolist(), each, station,
+            [0] * arrivals.size if queue is None else queue.tolist(),
+        )  # fmt: skip
     return (np.asarray(ends) - arrivals) * 1000
 
 
@@ -176,40 +185,44 @@ def _one_worker(
 
 
 def _several_workers(
-    at: list[float], work: list[float], each: float | None, station: Station
+    at: list[float], work: list[float], each: float | None, station: Station, queue_of: list[int]
 ) -> list[float]:
     """When each request ends. Workers slow each other down only while they work side by side: with
     k of c at work, all go at 1 / (1 + (sharing - 1) (k - 1) / (c - 1)) of their speed alone. What
-    has waited comes without a pause and is `warm_ratio` of the work."""
+    has waited comes without a pause and is `warm_ratio` of the work. `queue_of`: where each waits."""
     n, c = len(at), station.workers
     ends = [0.0] * n
-    active: list[list[float]] = []  # what is left to do, the first request, how many share the call
+    waiting: list[deque[int]] = [deque() for _ in range(c if station.apart else 1)]
+    left: dict[int, float] = {}  # to do, by worker that is at work
+    calls: dict[int, list[int]] = {}  # the requests that share its call
     warm, sharing = station.warm_ratio, station.sharing - 1
-    now, came, begun = 0.0, 0, 0
-    while begun < n or active:
-        slower = 1 + sharing * (len(active) - 1) / (c - 1) if active else 1.0
-        left = min((job[0] for job in active), default=math.inf)
-        done_at = now + left * slower
+    now, came = 0.0, 0
+    while came < n or left:
+        slower = 1 + sharing * (len(left) - 1) / (c - 1) if left else 1.0
+        done_at = now + min(left.values(), default=math.inf) * slower
         next_at = at[came] if came < n else math.inf
         step = (min(done_at, next_at) - now) / slower
-        for job in active:
-            job[0] -= step
+        for worker in left:
+            left[worker] -= step
         if next_at <= done_at:
             now = next_at
+            waiting[queue_of[came]].append(came)
             came += 1
         else:
             now = done_at
-            ended = min(active, key=lambda job: job[0])
-            active.remove(ended)
-            first, rows = int(ended[1]), int(ended[2])
-            ends[first : first + rows] = [now] * rows
-        while len(active) < c and begun < came:
-            rows, took = 1, work[begun]
+            worker = min(left, key=left.__getitem__)
+            del left[worker]
+            for request in calls.pop(worker):
+                ends[request] = now
+        for worker in range(c):
+            queue = waiting[worker if station.apart else 0]
+            if worker in left or not queue:
+                continue
+            rows, took = 1, work[queue[0]]
             if each is not None:
-                share = math.ceil((came - begun) / (c - len(active)))
+                share = math.ceil(len(queue) / (1 if station.apart else c - len(left)))
                 rows = min(share, station.most_rows)
                 took += each * (rows - 1)
-            waited = at[begun] < now
-            active.append([took * warm if waited else took, begun, rows])
-            begun += rows
+            left[worker] = took * warm if at[queue[0]] < now else took
+            calls[worker] = [queue.popleft() for _ in range(rows)]
     return ends

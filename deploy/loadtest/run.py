@@ -121,6 +121,11 @@ def run(
             "The server batches what waits, which the sizing does not count on: the prediction is "
             "the queue played through, and the sizing's own is higher."
         )
+    elif station.apart:
+        notes.append(
+            "Each copy of the server has a queue of its own: the prediction is the queues played "
+            "through, and the sizing's own, of one queue before all, is lower."
+        )
     elif station.shares_cores:
         notes.append(
             f"The workers slow each other down ({station.sharing:.2f} times as long when all "

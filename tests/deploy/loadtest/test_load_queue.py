@@ -39,6 +39,32 @@ def test_two_workers_wait_as_erlang_c_says() -> None:
     assert times.mean() == pytest.approx(station.mean_ms + wait, rel=0.06)
 
 
+def test_two_queues_are_two_of_one_worker() -> None:
+    # Each gets half of the Poisson stream: M/M/1 at the same use.
+    station = Station(EXPONENTIAL, 2, apart=True)
+    times = responses(arrivals(120, 60_000), station, np.random.default_rng(3))
+    mean = station.mean_ms / (1 - 120 * station.mean_ms / 2000)
+    assert times.mean() == pytest.approx(mean, rel=0.06)
+    said = predict(station, 0.0, 120, percentile=95).p95_ms
+    assert said == pytest.approx(mean * math.log(20), rel=0.1)
+
+
+def test_in_a_queue_of_its_own_a_request_waits_beside_an_idle_worker() -> None:
+    class Always:
+        """Everything comes to the first."""
+
+        def choice(self, sample: np.ndarray, size: int) -> np.ndarray:
+            return np.full(size, sample[0])
+
+        def integers(self, _high: int, size: int) -> np.ndarray:
+            return np.zeros(size, dtype=int)
+
+    at = np.array([0.0, 0.001])
+    apart, together = Station(np.array([10.0]), 2, apart=True), Station(np.array([10.0]), 2)
+    assert responses(at, apart, Always()) == pytest.approx([10.0, 19.0])  # type: ignore[arg-type]
+    assert responses(at, together, Always()) == pytest.approx([10.0, 10.0])  # type: ignore[arg-type]
+
+
 def test_nobody_waits_for_an_idle_worker() -> None:
     times = responses(np.arange(50.0), Station(np.array([20.0]), 1), np.random.default_rng(0))
     assert times == pytest.approx(np.full(50, 20.0))
