@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -155,7 +156,10 @@ def test_what_a_crash_left_behind_is_stopped_before_a_new_server_starts(
 
     with pytest.raises(Crash):
         LOCAL.apply(plan, crash_once_started)
-    stray = local_process.strays(advisor_home.resolve())
+    end = time.monotonic() + 5
+    # For a moment after its start the system shows no command line of a process.
+    while not (stray := local_process.strays(advisor_home.resolve())):
+        assert time.monotonic() < end
     assert len(stray) == 1
     assert LOCAL.status(plan).state == "applying"
     status = LOCAL.apply(plan, heard.append)
