@@ -112,15 +112,20 @@ FAMILIES = {"lambda.yaml": ("Function", ("FunctionPolicy",))}
 OF_CONTAINERS = ("Container", ("ContainerNetworkPolicy", "ContainerPolicy", "ContainerIamPolicy"))
 
 
+def actions(*policies: str) -> set[str]:
+    """What the bootstrap stack's statements of these beginnings grant."""
+    return {
+        action
+        for where, statement in statements(load("bootstrap.yaml"))
+        if where.startswith(policies)
+        for action in listed(statement["Action"])
+    }
+
+
 @pytest.mark.parametrize("name", SAGEMAKER)
 def test_the_service_role_may_do_what_cloudformation_needs_for_each_type(name: str) -> None:
     """The registry lists the permissions that each type's handlers call with."""
-    granted = {
-        action
-        for where, statement in statements(load("bootstrap.yaml"))
-        if where.startswith("SageMakerDeployPolicy")
-        for action in listed(statement["Action"])
-    }
+    granted = actions("SageMakerDeployPolicy")
     resources = load(name).content["Resources"]
     scheduled = "ScheduledActions" in json.dumps(resources)
     unused = OF_UNUSED_PROPERTIES - (SCHEDULED_ACTIONS if scheduled else set())
@@ -143,12 +148,7 @@ def test_the_containers_and_functions_roles_may_do_what_cloudformation_needs_for
     unused = OF_UNUSED_PROPERTIES
     if name == "lambda.yaml":
         unused = (unused | UNUSED_OF_FUNCTIONS) - USED_BY_FUNCTIONS
-    granted = {
-        action.lower()
-        for where, statement in statements(load("bootstrap.yaml"))
-        if where.startswith(policies)
-        for action in listed(statement["Action"])
-    }
+    granted = {action.lower() for action in actions(*policies)}
     for kind in sorted({r["Type"] for r in load(name).content["Resources"].values()}):
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
         for verb in ("create", "read", "update", "delete"):
@@ -179,12 +179,7 @@ def test_no_boundary_lets_roles_be_made_without_bounds() -> None:
 
 @pytest.mark.parametrize("name", SAGEMAKER)
 def test_the_deployments_own_roles_stay_within_their_boundary(name: str) -> None:
-    boundary = {
-        action
-        for where, statement in statements(load("bootstrap.yaml"))
-        if where.startswith("WorkloadBoundary")
-        for action in listed(statement["Action"])
-    }
+    boundary = actions("WorkloadBoundary")
     own = {
         action
         for where, statement in statements(load(name))

@@ -50,19 +50,13 @@ def test_two_queues_are_two_of_one_worker() -> None:
 
 
 def test_in_a_queue_of_its_own_a_request_waits_beside_an_idle_worker() -> None:
-    class Always:
-        """Everything comes to the first."""
-
-        def choice(self, sample: np.ndarray, size: int) -> np.ndarray:
-            return np.full(size, sample[0])
-
-        def integers(self, _high: int, size: int) -> np.ndarray:
-            return np.zeros(size, dtype=int)
-
-    at = np.array([0.0, 0.001])
-    apart, together = Station(np.array([10.0]), 2, apart=True), Station(np.array([10.0]), 2)
-    assert responses(at, apart, Always()) == pytest.approx([10.0, 19.0])  # type: ignore[arg-type]
-    assert responses(at, together, Always()) == pytest.approx([10.0, 10.0])  # type: ignore[arg-type]
+    # Pairs a millisecond apart: half of the second ones come to where the first is served.
+    at = (np.arange(400.0)[:, None] + [0.0, 0.001]).ravel()
+    for apart, late in ((True, 0.5), (False, 0.0)):
+        station = Station(np.array([10.0]), 2, apart=apart)
+        second = responses(at, station, np.random.default_rng(5))[1::2]
+        assert set(second.round(6)) <= {10.0, 19.0}
+        assert (second > 15).mean() == pytest.approx(late, abs=0.1)
 
 
 def test_nobody_waits_for_an_idle_worker() -> None:
