@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from here import Here
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from ui.components import later  # noqa: E402 - after the path to it
+# After the path to it.
+from advisor.whatif import Changes  # noqa: E402
+from ui import advice, jobs  # noqa: E402
+from ui.components import later  # noqa: E402
 
 LIMIT_S = 180  # a guard against hanging, not against busy machines
 
@@ -44,3 +48,11 @@ def open_app() -> Callable[..., AppTest]:
         return app
 
     return start
+
+
+@pytest.fixture
+def flips_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flips ask for a hundred verdicts; they have tests of their own below advisor."""
+    monkeypatch.setattr(jobs, "changes", lambda *_, **__: Changes())
+    monkeypatch.setattr(advice, "WORKERS", Here())
+    advice.forget()

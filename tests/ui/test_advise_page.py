@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sample
-import streamlit as st
 from here import Here
 from looking import look_into
 from streamlit.testing.v1 import AppTest
@@ -17,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from advisor.presets import presets
 from advisor.requirements import Requirements, dumps, parse
 from advisor.whatif import Changes
-from ui import advice, jobs, state, told
+from ui import advice, jobs, state
 from ui.answers import encode, flatten, to_requirements
 from ui.components import later, questionnaire
 from ui.questions import describe
@@ -30,6 +29,7 @@ TABS = (
 )  # fmt: skip
 
 Open = Callable[..., AppTest]
+pytestmark = pytest.mark.usefixtures("flips_known")
 
 
 def texts(app: AppTest) -> str:
@@ -44,14 +44,6 @@ def look_at(app: AppTest, *sections: str) -> AppTest:
     for section in sections:
         app.session_state[f"more {section}"] = True
     return app.run()
-
-
-@pytest.fixture(autouse=True)
-def _flips_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flips ask for a hundred verdicts; they have tests of their own below advisor."""
-    monkeypatch.setattr(jobs, "changes", lambda *_, **__: Changes())
-    monkeypatch.setattr(advice, "WORKERS", Here())
-    advice.forget()
 
 
 def test_a_newcomer_sees_a_verdict_with_its_cost(open_app: Open) -> None:
@@ -222,14 +214,6 @@ def test_a_bad_file_changes_nothing_and_says_why(open_app: Open, content: bytes,
     assert app.number_input(key="service.p95_ms").value == 90
 
 
-def test_answers_survive_another_page(open_app: Open) -> None:
-    app = open_app()
-    app.number_input(key="service.p95_ms").set_value(90.0).run()
-    app.switch_page("views/prices.py").run()
-    app.switch_page("views/advise.py").run()
-    assert app.number_input(key="service.p95_ms").value == 90
-
-
 def test_old_prices_are_warned_about(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     from ui.components import price_age
 
@@ -262,66 +246,6 @@ def test_own_hours_typed_just_before_the_click_are_taken(open_app: Open) -> None
     app.number_input(key="hours_setup").set_value(5.0)
     next(b for b in app.button if b.label == "Use these hours").click().run()
     assert app.query_params["team.assumptions"] == "ecs-fargate:2:5"
-
-
-def test_an_address_that_lags_behind_does_not_undo_an_answer(open_app: Open) -> None:
-    """The browser reports the address it had when the click came, not the one being sent to it."""
-    app = open_app()
-    app.number_input(key="service.p95_ms").set_value(90.0).run()
-    before = dict(app.query_params)
-    app.number_input(key="service.p95_ms").set_value(80.0).run()
-    app.query_params.clear()
-    app.query_params.update(before)
-    app.segmented_control(key="ranked_columns").set_value("What makes the score").run()
-    assert app.number_input(key="service.p95_ms").value == 80
-    assert app.query_params["service.p95_ms"] == "80"
-
-
-def test_an_address_changed_by_other_means_is_taken_over(open_app: Open) -> None:
-    app = open_app()
-    app.number_input(key="service.p95_ms").set_value(90.0).run()
-    before = dict(app.query_params)
-    app.number_input(key="service.p95_ms").set_value(80.0).run()
-    app.query_params.clear()
-    app.query_params.update(before)
-    app.run()
-    assert app.number_input(key="service.p95_ms").value == 90
-
-
-def test_back_undoes_an_answer_after_a_button_was_pressed(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The button was down in the run before and is up again: that is nobody's click."""
-    app = open_app()
-    app.segmented_control(key="form").set_value("Step by step").run()
-    app.number_input(key="model.service_time_ms").set_value(9.0).run()
-    before = dict(app.query_params)
-    app.number_input(key="model.service_time_ms").set_value(12.0).run()
-    app.button(key="step_next").click().run()
-    app.query_params.clear()
-    app.query_params.update(before)
-    monkeypatch.setattr(state, "went_back", lambda: True)
-    app.run()
-    assert app.query_params["model.service_time_ms"] == "9"
-
-
-def test_back_to_where_a_link_from_another_page_led_keeps_the_answers(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = open_app()
-    app.number_input(key="service.p95_ms").set_value(90.0).run()
-    app.query_params.clear()
-    app.switch_page("views/method.py").run()
-    app.switch_page("views/advise.py").run()
-    assert app.query_params["service.p95_ms"] == "90"
-    monkeypatch.setattr(state, "went_back", lambda: True)
-    app.query_params.clear()  # the entry that the link made, before the answers were written
-    app.run()
-    assert app.number_input(key="service.p95_ms").value == 90
-    assert app.query_params["service.p95_ms"] == "90"
-    app.query_params.clear()  # further back: the page as it was first opened
-    app.run()
-    assert app.number_input(key="service.p95_ms").value == 100
 
 
 def test_a_week_of_numbers_comes_with_a_file_and_can_be_left_and_taken_again(
@@ -512,90 +436,3 @@ def test_the_winner_stands_against_what_runs_today(open_app: Open) -> None:
     assert "Against today" in shown
     winner = advice.verdict(parse(base)).ranking[0]
     assert f"{5000 - winner.monthly_usd.expected:,.0f} less" in shown.replace("\\", "")
-
-
-def test_an_answer_that_interrupts_the_first_run_stays(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as first:
-        first.setattr(state, "write_address", st.stop)  # as far as an interrupted run comes
-        app = open_app()
-    app.number_input(key="service.p95_ms").set_value(310.0).run()
-    assert app.number_input(key="service.p95_ms").value == 310
-    assert app.query_params["service.p95_ms"] == "310"
-
-
-def test_what_an_interrupted_run_gave_the_widgets_is_given_again(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its messages are dropped: without them the browser would report empty boxes as the answers."""
-    with monkeypatch.context() as first:
-        first.setattr(state, "write_address", st.stop)
-        app = open_app({"service.p95_ms": "170"})
-    app.run()
-    asked = app.number_input(key="service.p95_ms").proto
-    assert asked.set_value
-    assert asked.value == 170
-    assert app.number_input(key="model.size_mb").proto.set_value
-    app.run()
-    assert not app.number_input(key="service.p95_ms").proto.set_value  # heard: nobody is typed over
-
-
-def test_an_example_stays_chosen_though_a_click_reports_the_answers_before(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The click came before the example's values did: what it reports of them is old."""
-    app = open_app()
-    before = {box.key: box.value for box in app.number_input}
-    chosen = flatten(presets()["chatbot"].requirements)
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr(state, "write_address", st.stop)
-        app.pills(key="preset").set_value("chatbot").run()
-    for box in app.number_input:
-        if box.key in before:
-            box.set_value(before[box.key])
-    app.number_input(key="service.p95_ms").set_value(310.0)
-    app.run()
-    assert app.number_input(key="model.size_mb").value == chosen["model.size_mb"]
-    assert app.number_input(key="service.p95_ms").value == 310  # answered since
-
-
-def test_what_went_into_a_connection_that_broke_is_said_again(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The browser has neither the example's values nor the address: it reports those before."""
-    monkeypatch.setattr(told, "_connection", lambda: "first")
-    app = open_app()
-    app.run()  # nothing new is said to the browser
-    before = {box.key: box.value for box in app.number_input}
-    address = dict(app.query_params)
-    app.pills(key="preset").set_value("chatbot").run()
-    chosen = flatten(presets()["chatbot"].requirements)
-    monkeypatch.setattr(told, "_connection", lambda: "second")
-    for box in app.number_input:
-        if box.key in before:
-            box.set_value(before[box.key])
-    app.query_params.clear()
-    app.query_params.update(address)
-    app.run()
-    assert app.number_input(key="model.size_mb").value == chosen["model.size_mb"]
-    assert app.number_input(key="model.size_mb").proto.set_value
-    assert app.query_params["model.size_mb"] == f"{chosen['model.size_mb']:g}"
-    app.run()
-    assert not app.number_input(key="model.size_mb").proto.set_value
-
-
-def test_an_answer_stays_though_the_connection_broke_before_its_address_came(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(told, "_connection", lambda: "first")
-    app = open_app()
-    app.number_input(key="service.p95_ms").set_value(90.0).run()
-    before = dict(app.query_params)
-    app.number_input(key="service.p95_ms").set_value(80.0).run()
-    monkeypatch.setattr(told, "_connection", lambda: "second")
-    app.query_params.clear()
-    app.query_params.update(before)
-    app.run()
-    assert app.number_input(key="service.p95_ms").value == 80
-    assert app.query_params["service.p95_ms"] == "80"
