@@ -28,11 +28,13 @@ import tempfile
 import time
 import timeit
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import joblib
 import numpy as np
@@ -50,6 +52,7 @@ from deploy.machine_speed import processor, usable_cores
 from deploy.targets import local_process
 
 REAL_TIME = "--real-time"
+RT_RUNTIME = Path("/proc/sys/kernel/sched_rt_runtime_us")
 MOST_URGENT = -20
 UTILISATION = (0.3, 0.5, 0.7, 0.85)
 WORKERS = (1, 2)
@@ -96,7 +99,7 @@ def main() -> int:
     lines: list[str] = []
     rates: list[Rate] = []
     _as_urgent(os.getpid())
-    with tempfile.TemporaryDirectory(prefix="prediction-") as folder:
+    with unhalted(), tempfile.TemporaryDirectory(prefix="prediction-") as folder:
         for name, make in list(MODELS.items())[: 1 if arguments.quick else None]:
             if arguments.only not in (None, name):
                 continue
@@ -160,7 +163,7 @@ def measured(
             cores = sorted(os.sched_getaffinity(0))
         pinned = alone and len(cores) > 1 and hasattr(os, "sched_setaffinity")
         if pinned:
-            _each_thread(pid, lambda thread: os.sched_setaffinity(thread, cores[:1]))
+            each_thread(pid, lambda thread: os.sched_setaffinity(thread, cores[:1]))
         held = [0] if pinned else list(range(len(psutil.cpu_times(percpu=True))))
 
         def once(utilisation: float, tried: int, seed: int) -> Rate:
@@ -184,6 +187,8 @@ def measured(
                 _others(before, after, _ours(pid) - ours),
             )  # fmt: skip
 
+        _each_works(url + PREDICT, body, workers)
+        _loop_first(pid)
         began = time.monotonic()
         for i, utilisation in enumerate(arguments.use):
             rates: list[Rate] = []
@@ -206,6 +211,14 @@ def _middle(rates: list[Rate], wanted: int) -> Rate:
     middle = ranked[len(ranked) // 2]
     errors = tuple(r.point.error or 0.0 for r in ranked)
     return replace(middle, tries=len(rates), errors=errors)
+
+
+def _each_works(url: str, body: bytes, workers: int) -> None:
+    """Have every worker answer once: threads begin with their first request."""
+    asked = Request(url, body, {"Content-Type": "application/json"})
+    with ThreadPoolExecutor(2 * workers) as pool:
+        for answer in pool.map(lambda _: urlopen(asked, timeout=60), range(16 * workers)):
+            answer.close()
 
 
 def _stolen(before: list[Any], after: list[Any], held: list[int]) -> float:
@@ -238,7 +251,6 @@ def served(
             started_at=datetime.now(UTC).isoformat(),
         )  # fmt: skip
         local_process.wait_ready(server, limit_s=120, log=log, tell=lambda _s: None)
-        _before_its_workers(child.pid)
         yield child.pid, server.endpoint, log
     finally:
         child.terminate()
@@ -420,7 +432,7 @@ def _as_urgent(pid: int, *, first: bool = False) -> None:
             if first:
                 os.setpriority(os.PRIO_PROCESS, pid, MOST_URGENT)
     if REAL_TIME in sys.argv and pid != os.getpid():
-        _each_thread(
+        each_thread(
             pid,
             # Threads that it starts later are as urgent.
             lambda thread: os.sched_setscheduler(
@@ -429,17 +441,32 @@ def _as_urgent(pid: int, *, first: bool = False) -> None:
         )
 
 
-def _before_its_workers(pid: int) -> None:
-    """The server's loop before the worker processes that it has started: among equals in real time
-    nobody is interrupted, and it would wait for a whole call of theirs to hand over the next. An
-    ordinary scheduler lets a process that mostly sleeps go first."""
-    if REAL_TIME in sys.argv and psutil.Process(pid).children():
-        _each_thread(
-            pid, lambda thread: os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(2))
-        )
+@contextmanager
+def unhalted() -> Iterator[None]:
+    """Real-time work without the kernel's halts of 50 ms in each second that it fills: in those a
+    queue forms that no test of the same server without real-time priority would see. As before at
+    the end; after a kill, `sysctl kernel.sched_rt_runtime_us=950000` is what Linux starts with."""
+    if REAL_TIME not in sys.argv or not RT_RUNTIME.exists():
+        yield
+        return
+    before = RT_RUNTIME.read_text()
+    RT_RUNTIME.write_text("-1")
+    try:
+        yield
+    finally:
+        RT_RUNTIME.write_text(before)
 
 
-def _each_thread(pid: int, do: Callable[[int], None]) -> None:
+def _loop_first(pid: int) -> None:
+    """The server's loop before the threads and processes that predict for it: among equals in real
+    time nobody is interrupted, and it would wait for a whole call of theirs to hand over the next.
+    An ordinary scheduler lets who mostly sleeps go first."""
+    if REAL_TIME in sys.argv:
+        policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(pid, policy, os.sched_param(2))
+
+
+def each_thread(pid: int, do: Callable[[int], None]) -> None:
     for thread in psutil.Process(pid).threads():
         with contextlib.suppress(ProcessLookupError):  # it ended by itself
             do(thread.id)

@@ -6,7 +6,8 @@ the way is the time that it holds a worker; while all are busy it is the workers
 opposite things are in that: a worker without a pause has warm caches, and workers, the loop that
 reads HTTP and a sender on the same machine share processors. The workers' own processor time, which
 only the first changes, tells them apart. A server that answers on its event loop is one worker,
-whose time is its process's processor time, and so is each of its copies.
+whose time is its process's processor time, and so is each of its copies; what these take longer than
+that while all are busy, a sender on the same processors displaces.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from deploy.loadtest.settings import settings
 RATIO_BOUNDS = (0.25, 8.0)  # outside of it something else was measured
 LEAST_SERVICE_SHARE = 0.02  # of a response, when the way seems to take all of it
 WARM_ROWS = 32  # rows of the batch whose gain the server tells when it is ready
+LANES_A_QUEUE = 4  # at random: one of two queues is then empty once in a hundred times
 READY = b'"event":"ready"'
 
 
@@ -79,56 +81,48 @@ def calibrate(
     held = settings().calibration
     seconds = held.seconds if seconds is None else seconds
     count, source = _workers(server, workers)
-    ask = {"do": "closed", "seconds": seconds, "least": held.least_calls,
-           "most": held.most_calls}  # fmt: skip
-    limit_s = 8 * seconds + held.least_calls * settings().bounds.timeout_s
     pings = sender.ask({"do": "ping", "calls": held.ping_calls}, limit_s=120, cancelled=cancelled)[
         "times_ms"
     ]
-    sender.ask(
-        ask | {"lanes": 1, "seconds": seconds / 5, "least": 5}, limit_s=limit_s,
-        cancelled=cancelled,
-    )  # fmt: skip
-    before, worked = processor_ms(server.pid), _workers_ms(server.pid)
+
+    def closed(lanes: int, **more: float | None) -> dict[str, Any]:
+        ask = {"do": "closed", "lanes": lanes, "seconds": seconds, "least": held.least_calls,
+               "most": held.most_calls}  # fmt: skip
+        limit_s = 8 * seconds + held.least_calls * settings().bounds.timeout_s
+        return sender.ask(ask | more, limit_s=limit_s, cancelled=cancelled)
+
+    closed(1, seconds=seconds / 5, least=5)
     pause_s = None if rate_per_s is None else 1 / rate_per_s
-    alone = _answers(
-        sender.ask(ask | {"lanes": 1, "pause_s": pause_s}, limit_s=limit_s, cancelled=cancelled)
-    )
-    spent = processor_ms(server.pid)
+    alone = _look(server, lambda: closed(1, pause_s=pause_s))
     way_ms = statistics.median(pings) if pings else 0.0
-    cpu_alone_ms = _each(before, spent, alone.size)
-    work_alone_ms = _each(worked, _workers_ms(server.pid), alone.size)
-    service = np.maximum(alone - way_ms, LEAST_SERVICE_SHARE * alone)
     overhead_ms = way_ms
-    if server.inline and before is not None and spent is not None:
+    if server.inline and alone.cpu_ms is not None:
         # What the event loop spends on a request, HTTP included, is what others wait for.
-        each = (spent - before) / alone.size
-        each = min(each, 0.98 * float(np.mean(alone)))
-        overhead_ms = float(np.median(alone)) - each
-        service = np.maximum(alone - overhead_ms, LEAST_SERVICE_SHARE * alone)
+        each = min(alone.cpu_ms, 0.98 * float(np.mean(alone.times_ms)))
+        overhead_ms = float(np.median(alone.times_ms)) - each
+    service = np.maximum(alone.times_ms - overhead_ms, LEAST_SERVICE_SHARE * alone.times_ms)
     each_row_ms = _each_row_ms(server, float(np.mean(service)))
-    # Enough at once that no worker ever pauses; where waiting requests would share a call, no more
-    # than there are workers.
-    shares = each_row_ms is not None and not server.inline
-    lanes = count if shares else count + 1
-    before, worked = processor_ms(server.pid), _workers_ms(server.pid)
-    found = sender.ask(ask | {"lanes": lanes}, limit_s=limit_s, cancelled=cancelled)
-    spent = processor_ms(server.pid)
-    busy = _answers(found)
-    cpu_busy_ms = _each(before, spent, busy.size)
-    work_busy_ms = _each(worked, _workers_ms(server.pid), busy.size)
-    if server.inline and before is not None and spent is not None:
-        busy_ms = (spent - before) / busy.size
+    # Enough at once that no worker ever pauses; where each has a queue of its own, enough for all of
+    # those. Where waiting requests share a call, one waits at most, on the loop, or none.
+    apart, batches = server.copies > 1, each_row_ms is not None
+    shares = batches and not server.inline
+    lanes = count if shares else LANES_A_QUEUE * count if apart and not batches else count + 1
+    busy = _look(server, lambda: closed(lanes))
+    busy_ms = count * 1000 * busy.took_s / busy.calls
+    if apart and batches and busy.cpu_ms is not None:
+        busy_ms = busy.cpu_ms  # so few at random leave a copy idle at times
     elif shares:
-        busy_ms = float(np.mean(busy)) - way_ms
-    else:
-        busy_ms = count * 1000 * found["took_s"] / busy.size
+        busy_ms = float(np.mean(busy.times_ms)) - way_ms
     ratio = float(np.clip(busy_ms / float(np.mean(service)), *RATIO_BOUNDS))
-    warm = None
-    if not server.inline and work_alone_ms and work_busy_ms:
-        warm = float(np.clip(work_busy_ms / work_alone_ms, RATIO_BOUNDS[0], 1.0))
-    apart = server.copies > 1
-    station = Station(service, count, ratio, each_row_ms, warm=warm, apart=apart)
+    warm, displaced = None, 0.0
+    if not server.inline and alone.work_ms and busy.work_ms:
+        warm = float(np.clip(busy.work_ms / alone.work_ms, RATIO_BOUNDS[0], 1.0))
+    if apart and not batches and busy.cpu_ms:
+        displaced = max(0.0, busy_ms / busy.cpu_ms - 1)
+    station = Station(
+        service, count, ratio, each_row_ms, warm=warm, apart=apart, cold_left=held.cold_left,
+        displaced=displaced,
+    )  # fmt: skip
     return (
         Calibration(
             overhead_ms=overhead_ms,
@@ -140,11 +134,36 @@ def calibrate(
             workers_from=source,
             batches=station.batches,
             each_row_ms=each_row_ms,
-            calls=int(alone.size),
-            cpu_alone_ms=cpu_alone_ms,
-            cpu_busy_ms=cpu_busy_ms,
+            calls=alone.calls,
+            cpu_alone_ms=alone.cpu_ms,
+            cpu_busy_ms=busy.cpu_ms,
         ),
         station,
+    )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What was seen of some requests: `cpu_ms` is the server's processor time for each, `work_ms`
+    its workers' part of that; None where nobody can tell."""
+
+    times_ms: np.ndarray[Any, np.dtype[np.float64]]
+    took_s: float
+    cpu_ms: float | None
+    work_ms: float | None
+
+    @property
+    def calls(self) -> int:
+        return int(self.times_ms.size)
+
+
+def _look(server: Server, ask: Callable[[], dict[str, Any]]) -> _Look:
+    before, worked = processor_ms(server.pid), _workers_ms(server.pid)
+    found = ask()
+    spent, work = processor_ms(server.pid), _workers_ms(server.pid)
+    times = _answers(found)
+    return _Look(
+        times, found["took_s"], _each(before, spent, times.size), _each(worked, work, times.size)
     )
 
 

@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from deploy.loadtest.roads import Road, Way, way
@@ -97,7 +98,9 @@ class _Generator:
     async def _closed(self, job: dict[str, Any]) -> dict[str, Any]:
         """`lanes` requests at once, each lane one after the other; with one lane, after a random
         pause of `pause_s` on average (as long as a request takes, if that is not said), so that a
-        request finds the server idle as it would."""
+        request finds the server idle as it would. Several lanes are told to go on by the thread that
+        tells the time in `_open`: what a request costs the sender is missing to a server on the
+        same processors, and has to be the same in both."""
         until = time.perf_counter() + float(job["seconds"])
         least, most, lanes = int(job["least"]), int(job["most"]), int(job["lanes"])
         pause_s = job.get("pause_s")
@@ -124,9 +127,12 @@ class _Generator:
                 i += lanes
                 if lanes == 1:
                     await asyncio.sleep(random.expovariate(1 / max(pause_s or took, 1e-4)))
+                else:
+                    await pacemaker.told()
 
         began = time.perf_counter()
-        await asyncio.gather(*(lane(k) for k in range(lanes)))
+        with _Pacemaker(asyncio.get_running_loop()) as pacemaker:
+            await asyncio.gather(*(lane(k) for k in range(lanes)))
         return {
             "times_ms": times, "failed": dict(said), "words": words,
             "took_s": time.perf_counter() - began,
@@ -190,6 +196,30 @@ class _Generator:
             "stopped": self._stop.is_set(),
             "start": start,
         }
+
+
+class _Pacemaker:
+    """A thread that says to whoever asks that it is time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._asked: SimpleQueue[asyncio.Future[None] | None] = SimpleQueue()
+
+    def __enter__(self) -> _Pacemaker:
+        threading.Thread(target=self._tell, name="clock", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asked.put(None)
+
+    def told(self) -> asyncio.Future[None]:
+        time_to_go = self._loop.create_future()
+        self._asked.put(time_to_go)
+        return time_to_go
+
+    def _tell(self) -> None:
+        while (time_to_go := self._asked.get()) is not None:
+            self._loop.call_soon_threadsafe(time_to_go.set_result, None)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def measured(
     held = settings()
     skipped_s = held.schedule.skipped_share * seconds
     schedule = typical(
-        station, rate, seconds, percentile=percentile, draws=held.schedule.draws,
+        station.at(rate), rate, seconds, percentile=percentile, draws=held.schedule.draws,
         skipped_s=skipped_s, random=np.random.default_rng(seed),
     )  # fmt: skip
     overhead_ms = calibrated.overhead_ms

@@ -8,6 +8,7 @@ request is written in one piece over a connection that nobody else uses meanwhil
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import cast
 from urllib.parse import quote, urlsplit
@@ -23,8 +24,13 @@ class NoAnswerError(Exception):
 
 
 class PlainHttp:
-    """Connections to one http:// address, as many as there are requests under way; closed by
-    `close`. All methods belong to one event loop."""
+    """Connections to one http:// address, at least as many as there are requests under way; closed
+    by `close`. All methods belong to one event loop.
+
+    A request goes over any idle connection, as if each were another caller's. The one used last
+    would do as well, but then a few carry nearly all requests, and a server that gives each of its
+    copies as many connections as the others has most of the work in one of them.
+    """
 
     def __init__(self, url: str, ping: str, timeout_s: float) -> None:
         parts = urlsplit(url)
@@ -35,8 +41,14 @@ class PlainHttp:
         self._post = f"POST {path} HTTP/1.1\r\nhost: {parts.netloc}\r\n".encode("latin-1")
         self._ping = f"GET {ping} HTTP/1.1\r\nhost: {parts.netloc}\r\n\r\n".encode("latin-1")
         self._timeout_s = timeout_s
-        self._idle: list[_Line] = []  # the one used last is taken first
+        self._idle: list[_Line] = []
         self._open: set[_Line] = set()
+
+    async def open(self, count: int) -> None:
+        """Have at least `count` connections. Raises NoAnswerError; TimeoutError after the limit."""
+        async with asyncio.timeout(self._timeout_s):
+            while len(self._open) < count:
+                self._idle.append(await self._new())
 
     async def post(self, body: bytes, content_type: str) -> tuple[int, bytes]:
         """(status, body of the answer). Raises NoAnswerError; TimeoutError after the limit."""
@@ -56,7 +68,7 @@ class PlainHttp:
 
     async def _ask(self, request: bytes) -> tuple[int, bytes]:
         async with asyncio.timeout(self._timeout_s):
-            line = self._idle.pop() if self._idle else await self._new()
+            line = self._any_idle() or await self._new()
             try:
                 found = await line.ask(request)
             except BaseException:  # given up as well: the answer would come to the next request
@@ -67,6 +79,13 @@ class PlainHttp:
         else:
             line.hang_up()
         return found
+
+    def _any_idle(self) -> _Line | None:
+        if not self._idle:
+            return None
+        at = int(random.random() * len(self._idle))  # noqa: S311 - a third of the time of randrange
+        self._idle[at], self._idle[-1] = self._idle[-1], self._idle[at]
+        return self._idle.pop()
 
     async def _new(self) -> _Line:
         loop = asyncio.get_running_loop()

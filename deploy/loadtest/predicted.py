@@ -51,6 +51,7 @@ def predict(
     the sample and lets their mean drift as the data says.
     """
     rho = station.utilisation(rate_per_s)
+    station = station.at(rate_per_s)
     middle: float | None = None
     random = np.random.default_rng(seed)
     played = station.uneven or station.apart

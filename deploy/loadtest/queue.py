@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,10 @@ class Station:
     `sharing`, how much longer it takes while all work, who share processors with each other, with
     the loop that reads and writes HTTP, and on one machine with the sender. Where nobody can tell
     them apart (`warm` None), a ratio below one is all warmth and one above it all sharing.
+    `cold_left`: caches warm up by and by, and so much of what the first request after a pause takes
+    longer is left for the second, the same share of that for the third, and so on.
+    `displaced`: how much longer a request takes at capacity because a sender on the same processors
+    goes before it; part of the ratio.
     `each_row_ms`: what one more row in a call adds, or None where the server does not batch.
     `apart`: each worker has a queue of its own, and a request comes to any of them: copies of the
     server, whose connections the system spreads.
@@ -45,6 +49,8 @@ class Station:
     most_rows: int = 64
     warm: float | None = None
     apart: bool = False
+    cold_left: float = 0.0
+    displaced: float = 0.0
 
     @property
     def warm_ratio(self) -> float:
@@ -83,6 +89,16 @@ class Station:
         """A request's service time depends on who works besides it, or on whether there was a
         pause before it, so much that one mean at a utilisation is not enough."""
         return self.shares_cores or abs(self.busy_ratio - 1) > settings().line_holds_to
+
+    def at(self, rate_per_s: float) -> Station:
+        """The same where so many arrive. While all workers are at work, half of what a sender does
+        is for answers, which come as fast as they ever do, and half for what it sends, which comes
+        at this rate."""
+        if not self.displaced:
+            return self
+        use = min(1.0, self.utilisation(rate_per_s))
+        less = (1 + self.displaced * (1 + use) / 2) / (1 + self.displaced)
+        return replace(self, busy_ratio=self.busy_ratio * less, displaced=0.0)
 
     def rate_at(self, utilisation: float) -> float:
         """Arrivals a second at this utilisation, unbatched: the inverse of `utilisation`."""
@@ -168,17 +184,20 @@ def responses(
 def _one_worker(
     at: list[float], work: list[float], each: float | None, station: Station
 ) -> list[float]:
-    """When each request ends. What comes without a pause takes `busy_ratio` times as long."""
+    """When each request ends. What comes without a pause takes `busy_ratio` times as long, and longer
+    as long as it is cold."""
     ends = [0.0] * len(at)
-    free, i = 0.0, 0
+    free, i, cold = 0.0, 0, 1.0
+    warm, sharing = station.warm_ratio, station.sharing
     while i < len(at):
         waited = free > at[i]
         start = free if waited else at[i]
+        cold = cold * station.cold_left if waited else 1.0
         rows, took = 1, work[i]
         if each is not None:
             rows = min(bisect_right(at, start, lo=i) - i, station.most_rows)
             took += each * (rows - 1)
-        free = start + (took * station.busy_ratio if waited else took)
+        free = start + (took * sharing * (warm + (1 - warm) * cold) if waited else took)
         ends[i : i + rows] = [free] * rows
         i += rows
     return ends
@@ -189,13 +208,15 @@ def _several_workers(
 ) -> list[float]:
     """When each request ends. Workers slow each other down only while they work side by side: with
     k of c at work, all go at 1 / (1 + (sharing - 1) (k - 1) / (c - 1)) of their speed alone. What
-    has waited comes without a pause and is `warm_ratio` of the work. `queue_of`: where each waits."""
+    has waited comes without a pause and is `warm_ratio` of the work, and more as long as it is cold.
+    `queue_of`: where each waits."""
     n, c = len(at), station.workers
     ends = [0.0] * n
     waiting: list[deque[int]] = [deque() for _ in range(c if station.apart else 1)]
     left: dict[int, float] = {}  # to do, by worker that is at work
     calls: dict[int, list[int]] = {}  # the requests that share its call
     warm, sharing = station.warm_ratio, station.sharing - 1
+    cold = [1.0] * c
     now, came = 0.0, 0
     while came < n or left:
         slower = 1 + sharing * (len(left) - 1) / (c - 1) if left else 1.0
@@ -223,6 +244,7 @@ def _several_workers(
                 share = math.ceil(len(queue) / (1 if station.apart else c - len(left)))
                 rows = min(share, station.most_rows)
                 took += each * (rows - 1)
-            left[worker] = took * warm if at[queue[0]] < now else took
+            cold[worker] = cold[worker] * station.cold_left if at[queue[0]] < now else 1.0
+            left[worker] = took * (warm + (1 - warm) * cold[worker])
             calls[worker] = [queue.popleft() for _ in range(rows)]
     return ends

@@ -40,6 +40,7 @@ class CalibrationSettings(_Data):
     seconds: Positive
     least_calls: Count
     most_calls: Count
+    cold_left: Annotated[float, Field(ge=0, lt=1)]
 
 
 class ScheduleSettings(_Data):

@@ -197,6 +197,45 @@ def test_what_waited_for_one_of_several_workers_finds_it_warm() -> None:
     assert times == pytest.approx([15.0, 15.0, 20.0])
 
 
+def test_a_sender_on_the_same_processors_takes_less_where_fewer_come() -> None:
+    """At capacity a request takes a fifth longer for it. At half of that, the answers come as fast
+    while both work, and half as many requests: three quarters of the fifth."""
+    station = Station(np.array([10.0]), 2, 1.5, apart=True, displaced=0.2)
+    assert station.at(station.rate_at(1.0)).busy_ratio == pytest.approx(1.5)
+    half = station.at(station.rate_at(0.5))
+    assert half.busy_ratio == pytest.approx(1.5 / 1.2 * 1.15)
+    assert half.at(station.rate_at(0.1)) == half  # it is taken off once
+    assert station.at(0.0).busy_ratio == pytest.approx(1.5 / 1.2 * 1.1)
+    nobody = Station(np.array([10.0]), 2, 1.5)
+    assert nobody.at(1.0) is nobody
+
+
+def test_who_comes_without_a_pause_finds_a_worker_that_warms_up_by_and_by() -> None:
+    # 10 ms after a pause, 6 in the long run: 10, 8, 7, 6.5 in a row, and cold again after a pause.
+    at = np.array([0.0, 0.001, 0.002, 0.003, 1.0])
+    station = Station(np.array([10.0]), 1, 0.6, cold_left=0.5)
+    times = responses(at, station, np.random.default_rng(0))
+    assert times == pytest.approx([10, 18 - 1, 25 - 2, 31.5 - 3, 10])
+    # Of two workers each has its own warmth.
+    station = Station(np.array([10.0]), 2, 0.6, cold_left=0.5)
+    times = responses(at[[0, 0, 1, 1, 4]], station, np.random.default_rng(0))
+    assert times == pytest.approx([10, 10, 18 - 1, 18 - 1, 10])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 0.9), st.floats(0.3, 1), st.integers(1, 3))
+def test_warming_up_by_and_by_lies_between_at_once_and_never(
+    left: float, ratio: float, workers: int
+) -> None:
+    at = arrivals(Station(np.array([10.0]), workers).rate_at(0.7), 2000)
+
+    def last(ratio: float, left: float) -> float:
+        station = Station(np.array([10.0]), workers, ratio, cold_left=left)
+        return float(responses(at, station, np.random.default_rng(0)).mean())
+
+    assert last(ratio, 0) - 1e-9 <= last(ratio, left) <= last(1.0, 0) + 1e-9
+
+
 def test_a_ratio_that_nobody_takes_apart_is_all_warmth_or_all_sharing() -> None:
     quicker, slower = (Station(np.array([10.0]), 2, ratio) for ratio in (0.7, 1.3))
     assert (quicker.warm_ratio, quicker.sharing) == (0.7, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -60,6 +61,29 @@ def test_one_connection_serves_what_comes_one_after_the_other() -> None:
     )
     assert b"content-type: text/csv\r\ncontent-length: 3\r\n\r\n[1]" in asked[0]
     assert asked[3].startswith(b"GET /ping HTTP/1.1\r\n")
+
+
+def test_open_connections_share_the_requests() -> None:
+    """As if each were another caller's: a server that spreads connections over its copies would
+    have all the work in one of them otherwise."""
+    asked: Counter[int] = Counter()
+
+    async def answer(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        asked[id(writer)] += 1
+        writer.write(GOOD)
+
+    async def told() -> None:
+        async with lines_to(answer) as (lines, met):
+            await lines.open(8)
+            await lines.open(8)  # there are as many
+            for _ in range(400):
+                await lines.post(b"", "text/csv")
+            assert len(met) == 8
+
+    asyncio.run(told())
+    assert len(asked) == 8
+    assert min(asked.values()) > 20  # of 50; less happens once in a hundred thousand times
+    assert max(asked.values()) < 90
 
 
 def test_what_is_under_way_at_once_has_a_connection_each() -> None:
