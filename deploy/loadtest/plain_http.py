@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import httptools
 
 SAFE = "/%?:@!$&'()*+,;=~"  # what an address may hold as it is
+OPENS_WITHIN_S = 1.0
 SIZES = (b"content-length", b"transfer-encoding")
 
 
@@ -45,10 +46,19 @@ class PlainHttp:
         self._open: set[_Line] = set()
 
     async def open(self, count: int) -> None:
-        """Have at least `count` connections. Raises NoAnswerError; TimeoutError after the limit."""
-        async with asyncio.timeout(self._timeout_s):
-            while len(self._open) < count:
-                self._idle.append(await self._new())
+        """Have `count` connections, or as many as the endpoint answers on while it keeps the others:
+        each asks a ping first, for a server may wait on one until it hears something."""
+        for _ in range(count - len(self._open)):
+            line = None
+            try:
+                async with asyncio.timeout(OPENS_WITHIN_S):
+                    line = await self._new()
+                    await line.ask(self._ping)
+            except (NoAnswerError, TimeoutError):
+                if line is not None:
+                    line.hang_up()
+                return
+            self._lay_down(line)
 
     async def post(self, body: bytes, content_type: str) -> tuple[int, bytes]:
         """(status, body of the answer). Raises NoAnswerError; TimeoutError after the limit."""
@@ -74,11 +84,14 @@ class PlainHttp:
             except BaseException:  # given up as well: the answer would come to the next request
                 line.hang_up()
                 raise
+        self._lay_down(line)
+        return found
+
+    def _lay_down(self, line: _Line) -> None:
         if line.usable:
             self._idle.append(line)
         else:
             line.hang_up()
-        return found
 
     def _any_idle(self) -> _Line | None:
         if not self._idle:

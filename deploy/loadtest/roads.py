@@ -7,7 +7,6 @@ machine. Everything else is refused, because a load test of a stranger is an att
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import re
 from collections.abc import AsyncIterator
@@ -27,7 +26,7 @@ PING = "/ping"
 LOCAL = "local"
 TOLD = 200
 LANES = 64  # threads where a call blocks
-CALLERS = 128  # connections from the start on; more come as they are needed
+CALLERS = 128  # connections from the start on, where they are kept; more come as needed
 UNREACHABLE, TOO_LATE = "no connection", "no answer in time"
 
 
@@ -102,8 +101,7 @@ async def way(road: Road, timeout_s: float, most_in_flight: int) -> AsyncIterato
     if urlsplit(road.url or "").scheme == "http":
         lean = PlainHttp(road.url or "", PING, timeout_s)
         try:
-            with contextlib.suppress(NoAnswerError, TimeoutError):  # each request will say so
-                await lean.open(CALLERS)
+            await lean.open(CALLERS)
             yield _PlainWay(lean)
         finally:
             lean.close()

@@ -86,6 +86,53 @@ def test_open_connections_share_the_requests() -> None:
     assert max(asked.values()) < 90
 
 
+def test_a_server_that_closes_each_connection_gets_no_more_than_it_is_asked() -> None:
+    async def answer(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(GOOD.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        writer.close()
+
+    async def told() -> None:
+        async with lines_to(answer) as (lines, met):
+            await lines.open(5)
+            assert len(met) == 5
+            assert await lines.post(b"", "text/csv") == (200, b"{}")
+            assert len(met) == 6
+
+    asyncio.run(told())
+
+
+def test_a_server_for_one_connection_at_a_time_is_asked_over_one() -> None:
+    """It hears the second caller only when the first has left."""
+    busy = asyncio.Lock()
+    holder: list[asyncio.StreamWriter] = []
+
+    async def answer(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        if holder != [writer]:
+            await busy.acquire()
+            holder[:] = [writer]
+        writer.write(GOOD)
+
+    async def told() -> None:
+        async with lines_to(answer) as (lines, met):
+            await lines.open(5)
+            assert len(met) == 2  # the second was given up
+            for _ in range(3):
+                assert await lines.post(b"", "text/csv") == (200, b"{}")
+            assert len(met) == 2
+
+    asyncio.run(told())
+
+
+def test_nobody_there_is_told_by_the_requests() -> None:
+    async def told() -> None:
+        lines = PlainHttp("http://127.0.0.1:9/invocations", "/ping", 5)
+        await lines.open(5)
+        with pytest.raises(NoAnswerError):
+            await lines.post(b"", "text/csv")
+
+    asyncio.run(told())
+
+
 def test_what_is_under_way_at_once_has_a_connection_each() -> None:
     everybody = asyncio.Event()
     waiting: list[bytes] = []
