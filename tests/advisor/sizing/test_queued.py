@@ -203,6 +203,15 @@ def test_fewer_hours_decide_how_a_late_queue_is_helped() -> None:
     assert set(plan.hourly_replicas) == {8, 2}
 
 
+def test_replicas_that_stay_all_week_are_as_many_in_quiet_hours() -> None:
+    """Two replicas would do for most hours and three are asked by the busiest: with one that comes
+    and goes, its requests wait for it."""
+    shape = 1 + np.sin(np.arange(168.0) / 24)
+    plan = async_replica_hours(shape * 1.5, 700, 2, replace(QUEUE, within_s=2.1875, to_zero=False))
+    assert set(plan.hourly_replicas) == {3}
+    assert plan.answer_s <= 2.1875
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     rate=st.floats(1e-3, 100), more=st.floats(1, 3), within_s=st.floats(1, 600),
