@@ -22,6 +22,7 @@ from deploy.loadtest.settings import settings
 
 Progress = Callable[[str, float], None]  # what is being done, and the share that is done
 CURVE_BEYOND = 1.05
+LEAST_S = 1.0  # of a rate that nobody named
 
 
 class LoadTestStoppedError(DeployError):
@@ -98,7 +99,7 @@ def run(
             seconds=None if again_s is None else again_s / 3,  # just to know at which rates
         )  # fmt: skip
         asked = [float(r) for r in rates] if rates else [station.rate_at(u) for u in utilisation]
-        _check_size(asked, seconds)
+        _check_size(asked, seconds if rates else LEAST_S)
         for i, first in enumerate(asked):
             rate = first
             if cancelled():
@@ -110,8 +111,14 @@ def run(
                 )  # fmt: skip
                 rate = first if rates else station.rate_at(utilisation[i])
             progress(f"{rate:,.3g} requests a second", 0.2 + 0.8 * i / len(asked))
+            span_s = seconds_at(rate, seconds)
+            if span_s < seconds:
+                notes.append(
+                    f"At {rate:,.4g} requests a second it was {span_s:.3g} s and not {seconds:g}: "
+                    f"a test ends at {settings().bounds.most_requests:,} requests."
+                )
             points.append(
-                measured(sender, station, calibrated, behind.pid, rate, seconds, percentile,
+                measured(sender, station, calibrated, behind.pid, rate, span_s, percentile,
                        cancelled, seed + i)
             )  # fmt: skip
     if not points:
@@ -179,6 +186,11 @@ def check(
         raise InputError(f"seconds is {seconds:g}; give 1 to {bounds.most_seconds:g} for each rate")
     if workers is not None and not 1 <= workers <= 512:
         raise InputError(f"workers is {workers}; give 1 to 512")
+
+
+def seconds_at(rate: float, seconds: float) -> float:
+    """How long this rate is sent: `seconds`, or until there are as many requests as a test may be."""
+    return min(seconds, settings().bounds.most_requests / rate)
 
 
 def known_test(name: str) -> LoadTest | None:

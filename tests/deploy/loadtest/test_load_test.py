@@ -142,6 +142,15 @@ def test_a_deployment_is_loaded_and_the_result_kept_with_it(
     assert "20 requests a second" in told
 
 
+def test_a_quick_model_is_tested_for_as_long_as_a_test_may_be() -> None:
+    """70 % of what a quick model can take may be more than 20,000 requests in the ten seconds that
+    nobody chose; that is no reason to test nothing."""
+    assert running.seconds_at(100, 10) == 10
+    assert running.seconds_at(5000, 10) == 4
+    most = settings().bounds.most_requests
+    assert running.seconds_at(5114, 10) * 5114 == pytest.approx(most)
+
+
 def test_a_stopped_test_gives_what_there_is(tmp_path: Path, advisor_home: Path) -> None:
     rows = tmp_path / "rows.json"
     rows.write_text("[[1], [2]]")
