@@ -62,6 +62,7 @@ class SecurityHeaders:
 async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any] | None]:
     sys.setswitchinterval(SWITCH_S)
     sending.settings_once()
+    sending.know_beginnings()
     runs.launch()
     warm.start()
     try:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import streamlit as st
 
 from advisor.presets import presets
-from ui import state
+from ui import state, told
 from ui.answers import flatten, same
 from ui.scenarios import MOST_KEPT, PREFIX, Kept, from_link, renamed, to_link, unused
 
@@ -125,18 +125,20 @@ def _called(name: str) -> Kept | None:
 def read_address() -> None:
     """On the page of scenarios: Back and Forward undo and redo what was done to them."""
     given = _address()
+    told.take_up()
     ours = st.session_state.pop(_PUT, False) or given == st.session_state.get(_WRITTEN)
     if not ours and state.same_page() and not state.newer_than_address():
         _take(given)
 
 
 def write_address() -> None:
-    """Let the address of a page without answers say the scenarios."""
+    """At the end of a page without answers: let the address say the scenarios."""
     link = to_link(held())
     if link != _address():
         st.query_params.from_dict(link)
     st.session_state[_WRITTEN] = link
     state.remember_widgets()
+    told.all_told()
 
 
 def _address() -> dict[str, str]:

@@ -3,14 +3,15 @@
 A changed answer is a hundred messages. Streamlit hands each to the event loop by itself, which takes
 the interpreter from the page and gives it back; sends each in a turn of the loop and a write of its
 own; and reads the theme out of some two hundred options for every run. Order and content of what is
-sent stay as they were, but for the rest of a run that a broken connection cut off. What is replaced
-here are parts of Streamlit that have no door of their own: requirements.txt holds its minor version,
-and the tests compare what goes out with what went out before.
+sent stay as they were, but for a run that a broken connection cut off. What is replaced here are
+parts of Streamlit that have no door of their own: requirements.txt holds its minor version, and the
+tests compare what goes out with what went out before.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 HOLD_S = 0.002
 MOST = 256  # messages held at once: more are handed on before the next is taken
 _OF_A_RUN = ("delta", "ref_hash", "script_finished")
+_MOST_RUNS = 10_000  # whose beginning is known
 _SETTINGS = ("_populate_theme_msg", "_populate_config_msg")
 
 
@@ -66,6 +68,29 @@ def settings_once() -> None:
             setattr(app_session, name, _Once(make))
 
 
+def know_beginnings() -> None:
+    """Note from now on when each run begins: what began before a connection does not belong on it."""
+    identify = app_session._set_run_identity
+    if not isinstance(identify, _Noting):
+        app_session._set_run_identity = _Noting(identify)
+
+
+class _Noting:
+    """The function that marks the first and the last message of a run; notes when it marks the first."""
+
+    def __init__(self, identify: Callable[[ForwardMsg, Any], None]) -> None:
+        self.identify = identify
+
+    def __call__(self, msg: ForwardMsg, run_descriptor: Any) -> None:
+        _began.setdefault(run_descriptor.script_run_id, time.monotonic())
+        if len(_began) > _MOST_RUNS:
+            del _began[next(iter(_began))]
+        self.identify(msg, run_descriptor)
+
+
+_began: dict[str, float] = {}  # by the run's id
+
+
 class _Once:
     """A function that fills a message, and fills the next ones with what it said the first time."""
 
@@ -106,7 +131,8 @@ class _Line:
         self._send = send
         self._held: list[Message] = []
         self._way_out: asyncio.Task[None] | None = None
-        self._run_began = False
+        self._opened = time.monotonic()
+        self._run_began = False  # on this connection
         self._failed: OSError | RuntimeError | None = None
         self._in_order = asyncio.Lock()
 
@@ -123,14 +149,18 @@ class _Line:
             self._way_out = asyncio.create_task(self._soon(), name="messages together")
 
     def _is_cut_off(self, message: Message) -> bool:
-        """Whether this is the rest of a run whose beginning went into a connection that broke.
+        """Whether this is of a run that a connection which broke was to get: all of it, or the rest.
 
-        The browser would take what it never got for gone, the questions with their answers, too. It
-        asks for a whole run by itself.
+        Streamlit stops such a run. The browser would take what it does not get for gone, the questions
+        with their answers, too. It asks for a whole run by itself.
         """
         data = message.get("bytes")
-        kind = ForwardMsg.FromString(data).WhichOneof("type") if data else None
-        self._run_began = kind == "new_session"
+        said = ForwardMsg.FromString(data) if data else None
+        kind = said.WhichOneof("type") if said else None
+        if said and kind == "new_session":
+            began = _began.get(said.metadata.run.script_run_id, self._opened)
+            self._run_began = began >= self._opened
+            return not self._run_began
         return kind in _OF_A_RUN
 
     def end(self) -> None:

@@ -69,6 +69,7 @@ def put_requirements(need: Requirements) -> None:
 
 
 def put_changes(changes: Iterable[tuple[str, Any]]) -> None:
+    told.take_up()
     _absorb()
     put(changed(answers(), changes))
 

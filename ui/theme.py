@@ -13,7 +13,7 @@ _BOTH = """
 .st-key-verdict-self-hosted .st-key-verdict { --verdict: #0f766e; }
 .st-key-verdict-none .st-key-verdict { --verdict: #b42318; }
 /* The page stands while it looks for what would change the answer: no runner, no Stop. */
-[data-testid="stStatusWidget"] { display: none; }
+[data-testid="stStatusWidget"], .st-key-_heard { display: none; }
 [data-testid="stTable"] td { vertical-align: top; }
 .st-key-prose { max-width: 56rem; }
 /* A wide table stands out of the text's column; where the window is too narrow, it scrolls. */

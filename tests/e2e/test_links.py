@@ -37,7 +37,8 @@ def test_a_shared_link_shows_the_same_in_another_browser(
     context.close()
 
 
-def test_answers_given_in_a_hurry_all_stay(app: str, page: Page) -> None:
+@pytest.mark.parametrize("pause_ms", [0, 40, 120])
+def test_answers_given_in_a_hurry_all_stay(app: str, page: Page, pause_ms: int) -> None:
     open_page(page, app)
     given = {
         "Answer within (ms)": "310",
@@ -48,6 +49,7 @@ def test_answers_given_in_a_hurry_all_stay(app: str, page: Page) -> None:
         box = page.get_by_role("spinbutton", name=label)
         box.fill(value)
         box.press("Enter")
+        page.wait_for_timeout(pause_ms)
     page.get_by_role("radio", name="Expert").click()
     page.wait_for_url(re.compile("devops_skill=expert"))
     settle(page)

@@ -17,6 +17,12 @@ Open = Callable[..., AppTest]
 pytestmark = pytest.mark.usefixtures("flips_known")
 
 
+def report_address(app: AppTest, given: dict[str, str]) -> None:
+    """Let the browser say that this is its address."""
+    app.query_params.clear()
+    app.query_params.update(given)
+
+
 def test_answers_survive_another_page(open_app: Open) -> None:
     app = open_app()
     app.number_input(key="service.p95_ms").set_value(90.0).run()
@@ -31,8 +37,7 @@ def test_an_address_that_lags_behind_does_not_undo_an_answer(open_app: Open) -> 
     app.number_input(key="service.p95_ms").set_value(90.0).run()
     before = dict(app.query_params)
     app.number_input(key="service.p95_ms").set_value(80.0).run()
-    app.query_params.clear()
-    app.query_params.update(before)
+    report_address(app, before)
     app.segmented_control(key="ranked_columns").set_value("What makes the score").run()
     assert app.number_input(key="service.p95_ms").value == 80
     assert app.query_params["service.p95_ms"] == "80"
@@ -43,8 +48,7 @@ def test_an_address_changed_by_other_means_is_taken_over(open_app: Open) -> None
     app.number_input(key="service.p95_ms").set_value(90.0).run()
     before = dict(app.query_params)
     app.number_input(key="service.p95_ms").set_value(80.0).run()
-    app.query_params.clear()
-    app.query_params.update(before)
+    report_address(app, before)
     app.run()
     assert app.number_input(key="service.p95_ms").value == 90
 
@@ -59,8 +63,7 @@ def test_back_undoes_an_answer_after_a_button_was_pressed(
     before = dict(app.query_params)
     app.number_input(key="model.service_time_ms").set_value(12.0).run()
     app.button(key="step_next").click().run()
-    app.query_params.clear()
-    app.query_params.update(before)
+    report_address(app, before)
     monkeypatch.setattr(state, "went_back", lambda: True)
     app.run()
     assert app.query_params["model.service_time_ms"] == "9"
@@ -131,6 +134,73 @@ def test_an_example_stays_chosen_though_a_click_reports_the_answers_before(
     assert app.number_input(key="service.p95_ms").value == 310  # answered since
 
 
+@pytest.mark.parametrize("cut_short", [True, False])
+def test_an_answer_after_which_the_example_is_reported_once_more_stays(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch, cut_short: bool
+) -> None:
+    """Who answers on at once does so before the browser knows that no example is chosen any more:
+    what it reports of the example is nobody's click."""
+    app = open_app()
+    example, number = app.pills(key="preset").value, app.text_input(key=told.HEARD).value
+    app.number_input(key="service.p95_ms").set_value(310.0)
+    with monkeypatch.context() as first:
+        if cut_short:
+            first.setattr(state, "write_address", st.stop)
+        app.run()
+    report_address(app, {})
+    app.pills(key="preset").set_value(example)
+    if not cut_short:
+        app.text_input(key=told.HEARD).set_value(number)
+    app.number_input(key="model.size_mb").set_value(55.0).run()
+    assert app.pills(key="preset").value is None
+    assert app.number_input(key="service.p95_ms").value == 310
+    assert app.query_params["service.p95_ms"] == "310"
+    assert app.query_params["model.size_mb"] == "55"
+    app.pills(key="preset").set_value(example).run()  # now it is one
+    assert app.number_input(key="service.p95_ms").value == 100
+
+
+def test_an_example_stays_chosen_though_the_browser_was_slow_to_show_it(open_app: Open) -> None:
+    app = open_app()
+    app.run()
+    before = {box.key: box.value for box in app.number_input}
+    number = app.text_input(key=told.HEARD).value
+    app.pills(key="preset").set_value("chatbot").run()
+    for box in app.number_input:
+        if box.key in before:
+            box.set_value(before[box.key])
+    app.text_input(key=told.HEARD).set_value(number)
+    app.number_input(key="service.p95_ms").set_value(310.0).run()
+    chosen = flatten(presets()["chatbot"].requirements)
+    assert app.number_input(key="model.size_mb").value == chosen["model.size_mb"]
+    assert app.number_input(key="service.p95_ms").value == 310
+    number = app.text_input(key=told.HEARD).value
+    app.number_input(key="model.size_mb").set_value(before["model.size_mb"]).run()
+    assert app.number_input(key="model.size_mb").value == before["model.size_mb"]  # typed since
+    assert app.text_input(key=told.HEARD).value == number  # there was nothing to tell
+
+
+def test_a_figure_that_was_reset_stays_so_though_the_browser_reports_it_once_more(
+    open_app: Open,
+) -> None:
+    app = open_app({"team.hourly_usd": "100"})
+    app.session_state["open people"] = True
+    app.run()
+    box, number = "edit card people team.hourly_usd", app.text_input(key=told.HEARD).value
+    app.button(key="reset card people team.hourly_usd").click().run()
+    app.session_state["open people"] = True
+    assert "team.hourly_usd" not in app.query_params
+    app.number_input(key=box).set_value(100.0)
+    app.text_input(key=told.HEARD).set_value(number)
+    app.number_input(key="service.p95_ms").set_value(310.0).run()
+    assert "team.hourly_usd" not in app.query_params
+    assert app.query_params["service.p95_ms"] == "310"
+    app.session_state["open people"] = True
+    app.run()
+    app.number_input(key=box).set_value(100.0).run()
+    assert app.query_params["team.hourly_usd"] == "100"
+
+
 def test_what_went_into_a_connection_that_broke_is_said_again(
     open_app: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,8 +216,7 @@ def test_what_went_into_a_connection_that_broke_is_said_again(
     for box in app.number_input:
         if box.key in before:
             box.set_value(before[box.key])
-    app.query_params.clear()
-    app.query_params.update(address)
+    report_address(app, address)
     app.run()
     assert app.number_input(key="model.size_mb").value == chosen["model.size_mb"]
     assert app.number_input(key="model.size_mb").proto.set_value
@@ -165,8 +234,7 @@ def test_an_answer_stays_though_the_connection_broke_before_its_address_came(
     before = dict(app.query_params)
     app.number_input(key="service.p95_ms").set_value(80.0).run()
     monkeypatch.setattr(told, "_connection", lambda: "second")
-    app.query_params.clear()
-    app.query_params.update(before)
+    report_address(app, before)
     app.run()
     assert app.number_input(key="service.p95_ms").value == 80
     assert app.query_params["service.p95_ms"] == "80"

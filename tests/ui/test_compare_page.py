@@ -12,7 +12,7 @@ from advisor import record, scenario
 from advisor.presets import presets
 from advisor.requirements import dumps
 from advisor.scenario import Scenario
-from ui import advice
+from ui import advice, told
 from ui import format as fmt
 from ui.answers import flatten
 from ui.scenarios import Kept, to_link
@@ -74,6 +74,20 @@ def test_a_link_brings_scenarios_and_their_differences(open_app: Open) -> None:
     before = len(app.table[1].value)
     app.toggle(key="all_answers").set_value(True).run()
     assert len(app.table[1].value) > before
+
+
+def test_an_example_that_the_browser_reports_once_more_is_added_once(open_app: Open) -> None:
+    app = open_app(link("Now"), page="compare")
+    number = app.text_input(key=told.HEARD).value
+    app.selectbox(key="scenario_example").set_value("chatbot").run()
+    assert kept_names(app) == ["Now", CHAT.name]
+    assert app.selectbox(key="scenario_example").value is None
+    app.selectbox(key="scenario_example").set_value("chatbot")  # not emptied yet
+    app.text_input(key=told.HEARD).set_value(number)
+    press(app, "Duplicate")
+    assert kept_names(app) == ["Now", CHAT.name, "Now (2)"]
+    app.selectbox(key="scenario_example").set_value("chatbot").run()
+    assert kept_names(app)[-1] == f"{CHAT.name} (2)"
 
 
 def test_a_scenario_is_renamed_copied_opened_and_deleted(open_app: Open) -> None:

@@ -12,9 +12,10 @@ from streamlit import config
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.NewSession_pb2 import NewSession
 from streamlit.runtime import app_session
+from streamlit.runtime.scriptrunner import RunDescriptor
 
 from ui import sending
-from ui.sending import MOST, Together, at_once, settings_once
+from ui.sending import MOST, Together, at_once, know_beginnings, settings_once
 
 THEMES = ("theme", "theme.light", "theme.dark", "theme.sidebar", "theme.light.sidebar")
 SETTINGS = Path(__file__).parents[2] / ".streamlit" / "config.toml"
@@ -157,6 +158,39 @@ def test_the_rest_of_a_run_does_not_follow_on_a_new_connection() -> None:
 
     _through([{"type": "websocket.accept"}, *rest, *whole], send)
     assert sent == [{"type": "websocket.accept"}, *whole]
+
+
+def test_nor_does_a_run_that_began_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit has stopped it, but keeps what it said: its beginning and its end, with no page."""
+    identify = app_session._set_run_identity
+    monkeypatch.setattr(app_session, "_set_run_identity", getattr(identify, "identify", identify))
+    know_beginnings()
+    know_beginnings()
+
+    def run_of(run_id: str) -> list[dict[str, Any]]:
+        first, last = ForwardMsg(), ForwardMsg()
+        first.new_session.name = "a run"
+        last.script_finished = ForwardMsg.FINISHED_SUCCESSFULLY
+        for message in (first, last):
+            app_session._set_run_identity(message, RunDescriptor(run_id))
+            assert message.metadata.run.script_run_id == run_id
+        return [_says(first), _says(_drawn("of it")), _says(last)]
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal asked
+        asked = run_of("asked for here")
+        for message in (*stopped, *asked):
+            await send(message)
+        await asyncio.sleep(0.05)
+
+    stopped, asked = run_of("stopped"), list[dict[str, Any]]()
+    asyncio.run(Together(app)({"type": "websocket"}, None, send))  # type: ignore[arg-type]
+    assert sent == asked
 
 
 def test_what_comes_within_a_moment_goes_out_in_one_turn_of_the_loop() -> None:

@@ -13,10 +13,9 @@ from advisor.prices.status import dated
 from advisor.recommendation import Ranked
 from advisor.requirements import Requirements
 from ui import format as fmt
-from ui import state
+from ui import state, told
 from ui.components.opened import unfolded
 from ui.questions import Question, questions
-from ui.told import begin
 
 _CERTAINTY = {
     "your answer": ":blue-badge[your answer]",
@@ -44,7 +43,7 @@ def browser(need: Requirements, ranked: Ranked) -> None:
     found = {figure.id: figure for figure in explain(need, ranked)}
     if st.session_state.get("figure") not in found:
         st.session_state.pop("figure", None)
-    begin("figure", "bill")
+    told.begin("figure", "bill")
     chosen = st.selectbox(
         "Open a figure",
         list(found),
@@ -104,7 +103,7 @@ def _edit(question: Question, key: str) -> None:
     held = state.answers().get(question.path)
     is_changed = held != question.default
     widget = f"edit {key} {question.path}"
-    st.session_state[widget] = None if held is None else float(held)
+    told.follow(widget, None if held is None else float(held))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
             question.label + (" :blue-badge[changed]" if is_changed else ""),
@@ -131,7 +130,7 @@ def _edit_hours(item: Input, option: str, key: str) -> None:
     own: dict[str, Any] = (state.answers().get(HOURS) or {}).get(option) or {}
     is_changed = own.get(name) is not None
     widget = f"edit {key} {option} {name}"
-    st.session_state[widget] = float(item.value) if isinstance(item.value, float) else None
+    told.follow(widget, float(item.value) if isinstance(item.value, float) else None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
             item.name.partition(" (")[0] + (" :blue-badge[changed]" if is_changed else ""),
@@ -156,13 +155,13 @@ def _edit_hours(item: Input, option: str, key: str) -> None:
 
 def _take(path: str, widget: str, whole: bool) -> None:
     value = st.session_state.get(widget)
-    if value is not None:
+    if value is not None and told.is_click(widget):
         state.put_changes([(path, int(value) if whole else value)])
 
 
 def _take_hours(option: str, name: str, widget: str) -> None:
     value = st.session_state.get(widget)
-    if value is not None:
+    if value is not None and told.is_click(widget):
         _put_hours(option, name, value)
 
 

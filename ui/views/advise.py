@@ -37,6 +37,7 @@ TABS = (
     "Ranked", "Cost", "Size and week", "Volume", "Growth", "What would change it",
     "Every number", "Ruled out",
 )  # fmt: skip
+_PRESET = "preset"
 _BEHIND = "behind"
 _MOST_PARTS = 8  # more than the one state of the page has and the other has not
 
@@ -195,12 +196,12 @@ def _tabs(need: Requirements, answer: Recommendation, changes: DeltaGenerator) -
 def _presets() -> None:
     held = encode(state.answers())
     match = next((name for name, link in preset_links().items() if link == held), None)
-    st.session_state["preset"] = match
+    told.follow(_PRESET, match)
     st.pills(
         "Start from an example",
         list(presets()),
         format_func=lambda preset_id: presets()[preset_id].name,
-        key="preset",
+        key=_PRESET,
         on_change=_take_preset,
     )
     if match:
@@ -210,8 +211,8 @@ def _presets() -> None:
 
 
 def _take_preset() -> None:
-    chosen = st.session_state.get("preset")
-    if chosen:
+    chosen = st.session_state.get(_PRESET)
+    if chosen and told.is_click(_PRESET):
         state.put_requirements(presets()[chosen].requirements)
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from advisor.errors import AdvisorError
 from advisor.presets import presets
-from ui import advice, kept, nav, state
+from ui import advice, kept, nav, state, told
 from ui import format as fmt
 from ui.answers import flatten, to_requirements
 from ui.components import price_age, scenario_cards, scenario_file
@@ -137,6 +137,7 @@ def _more() -> None:
             icon=":material/bookmark_add:",
             on_click=lambda: kept.add(_own_name(), state.answers()),
         )
+        told.follow(_EXAMPLE, None)  # what is chosen is added, and the box is empty again
         st.selectbox(
             "Add an example",
             list(presets()),
@@ -159,9 +160,8 @@ def _more() -> None:
 
 def _take_example() -> None:
     chosen = st.session_state[_EXAMPLE]
-    if chosen:
+    if chosen and told.is_click(_EXAMPLE):
         kept.add(presets()[chosen].name, flatten(presets()[chosen].requirements))
-        st.session_state[_EXAMPLE] = None
 
 
 def _take_files() -> None:
