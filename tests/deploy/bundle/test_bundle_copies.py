@@ -97,7 +97,10 @@ def test_connections_are_shared_out_evenly_and_answers_are_the_model_s(
         answers = [ask(c, row(artifacts)) for c in clients(shared, 4 * COUNT, stack)]
         by = Counter(answered_by(a) for a in answers)
         assert len(by) == COUNT
-        assert max(by.values()) - min(by.values()) <= 1  # the pool of `shared` holds one as well
+        pooled = answered_by(ask(shared.client, row(artifacts)))
+        if pooled in by:  # and not accepted before there were copies
+            by[pooled] += 1
+        assert max(by.values()) - min(by.values()) <= 1
     assert len({a.text for a in answers}) == 1
     assert answers[0].status_code == 200
 
