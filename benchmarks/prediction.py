@@ -128,6 +128,7 @@ class Rate:
     stolen: float  # share of the server's processors that the host gave to other machines
     others: float  # share of all processors that other work here took
     errors: tuple[float, ...] = ()  # of all tests of this line, from the lowest
+    drifts: tuple[float, ...] = ()  # of every try
 
     @property
     def point(self) -> Point:
@@ -204,13 +205,14 @@ def _middle(rates: list[Rate], wanted: int) -> Rate:
     """The one with the middle error of those that nothing disturbed, with the disturbed ones in the
     order in which they were made where these are too few."""
     counting = [r for r in rates if r.point.counts and r.point.error is not None]
+    drifts = tuple(r.point.drift for r in rates if r.point.drift is not None)
     if not counting:
-        return replace(rates[-1], tries=len(rates))
+        return replace(rates[-1], tries=len(rates), drifts=drifts)
     chosen = sorted(counting, key=lambda r: r.is_disturbed)[:wanted]
     ranked = sorted(chosen, key=lambda r: r.point.error or 0.0)
     middle = ranked[len(ranked) // 2]
     errors = tuple(r.point.error or 0.0 for r in ranked)
-    return replace(middle, tries=len(rates), errors=errors)
+    return replace(middle, tries=len(rates), errors=errors, drifts=drifts)
 
 
 def _each_works(url: str, body: bytes, workers: int) -> None:
@@ -277,6 +279,13 @@ def summary(rates: list[Rate], took_s: float) -> str:
     void = sum(1 for r in rates if not r.point.counts)
     if void:
         parts.append(f"{void} rates do not count: the sender was late, or answers too few.")
+    drifts = [d for r in rates for d in r.drifts]
+    if drifts:
+        low, high = np.percentile(drifts, [2.5, 97.5])
+        parts.append(
+            "Between calibration and test the processor time of a request moved by "
+            f"{low - 1:+.0%} to {high - 1:+.0%} in 95 % of the tests."
+        )
     parts.append(
         f"Other work took up to {max(r.others for r in rates):.0%} of the processors, the host up "
         f"to {max(r.stolen for r in rates):.1%} of the server's; "
@@ -450,7 +459,12 @@ def unhalted() -> Iterator[None]:
         yield
         return
     before = RT_RUNTIME.read_text()
-    RT_RUNTIME.write_text("-1")
+    try:
+        RT_RUNTIME.write_text("-1")
+    except OSError as refused:
+        print(f"The kernel's halts of real-time work stay: {refused}", file=sys.stderr)
+        yield
+        return
     try:
         yield
     finally:

@@ -128,9 +128,9 @@ def async_weeks(rates: ArrayLike, service_ms: ArrayLike, servers: ArrayLike, que
     late = found.answer_s > within_s
     if late.any():
         awake = replace(queue, to_zero=False)
-        steady = np.repeat(need[:, -1:], len(rate), axis=1)
+        enough = _in_time(np.repeat(need[:, -1:], len(rate), axis=1), served_s, within_s)
         # As many in all hours as the one that takes most, or somebody waits for a wake-up.
-        steady[:] = _in_time(steady, served_s, within_s).max(axis=1, keepdims=True)
+        steady = np.repeat(enough.max(axis=1, keepdims=True), len(rate), axis=1)
         for other in (
             week(_in_time(need, served_s, within_s - queue.wake_s), queue),
             week(steady, awake),

@@ -36,7 +36,8 @@ class Calibration(Figures):
 
 
 class Point(Figures):
-    """One rate. Percentiles are of answered requests, from when each was meant to be sent."""
+    """One rate. Percentiles are of answered requests, from when each was meant to be sent, or was if
+    that was a moment earlier."""
 
     rate_per_s: float  # asked for
     sent_per_s: float

@@ -46,19 +46,19 @@ class PlainHttp:
         self._open: set[_Line] = set()
 
     async def open(self, count: int) -> None:
-        """Have `count` connections, or as many as the endpoint answers on while it keeps the others:
-        each asks a ping first, for a server may wait on one until it hears something."""
-        for _ in range(count - len(self._open)):
-            line = None
-            try:
-                async with asyncio.timeout(OPENS_WITHIN_S):
+        """Have `count` connections, or as many as the endpoint answers on in a second while it
+        keeps the others: each asks a ping first, for a server may wait on one until it hears
+        something."""
+        line = None
+        try:
+            async with asyncio.timeout(OPENS_WITHIN_S):
+                for _ in range(count - len(self._open)):
                     line = await self._new()
                     await line.ask(self._ping)
-            except (NoAnswerError, TimeoutError):
-                if line is not None:
-                    line.hang_up()
-                return
-            self._lay_down(line)
+                    self._lay_down(line)
+        except (NoAnswerError, TimeoutError):
+            if line is not None and line not in self._idle:
+                line.hang_up()
 
     async def post(self, body: bytes, content_type: str) -> tuple[int, bytes]:
         """(status, body of the answer). Raises NoAnswerError; TimeoutError after the limit."""
@@ -96,7 +96,7 @@ class PlainHttp:
     def _any_idle(self) -> _Line | None:
         if not self._idle:
             return None
-        at = int(random.random() * len(self._idle))  # noqa: S311 - a third of the time of randrange
+        at = int(random.random() * len(self._idle))  # noqa: S311 - no secret
         self._idle[at], self._idle[-1] = self._idle[-1], self._idle[at]
         return self._idle.pop()
 

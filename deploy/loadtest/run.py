@@ -22,7 +22,6 @@ from deploy.loadtest.settings import settings
 
 Progress = Callable[[str, float], None]  # what is being done, and the share that is done
 CURVE_BEYOND = 1.05
-LEAST_S = 1.0  # of a rate that nobody named
 
 
 class LoadTestStoppedError(DeployError):
@@ -99,7 +98,8 @@ def run(
             seconds=None if again_s is None else again_s / 3,  # just to know at which rates
         )  # fmt: skip
         asked = [float(r) for r in rates] if rates else [station.rate_at(u) for u in utilisation]
-        _check_size(asked, seconds if rates else LEAST_S)
+        if rates:  # others are sent for less long where they are high
+            _check_size(asked, seconds)
         for i, first in enumerate(asked):
             rate = first
             if cancelled():

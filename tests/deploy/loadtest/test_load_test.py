@@ -105,6 +105,36 @@ def test_requests_go_out_on_time_whatever_comes_back() -> None:
     assert all(latency >= 1000 + late for late, latency, _ in seen)
 
 
+def test_what_goes_out_a_moment_early_gains_nothing_by_it() -> None:
+    """The sender wakes up to 0.2 ms before the time: as long as this answer is on its way."""
+    with endpoint(lambda _n: (0.0, 200)) as url:
+        seen = sent(url, [i / 200 for i in range(200)])
+    assert any(late < 0 for late, _, _ in seen)
+    assert min(latency for _, latency, _ in seen) > 0.03  # there and back through two processes
+
+
+def test_a_rate_nobody_named_is_sent_until_there_are_as_many_as_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bounds = settings().bounds.model_copy(update={"most_requests": 60})
+    few = settings().model_copy(update={"bounds": bounds})
+    monkeypatch.setattr(running, "settings", lambda: few)
+    with endpoint(lambda _n: (0.002, 200)) as url:
+        road = Road(kind="http", shown="here", url=url)
+        found = running.run(
+            road, [("{}", "application/json")], calibrate.Server(workers=1),
+            rates=None, utilisation=[0.3], seconds=5,
+        )  # fmt: skip
+        with pytest.raises(InputError, match="more than 60 requests"):
+            running.run(
+                road, [("{}", "application/json")], calibrate.Server(workers=1),
+                rates=[40], utilisation=[], seconds=5,
+            )  # fmt: skip
+    (point,) = found.points
+    assert 20 < point.answered + point.failed < 120
+    assert any("and not 5: a test ends at 60 requests" in note for note in found.notes)
+
+
 def test_statuses_are_told_apart() -> None:
     with endpoint(lambda n: (0.0, (200, 429, 503)[n % 3])) as url:
         seen = sent(url, [i / 100 for i in range(30)])
@@ -140,15 +170,6 @@ def test_a_deployment_is_loaded_and_the_result_kept_with_it(
     assert known_test("tiny") == found
     assert known_test("other") is None
     assert "20 requests a second" in told
-
-
-def test_a_quick_model_is_tested_for_as_long_as_a_test_may_be() -> None:
-    """70 % of what a quick model can take may be more than 20,000 requests in the ten seconds that
-    nobody chose; that is no reason to test nothing."""
-    assert running.seconds_at(100, 10) == 10
-    assert running.seconds_at(5000, 10) == 4
-    most = settings().bounds.most_requests
-    assert running.seconds_at(5114, 10) * 5114 == pytest.approx(most)
 
 
 def test_a_stopped_test_gives_what_there_is(tmp_path: Path, advisor_home: Path) -> None:
