@@ -109,8 +109,8 @@ def test_what_goes_out_a_moment_early_gains_nothing_by_it() -> None:
     """The sender wakes up to 0.2 ms before the time: as long as this answer is on its way."""
     with endpoint(lambda _n: (0.0, 200)) as url:
         seen = sent(url, [i / 200 for i in range(200)])
-    assert any(late < 0 for late, _, _ in seen)
-    assert min(latency for _, latency, _ in seen) > 0.03  # there and back through two processes
+    # There and back through two processes; counted from the time itself it may come to nothing.
+    assert min(latency for _, latency, _ in seen) > 0.03
 
 
 def test_a_rate_nobody_named_is_sent_until_there_are_as_many_as_may_be(
