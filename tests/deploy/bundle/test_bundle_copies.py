@@ -146,7 +146,7 @@ def test_a_copy_that_ends_is_replaced_and_what_was_counted_stays(
     with ExitStack() as stack:
         assert {ask(c, row(artifacts)).status_code for c in clients(server, 8, stack)} == {200}
     name = 'model_requests_total{status="200"}'
-    assert counted(server, name) == 8
+    until(lambda: counted(server, name) == 8)
     server.client.close()  # its connection may be with the one that is about to end
     victim = process.children()[0]
     victim.kill()
