@@ -28,6 +28,8 @@ _OF_A_RUN = ("delta", "ref_hash", "script_finished")
 _MOST_RUNS = 10_000  # whose beginning is known
 _SETTINGS = ("_populate_theme_msg", "_populate_config_msg")
 
+_began: dict[str, float] = {}  # when, by the run's id
+
 
 @contextmanager
 def at_once() -> Iterator[None]:
@@ -86,9 +88,6 @@ class _Noting:
         if len(_began) > _MOST_RUNS:
             del _began[next(iter(_began))]
         self.identify(msg, run_descriptor)
-
-
-_began: dict[str, float] = {}  # by the run's id
 
 
 class _Once:

@@ -111,6 +111,39 @@ def test_a_link_written_by_hand_says_what_was_dropped(app: str, page: Page) -> N
     expect(latency_box(page)).to_have_value("150")
 
 
+def test_an_answer_that_broke_with_its_connection_counts_without_another_click(
+    app: str, page: Page
+) -> None:
+    """Nothing of it reached the server, so the browser has to ask again."""
+    ways: list[WebSocketRoute] = []
+    lost: list[str | bytes] = []
+    breaks = False
+
+    def connect(way: WebSocketRoute) -> None:
+        server = way.connect_to_server()
+        ways.append(way)
+        if len(ways) == 1:  # the one that will break
+            way.on_message(lambda said: lost.append(said) if breaks else server.send(said))
+
+    page.route_web_socket(re.compile("_stcore/stream"), connect)
+    open_page(page, app)
+    settle(page)
+    breaks = True
+    box = latency_box(page)
+    box.fill("310")
+    box.press("Enter")
+    for _ in range(500):
+        if lost:
+            break
+        page.wait_for_timeout(20)
+    assert lost
+    ways[0].close()
+    page.wait_for_url(re.compile("service.p95_ms=310(&|$)"))
+    settle(page)
+    expect(box).to_have_value("310")
+    assert len(ways) == 2
+
+
 @pytest.mark.slow
 def test_a_connection_that_breaks_while_an_answer_is_worked_out_loses_nothing(
     app: str, page: Page
